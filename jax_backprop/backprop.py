@@ -1,0 +1,60 @@
+"""The gradient of the loss, derived by hand: the homework's equations for any depth."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jax_backprop.activations import ACTIVATIONS
+from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.losses import LOSSES
+from jax_backprop.network import dense_backward, l2_penalty, l2_penalty_backward, layer_inputs
+from jax_backprop.settings import Network
+from jax_backprop.types import Batch, Layer, Params, Penalties, Scalar
+
+
+def value_and_grad(
+    params: Params,
+    batch: Batch,
+    *,
+    network: Network,
+    penalties: Penalties = Penalties(),
+    block_size: int | None = BLOCK_SIZE,
+) -> tuple[Scalar, Params]:
+    """Return the mean loss and its gradient, with the pytree of ``jax.value_and_grad(loss)``.
+
+    Args:
+      params: one Layer a weight matrix; their dtype is the dtype of everything here.
+      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, N examples.
+      network: static.
+      penalties: traced; a Python 0.0 costs nothing.
+      block_size: more examples than this are streamed in blocks of so many rows, in memory that
+        doesn't grow with N; None for one whole block.
+    """
+    examples = batch.labels.shape[0]
+
+    def block_sums(block: Batch) -> tuple[Scalar, Params]:
+        return _sum_value_and_grad(params, block, examples, network, penalties.label_smoothing)
+
+    value, grads = sum_over_blocks(block_sums, batch, block_size)
+    if isinstance(penalties.l2, float) and penalties.l2 == 0.0:
+        return value, grads
+    penalty_grads = l2_penalty_backward(params, penalties.l2)
+    return value + l2_penalty(params, penalties.l2), jax.tree.map(jnp.add, grads, penalty_grads)
+
+
+def _sum_value_and_grad(
+    params: Params, block: Batch, examples: int, network: Network, label_smoothing: float | Scalar
+) -> tuple[Scalar, Params]:
+    """Return a block's share of the mean over ``examples``: of the loss and of its gradient."""
+    loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
+    *inputs, logits = layer_inputs(params, block.inputs, network=network)
+    value = jnp.sum(loss.forward(logits, block.labels, label_smoothing)) / examples
+
+    d_outputs = loss.backward(logits, block.labels, label_smoothing) / examples  # (14)
+    d_layers: list[Layer] = []
+    for layer, layer_input in zip(reversed(params), reversed(inputs), strict=True):
+        d_inputs, d_layer = dense_backward(d_outputs, layer_input, layer)  # (16), (21); (18)
+        d_layers.append(d_layer)
+        d_outputs = activation.backward(d_inputs, layer_input)  # (19); unused below the first layer
+    return value, tuple(reversed(d_layers))

@@ -1,0 +1,122 @@
+"""Central differences and Taylor remainders along random directions, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+EPS = float(np.finfo(np.float64).eps)
+HALVINGS = 12
+SLOPE_PASS = 1.9
+DIRECTIONS = 3  # seeded random directions a leaf
+
+
+class Directional(NamedTuple):
+    """What one direction says of a gradient.
+
+    Args:
+      error: |central difference - gradient . direction| over the larger of the two.
+      margin: that error, absolute, over what rounding and truncation allow; passes up to 1.
+      slope: of the Taylor remainder; 2 for a right gradient, inf where the remainder vanishes.
+      kink: the function isn't smooth along this direction, so that a failure decides nothing.
+    """
+
+    error: float
+    margin: float
+    slope: float
+    kink: bool
+
+    @property
+    def verdict(self) -> str:
+        """"pass" if difference and slope agree; else "undecided" at a kink, "fail" without one."""
+        if self.margin <= 1 and self.slope >= SLOPE_PASS:
+            return "pass"
+        return "undecided" if self.kink else "fail"
+
+
+@lru_cache(maxsize=256)
+def line(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the compiled values of ``function(params + t * direction, *args)`` for a row of t."""
+
+    def values(params: Any, direction: Any, offsets: jax.Array, *args: Any) -> jax.Array:
+        def at(offset: jax.Array) -> jax.Array:
+            return function(
+                jax.tree.map(lambda leaf, step: leaf + offset * step, params, direction), *args
+            )
+
+        return jax.lax.map(at, offsets)
+
+    return jax.jit(values)
+
+
+def examine(
+    values_on_line: Callable[[np.ndarray], np.ndarray], directional: float, size: float
+) -> Directional:
+    """Compare gradient . direction with differences and Taylor remainders.
+
+    Args:
+      values_on_line: f at params + t * direction for an array of t (direction of length 1).
+      directional: gradient . direction.
+      size: the parameters' size along the direction, which scales the steps.
+    """
+    step = EPS ** (1 / 3) * size
+    halvings = 0.1 * size * 0.5 ** np.arange(HALVINGS)
+    offsets = np.concatenate([[0, step, -step, step / 2, -step / 2], halvings])
+    values = values_on_line(offsets)
+    base, ends, rest = values[0], values[1:5], values[5:]
+    whole, half = (ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / step
+    noise = 10 * EPS * max(abs(base), 1) / step
+    gap = abs(whole - directional)
+    scale = max(abs(whole), abs(directional))
+    slopes = _taylor_slopes(np.abs(rest - base - halvings * directional), abs(base))
+    return Directional(
+        error=float(gap / scale) if scale > 0 else 0.0,
+        margin=float(gap / (4 * abs(whole - half) + noise)),
+        slope=float(np.mean(slopes)) if slopes.size else float("inf"),
+        kink=_has_kink(base, ends, step, noise) or _is_erratic(slopes),
+    )
+
+
+def _taylor_slopes(remainders: np.ndarray, size: float) -> np.ndarray:
+    """Return the slopes of the last three halvings that rounding leaves readable.
+
+    None is left where the remainder vanishes: the function is linear along the direction, and the
+    gradient exact.
+    """
+    lost = np.flatnonzero(remainders <= 100 * EPS * size)
+    readable = remainders[: int(lost[0]) if lost.size else len(remainders)]
+    return -np.diff(np.log2(readable))[-3:]
+
+
+def _has_kink(base: float, ends: np.ndarray, step: float, noise: float) -> bool:
+    """Tell a kink near the point: one-sided differences part by more than a curve makes them.
+
+    A smooth function's part by an amount that halves with the step; a kink's jump stays.
+    """
+    whole = abs(ends[0] - 2 * base + ends[1]) / step
+    half = abs(ends[2] - 2 * base + ends[3]) / (step / 2)
+    return bool(abs(2 * half - whole) > 4 * noise)
+
+
+def _is_erratic(slopes: np.ndarray) -> bool:
+    """Tell a kink farther out: the slopes of neighbouring halvings jump.
+
+    Without one they change by at most 0.18 a halving, from 2 to 1 for a wrong gradient.
+    """
+    return bool(slopes.size > 1 and np.max(np.abs(np.diff(slopes))) > 0.5)
+
+
+def leaf_direction(params: Any, index: int, seed: int) -> tuple[Any, float]:
+    """Return a seeded direction of length 1 within one leaf, zero elsewhere, and the leaf's size."""
+    leaves, structure = jax.tree.flatten(params)
+    generator = np.random.default_rng([seed, index])
+    direction = [np.zeros(leaf.shape) for leaf in leaves]
+    draw = generator.normal(size=leaves[index].shape)
+    direction[index] = draw / np.linalg.norm(draw)
+    size = max(1.0, float(jnp.sqrt(jnp.mean(leaves[index] ** 2))))
+    return jax.tree.unflatten(structure, direction), size

@@ -1,0 +1,102 @@
+"""Losses per example, each beside its hand-derived backward rule.
+
+The mean over the batch is taken by whoever sums the examples, once (``network.loss``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jax_backprop.types import Scalar
+
+Logits = Float[Array, "batch classes"]
+Labels = Int[Array, " batch"]
+
+
+class _OtherClasses(NamedTuple):
+    """Softmax as seen from the label: every term relative to the label's own."""
+
+    is_label: Bool[Array, "batch classes"]
+    shift: Float[Array, "batch 1"]  # max(0, the largest z_j - z_label): keeps exp in range
+    terms: Logits  # e^(z_j - z_label - shift) for every other class j, 0 at the label
+    total: Float[Array, "batch 1"]  # sum of the terms
+
+
+def _other_classes(logits: Logits, labels: Labels) -> _OtherClasses:
+    is_label = labels[:, None] == jnp.arange(logits.shape[1])[None, :]
+    label_logits = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
+    margins = logits - label_logits
+    # The result doesn't depend on the shift, so autodiff may take it as a constant.
+    shift = jax.lax.stop_gradient(jnp.max(margins, axis=1, keepdims=True, initial=0))
+    terms = jnp.where(is_label, 0, jnp.exp(margins - shift))
+    return _OtherClasses(is_label, shift, terms, jnp.sum(terms, axis=1, keepdims=True))
+
+
+def softmax_cross_entropy(
+    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
+) -> Float[Array, " batch"]:
+    """Return -log softmax(logits)[label], in nats: homework (4) and (5).
+
+    Computed as log1p of the sum over the OTHER classes of e^(z_j - z_label). Log-softmax as it is
+    usually written subtracts two numbers that agree to all but their last digits where a
+    network is sure and right; this form has no such subtraction, so its loss stays accurate to the
+    last few bits however small it becomes.
+
+    Label smoothing s uses the labels (1 - s) onehot + s / K, which adds s (z_label - mean z).
+    """
+    others = _other_classes(logits, labels)
+    # expm1(-shift) + total is e^-shift + total - 1: the terms of all classes, less one.
+    loss = others.shift + jnp.log1p(jnp.expm1(-others.shift) + others.total)
+    label_logits = jnp.sum(jnp.where(others.is_label, logits, 0), axis=1)
+    smoothing = label_smoothing * (label_logits - jnp.mean(logits, axis=1))
+    return loss[:, 0] + smoothing
+
+
+def softmax_cross_entropy_backward(
+    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
+) -> Logits:
+    """Return d_logits = Y - L per example: homework (14).
+
+    At the label Y - 1 is minus the sum of the other classes' probabilities: written so, nothing
+    cancels, where Y - 1 itself loses every digit as Y nears 1.
+    """
+    others = _other_classes(logits, labels)
+    probabilities = others.terms / (jnp.exp(-others.shift) + others.total)
+    at_label = -jnp.sum(probabilities, axis=1, keepdims=True)
+    smoothing = label_smoothing * (others.is_label - 1 / logits.shape[1])
+    return jnp.where(others.is_label, at_label, probabilities) + smoothing
+
+
+def squared_error(
+    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
+) -> Float[Array, " batch"]:
+    """Return half the squared distance of the logits to the one-hot label, summed over classes."""
+    errors = squared_error_backward(logits, labels, label_smoothing)
+    return 0.5 * jnp.sum(errors**2, axis=1)
+
+
+def squared_error_backward(
+    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
+) -> Logits:
+    """Return d_logits = logits - L per example, the linear head's counterpart of homework (14)."""
+    classes = logits.shape[1]
+    one_hot = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
+    return logits - one_hot + label_smoothing * (one_hot - 1 / classes)
+
+
+class Loss(NamedTuple):
+    """A loss per example, and its backward to the logits."""
+
+    forward: Callable[[Logits, Labels, float | Scalar], Float[Array, " batch"]]
+    backward: Callable[[Logits, Labels, float | Scalar], Logits]
+
+
+LOSSES: dict[str, Loss] = {
+    "softmax_cross_entropy": Loss(softmax_cross_entropy, softmax_cross_entropy_backward),
+    "squared_error": Loss(squared_error, squared_error_backward),
+}

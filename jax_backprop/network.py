@@ -1,0 +1,105 @@
+"""The network: initial parameters, forward pass, loss and accuracy, as pure functions."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jax_backprop.activations import ACTIVATIONS
+from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.losses import LOSSES
+from jax_backprop.settings import Network
+from jax_backprop.types import Batch, Evaluation, Layer, Params, Penalties, Scalar
+
+
+def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
+    """Draw initial parameters: weights ~ Normal(0, (init_scale * gain)^2 / fan_in), biases zero.
+
+    The gain is 1 for sigmoid and tanh (LeCun et al. 1998, "Efficient BackProp", eq. 16) and
+    sqrt(2) after a ReLU layer (He et al. 2015, eq. 10); the dtype is JAX's default float.
+    """
+    sizes = network.layer_sizes
+    gain = ACTIVATIONS[network.activation].init_gain
+    layers = []
+    for index, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layer_key = jax.random.fold_in(key, index)
+        scale = init_scale * (gain if index > 0 else 1.0) / fan_in**0.5
+        weights = scale * jax.random.normal(layer_key, (fan_in, fan_out))
+        layers.append(Layer(weights, jnp.zeros(fan_out)))
+    return tuple(layers)
+
+
+def dense(inputs: Float[Array, "batch fan_in"], layer: Layer) -> Float[Array, "batch fan_out"]:
+    """Return Z = inputs W + b: homework (1) for the hidden layer, (3) for the output layer."""
+    return inputs @ layer.weights + layer.biases[None, :]
+
+
+def dense_backward(
+    d_outputs: Float[Array, "batch fan_out"], inputs: Float[Array, "batch fan_in"], layer: Layer
+) -> tuple[Float[Array, "batch fan_in"], Layer]:
+    """Return d_inputs = d_outputs W^T and the sums over the batch of d_weights and d_biases.
+
+    d_weights is homework (15), (16) and (20), (21), summed over examples, which the homework leaves
+    at one. d_inputs is (18) with the sum over all outputs that (17) and (21) lack. d_biases, which
+    it doesn't derive, is the sum of d_outputs, since dZ/db = 1.
+    """
+    d_inputs = d_outputs @ layer.weights.T
+    d_layer = Layer(weights=inputs.T @ d_outputs, biases=jnp.sum(d_outputs, axis=0))
+    return d_inputs, d_layer
+
+
+def layer_inputs(
+    params: Params, inputs: Float[Array, "batch inputs"], *, network: Network
+) -> list[Float[Array, "batch units"]]:
+    """Return the input of every layer, then the logits: what a backward pass needs to keep."""
+    activation = ACTIVATIONS[network.activation].forward
+    values = [inputs.astype(params[0].weights.dtype)]
+    for layer in params[:-1]:
+        values.append(activation(dense(values[-1], layer)))
+    values.append(dense(values[-1], params[-1]))
+    return values
+
+
+def forward(
+    params: Params, inputs: Float[Array, "batch inputs"], *, network: Network
+) -> Float[Array, "batch classes"]:
+    """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss."""
+    return layer_inputs(params, inputs, network=network)[-1]
+
+
+def l2_penalty(params: Params, l2: float | Scalar) -> Scalar:
+    """Return l2 / 2 times the sum of all squared weights; biases are left out."""
+    return 0.5 * l2 * sum((jnp.sum(layer.weights**2) for layer in params), jnp.zeros(()))
+
+
+def l2_penalty_backward(params: Params, l2: float | Scalar) -> Params:
+    """Return the penalty's gradient: l2 W for the weights, zero for the biases."""
+    return tuple(Layer(l2 * layer.weights, jnp.zeros_like(layer.biases)) for layer in params)
+
+
+def loss(
+    params: Params, batch: Batch, *, network: Network, penalties: Penalties = Penalties()
+) -> Scalar:
+    """Return the mean loss over the batch, homework (5) for N examples, plus the penalties.
+
+    The MEAN over examples: a sum would multiply the gradient, and so the learning rate, by N.
+    """
+    logits = forward(params, batch.inputs, network=network)
+    losses = LOSSES[network.loss].forward(logits, batch.labels, penalties.label_smoothing)
+    return jnp.mean(losses) + l2_penalty(params, penalties.l2)
+
+
+def evaluate(
+    params: Params, batch: Batch, *, network: Network, block_size: int | None = BLOCK_SIZE
+) -> Evaluation:
+    """Return mean loss, without penalties, and accuracy over any number of examples."""
+
+    def totals(block: Batch) -> Evaluation:
+        logits = forward(params, block.inputs, network=network)
+        losses = LOSSES[network.loss].forward(logits, block.labels, 0.0)
+        correct = jnp.argmax(logits, axis=1) == block.labels
+        return Evaluation(jnp.sum(losses), jnp.sum(correct, dtype=logits.dtype))
+
+    examples = batch.labels.shape[0]
+    return jax.tree.map(lambda total: total / examples, sum_over_blocks(totals, batch, block_size))

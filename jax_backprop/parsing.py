@@ -1,0 +1,98 @@
+"""From files and command lines to checked settings, with errors that name the field."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.settings import Settings, Study
+
+_Model = TypeVar("_Model", bound=Settings)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file (TOML), or raise InputError with what is wrong and where."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "study file",
+            got=f"{path} ({getattr(error, 'strerror', None) or error})",
+            expected="a readable TOML file",
+            remedy="See experiments/learning_rate.toml for one.",
+        ) from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"study file {path}", got=f"{error}", expected="valid TOML", remedy="Mend that line."
+        ) from None
+    return parse(Study, data, f"study file {path}")
+
+
+def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:
+    """Check plain data against a model, or raise InputError naming the field and the nearest name.
+
+    Goes through JSON, so that lists (TOML, JSON) and tuples agree under strict types.
+    """
+    try:
+        return model.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise explain(error, model, where) from None
+
+
+def explain(error: ValidationError, model: type[Settings], where: str) -> InputError:
+    """Turn pydantic's first complaint into the project's one-paragraph error."""
+    first = error.errors()[0]
+    loc = list(first["loc"])
+    field = ".".join(str(part) for part in loc)
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, loc[:-1])
+        name = str(loc[-1])
+        return InputError(
+            f"{where}, unknown field {field!r}",
+            got=f"{name} = {first['input']!r}",
+            expected=f"one of {', '.join(known)}",
+            remedy=did_you_mean(name, known),
+        )
+    if first["type"] == "missing":
+        return InputError(
+            where, got=f"no field {field!r}", expected=f"a value for {field!r}", remedy="Add it."
+        )
+    if first["type"] == "literal_error":
+        known = [part.strip("' ") for part in first["ctx"]["expected"].replace(" or ", ",").split(",")]
+        return InputError(
+            f"{where}, field {field!r}",
+            got=repr(first["input"]),
+            expected=f"one of {', '.join(known)}",
+            remedy=did_you_mean(str(first["input"]), known),
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return InputError(
+        f"{where}, field {field!r}" if field else where,
+        got=repr(first["input"]),
+        expected=message[0].lower() + message[1:],
+        remedy="Change that value.",
+    )
+
+
+def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:
+    """Return the names of the fields of the model that lies at a path within another."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [kind for kind in (annotation, *get_args(annotation)) if _is_settings(kind)]
+        if inner:
+            model = inner[0]
+    return list(model.model_fields)
+
+
+def _is_settings(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Settings)
+

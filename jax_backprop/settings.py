@@ -1,0 +1,244 @@
+"""What a user chooses: networks, schedules, optimizers, runs and studies, as checked values.
+
+This room imports no jax, so that ``jax-backprop --help`` is instant.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ActivationName = Literal["sigmoid", "tanh", "relu"]
+LossName = Literal["softmax_cross_entropy", "squared_error"]
+GradientName = Literal["hand", "autodiff"]
+DatasetName = Literal["digits"]
+ScheduleName = Literal[
+    "constant",
+    "step_decay",
+    "exponential",
+    "cosine",
+    "warmup_cosine",
+    "inverse_time",
+    "one_cycle",
+    "restarts",
+]
+OptimizerName = Literal["gradient_descent", "heavy_ball", "nesterov", "adam", "adamw"]
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+PositiveFraction = Annotated[float, Field(gt=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+# Which parameters each named choice takes, with their defaults. A flat model and this table, rather
+# than a union of models: a union would turn into subcommands on the command line.
+SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "constant": {},
+    "step_decay": {"decay_rate": 0.5, "drops": 3},
+    "exponential": {"final_fraction": 0.01},
+    "cosine": {"final_fraction": 0.0},
+    "warmup_cosine": {"warmup_fraction": 0.1, "final_fraction": 0.0},
+    "inverse_time": {"final_fraction": 0.1},
+    "one_cycle": {"warmup_fraction": 0.3, "initial_fraction": 0.04},
+    "restarts": {"cycles": 4, "final_fraction": 0.0},
+}
+OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "gradient_descent": {},
+    "heavy_ball": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9},
+    "adam": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "adamw": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-4},
+}
+
+
+class Settings(BaseModel):
+    """Frozen, strict, and without unknown fields: a typing mistake is an error, never a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Network(Settings):
+    """A fully connected network; static under jit, so hashable.
+
+    Args:
+      layer_sizes: units of every layer, inputs first and classes last; the homework is (d, H, K).
+      activation: of every hidden layer.
+      loss: ``softmax_cross_entropy`` (homework (4), (5)) or ``squared_error`` (a linear head).
+    """
+
+    layer_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2, strict=False)]
+    activation: ActivationName = "sigmoid"
+    loss: LossName = "softmax_cross_entropy"
+
+
+class _Named(Settings):
+    """A named choice with parameters of its own: others are refused, missing ones filled in."""
+
+    parameters: ClassVar[dict[str, dict[str, float | int]]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_parameters(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        table = cls.parameters
+        if not isinstance(data, dict) or data.get("name") not in table:
+            return data  # the field's own error says what is wrong
+        name, known = data["name"], table[data["name"]]
+        given = {key: value for key, value in data.items() if value is not None and key != "name"}
+        unknown = [key for key in given if key in cls.model_fields and key not in known]
+        if unknown:
+            takes = f"takes {', '.join(known)}" if known else "takes no parameters"
+            raise ValueError(f"{name!r} {takes}, not {unknown[0]!r}")
+        return {"name": name, **known, **given}
+
+    @property
+    def label(self) -> str:
+        """A short name that tells it from others: parameters are shown where not the default."""
+        name = getattr(self, "name")
+        changed = [
+            f"{key}={getattr(self, key):g}"
+            for key, default in self.parameters[name].items()
+            if getattr(self, key) != default
+        ]
+        return f"{name}({', '.join(changed)})" if changed else name
+
+
+class Schedule(_Named):
+    """The shape of the learning rate over a run, relative to its peak of 1.
+
+    Lengths are fractions of the run, so that one schedule means the same at any number of steps.
+
+    Args:
+      name: which schedule; each takes the parameters in ``SCHEDULE_PARAMETERS``.
+      final_fraction: rate at the end over the peak.
+      warmup_fraction: share of the steps in which the rate rises linearly (one_cycle: as a cosine).
+      initial_fraction: rate at the start over the peak.
+      decay_rate: factor of each drop.
+      drops: number of drops, evenly spaced.
+      cycles: number of cosine cycles of equal length.
+    """
+
+    parameters = SCHEDULE_PARAMETERS
+
+    name: ScheduleName = "constant"
+    final_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    warmup_fraction: Fraction | None = None
+    initial_fraction: PositiveFraction | None = None
+    decay_rate: PositiveFraction | None = None
+    drops: PositiveInt | None = None
+    cycles: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _end_above_zero(self) -> Self:
+        if self.name in ("exponential", "inverse_time") and self.final_fraction == 0:
+            raise ValueError(f"{self.name!r} never reaches 0: final_fraction must be above 0")
+        return self
+
+
+class Optimizer(_Named):
+    """A direction of descent without a learning rate (the rate is applied in one place alone).
+
+    Args:
+      name: which optimizer; each takes the parameters in ``OPTIMIZER_PARAMETERS``.
+      momentum: of heavy_ball and nesterov, in [0, 1).
+      b1, b2: decay of Adam's first and second moment, in [0, 1).
+      epsilon: added to the root of Adam's second moment.
+      weight_decay: adamw's decoupled decay.
+    """
+
+    parameters = OPTIMIZER_PARAMETERS
+
+    name: OptimizerName = "gradient_descent"
+    momentum: Fraction | None = None
+    b1: Fraction | None = None
+    b2: Fraction | None = None
+    epsilon: Positive | None = None
+    weight_decay: NonNegative | None = None
+
+
+class LearningRates(Settings):
+    """Learning rates to try: ``values``, or log-spaced from ``low`` to ``high``, both included."""
+
+    values: Annotated[tuple[NonNegative, ...], Field(min_length=1, strict=False)] | None = None
+    low: Positive | None = None
+    high: Positive | None = None
+    points_per_decade: Annotated[int, Field(ge=3)] = 8
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.values is not None:
+            if self.low is not None or self.high is not None:
+                raise ValueError("give either values, or low and high, not both")
+            if len(set(self.values)) != len(self.values):
+                raise ValueError("a value is given twice")
+        elif self.low is None or self.high is None:
+            raise ValueError("give values = [...], or low and high")
+        elif self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
+        return self
+
+    def grid(self) -> tuple[float, ...]:
+        """Return the rates, ascending for a range; a decade's ends are exact powers of ten."""
+        if self.values is not None:
+            return self.values
+        assert self.low is not None and self.high is not None
+        rates, index = [], 0
+        while not rates or rates[-1] < self.high:
+            decade, part = divmod(index, self.points_per_decade)
+            rates.append(
+                float(f"{self.low * 10.0**decade * 10 ** (part / self.points_per_decade):.12g}")
+            )
+            index += 1
+        within = [rate for rate in rates if rate <= self.high * (1 + 1e-9)]
+        return tuple(within)
+
+
+class Recipe(Settings):
+    """What a single run and a study have in common."""
+
+    dataset: DatasetName = "digits"
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    hidden_sizes: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = (32,)
+    activation: ActivationName = "sigmoid"
+    loss: LossName = "softmax_cross_entropy"
+    init_scale: Positive = 1.0
+    l2: NonNegative = 0.0
+    label_smoothing: Fraction = 0.0
+    optimizer: Optimizer = Optimizer()
+    gradient: GradientName = "hand"
+    batch_size: PositiveInt | None = None
+    epochs: PositiveInt = 50
+
+    def network(self, inputs: int, classes: int) -> Network:
+        """Return the network that fits data of so many inputs and classes."""
+        return Network(
+            layer_sizes=(inputs, *self.hidden_sizes, classes),
+            activation=self.activation,
+            loss=self.loss,
+        )
+
+
+class Run(Recipe):
+    """One training run."""
+
+    learning_rate: NonNegative = 1.0
+    schedule: Schedule = Schedule()
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Study(Recipe):
+    """A learning-rate study: learning rates x schedules x seeds, paired by seed."""
+
+    title: str
+    question: str
+    learning_rates: LearningRates
+    schedules: Annotated[tuple[Schedule, ...], Field(min_length=1, strict=False)] = (Schedule(),)
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
+
+    @model_validator(mode="after")
+    def _schedules_differ(self) -> Self:
+        if len(set(self.schedules)) != len(self.schedules):
+            raise ValueError("two of the schedules are the same")
+        return self

@@ -1,0 +1,45 @@
+"""Training: a pure step, the scans that compiled programs are made of, and ``fit``."""
+
+from jax_backprop.training.fit import FitResult, History, Progress, check_dataset, check_fit, fit
+from jax_backprop.training.learner import (
+    SCHEDULED,
+    Keys,
+    Learner,
+    RateRule,
+    network_learner,
+    role_keys,
+)
+from jax_backprop.training.plan import Plan, make_plan
+from jax_backprop.training.step import (
+    Metrics,
+    TrainState,
+    epoch_orders,
+    init_state,
+    run_periods,
+    run_steps,
+    step,
+)
+
+__all__ = [
+    "SCHEDULED",
+    "FitResult",
+    "History",
+    "Keys",
+    "Learner",
+    "Metrics",
+    "Plan",
+    "Progress",
+    "RateRule",
+    "TrainState",
+    "check_dataset",
+    "check_fit",
+    "epoch_orders",
+    "fit",
+    "init_state",
+    "make_plan",
+    "network_learner",
+    "role_keys",
+    "run_periods",
+    "run_steps",
+    "step",
+]

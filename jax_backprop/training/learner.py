@@ -1,0 +1,77 @@
+"""What a training step is made of: gradient, direction, rate rule, evaluation; and the keys."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Int
+
+from jax_backprop import backprop, network as networks
+from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
+from jax_backprop.optimizers import make_direction
+from jax_backprop.settings import GradientName, Network, Optimizer
+from jax_backprop.types import Evaluate, Penalties, Scalar, ValueAndGrad
+
+
+class RateRule(NamedTuple):
+    """Decides the learning rate of a step: ``init(params) -> state`` and ``update``.
+
+    ``update(state, scheduled_rate, loss, grads, params, batch) -> (rate, state)``.
+    """
+
+    init: Callable[[Any], Any]
+    update: Callable[..., tuple[Scalar, Any]]
+
+
+SCHEDULED = RateRule(lambda params: (), lambda state, rate, *_: (rate, state))
+
+
+class Learner(NamedTuple):
+    """What a step is made of: pure functions, static under jit.
+
+    Args:
+      value_and_grad: ``(params, batch) -> (loss, grads)``, derived by hand or by autodiff.
+      evaluate: ``(params, batch) -> Evaluation``.
+      direction: an optax transformation WITHOUT a learning rate.
+      rate_rule: by default the schedule's rate as it is.
+    """
+
+    value_and_grad: ValueAndGrad
+    evaluate: Evaluate
+    direction: optax.GradientTransformation = optax.identity()
+    rate_rule: RateRule = SCHEDULED
+
+
+class Keys(NamedTuple):
+    """The keys of one seed, each with its role."""
+
+    init: Array
+    order: Array
+
+
+def role_keys(seed: int | Int[Array, ""]) -> Keys:
+    """Make the keys of a seed: initial parameters and order of examples."""
+    return Keys(*jax.random.split(jax.random.key(seed)))
+
+
+@functools.lru_cache(maxsize=64)
+def network_learner(
+    network: Network,
+    *,
+    penalties: Penalties = Penalties(),
+    optimizer: Optimizer = Optimizer(),
+    gradient: GradientName = "hand",
+) -> Learner:
+    """Return the learner of one of the project's networks; equal arguments give the same object."""
+    if gradient == "hand":
+        value_and_grad = functools.partial(
+            backprop.value_and_grad, network=network, penalties=penalties
+        )
+    else:
+        value_and_grad = autodiff_value_and_grad(network, penalties)
+    evaluate = functools.partial(networks.evaluate, network=network)
+    return Learner(value_and_grad, evaluate, make_direction(optimizer))

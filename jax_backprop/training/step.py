@@ -1,0 +1,137 @@
+"""One pure training step, and the scans over steps that the compiled programs are made of."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from jax_backprop.training.learner import Learner
+from jax_backprop.types import Batch, Evaluation
+
+
+class TrainState(NamedTuple):
+    """What is carried from step to step; ``finite`` turns False for good at a non-finite loss."""
+
+    params: Any
+    optimizer_state: Any
+    rule_state: Any
+    finite: Bool[Array, ""]
+
+
+class Metrics(NamedTuple):
+    """What one step reports: loss of its batch (penalties included) before the update, the rate
+    that was used, the gradient's Euclidean norm."""
+
+    loss: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    grad_norm: Float[Array, ""]
+
+
+def init_state(params: Any, learner: Learner) -> TrainState:
+    """Return the state before the first step."""
+    return TrainState(
+        params, learner.direction.init(params), learner.rate_rule.init(params), jnp.array(True)
+    )
+
+
+def step(
+    state: TrainState,
+    batch: Batch,
+    scheduled_rate: Float[Array, ""],
+    *,
+    learner: Learner,
+    layer_factors: Any = None,
+) -> tuple[TrainState, Metrics]:
+    """Update once: params <- params - rate * layer_factor * direction.
+
+    The homework stops at the gradient; this is the update that it asks for, and the one place where
+    a learning rate is applied. A run whose loss is not finite keeps its state from then on.
+
+    Args:
+      layer_factors: a number for each leaf of params, or for each subtree; None for 1.
+    """
+    loss, grads = learner.value_and_grad(state.params, batch)
+    rate, rule_state = learner.rate_rule.update(
+        state.rule_state, scheduled_rate, loss, grads, state.params, batch
+    )
+    direction, optimizer_state = learner.direction.update(
+        grads, state.optimizer_state, state.params
+    )
+    if layer_factors is not None:
+        direction = jax.tree.map(
+            lambda factor, part: jax.tree.map(lambda leaf: factor * leaf, part),
+            layer_factors,
+            direction,
+        )
+    params = jax.tree.map(
+        lambda leaf, step_: leaf - jnp.asarray(rate, leaf.dtype) * step_, state.params, direction
+    )
+    finite = state.finite & jnp.isfinite(loss)
+    moved = TrainState(params, optimizer_state, rule_state, finite)
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, state)
+    metrics = Metrics(loss, jnp.asarray(rate), optax.tree.norm(grads))
+    return kept._replace(finite=finite), metrics
+
+
+def epoch_orders(
+    order_key: Array, first_epoch: int | Int[Array, ""], *, epochs: int, examples: int, batch_size: int
+) -> Int[Array, "steps batch"]:
+    """Return the examples of each mini-batch over some epochs, each epoch shuffled anew.
+
+    The last partial batch of an epoch is dropped: another draw leaves out others.
+    """
+    steps = examples // batch_size
+
+    def one(epoch: Int[Array, ""]) -> Int[Array, "steps batch"]:
+        order = jax.random.permutation(jax.random.fold_in(order_key, epoch), examples)
+        return order[: steps * batch_size].reshape(steps, batch_size)
+
+    orders = jax.vmap(one)(first_epoch + jnp.arange(epochs))
+    return orders.reshape(epochs * steps, batch_size)
+
+
+def run_steps(
+    state: TrainState,
+    rates: Float[Array, " steps"],
+    order: Int[Array, "steps batch"] | None,
+    train: Batch,
+    *,
+    learner: Learner,
+    layer_factors: Any = None,
+) -> tuple[TrainState, Metrics]:
+    """Scan over steps; ``order`` None is the full batch."""
+
+    def body(
+        state: TrainState, inputs: tuple[Float[Array, ""], Int[Array, " batch"] | None]
+    ) -> tuple[TrainState, Metrics]:
+        rate, rows = inputs
+        batch = train if rows is None else Batch(train.inputs[rows], train.labels[rows])
+        return step(state, batch, rate, learner=learner, layer_factors=layer_factors)
+
+    return jax.lax.scan(body, state, (rates, order))
+
+
+def run_periods(
+    state: TrainState,
+    rates: Float[Array, "periods steps"],
+    order: Int[Array, "periods steps batch"] | None,
+    train: Batch,
+    validation: Batch,
+    *,
+    learner: Learner,
+    layer_factors: Any = None,
+) -> tuple[TrainState, tuple[Metrics, Evaluation, Evaluation]]:
+    """Scan over periods of steps, each ended by an evaluation on train and on validation."""
+
+    def body(state: TrainState, inputs: Any) -> Any:
+        state, metrics = run_steps(
+            state, *inputs, train, learner=learner, layer_factors=layer_factors
+        )
+        evaluations = (learner.evaluate(state.params, split) for split in (train, validation))
+        return state, (metrics, *evaluations)
+
+    return jax.lax.scan(body, state, (rates, order))

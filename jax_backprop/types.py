@@ -1,0 +1,99 @@
+"""The types that flow through the project, and the one key of dimension names.
+
+Dimension names, the same in every signature:
+
+| name                      | meaning                                                         |
+|---------------------------|-----------------------------------------------------------------|
+| ``batch``                 | examples that are processed together                            |
+| ``inputs``                | features of one example (the homework's d)                      |
+| ``fan_in``, ``fan_out``   | units before and after one layer's weights                      |
+| ``units``                 | units of any one layer                                          |
+| ``classes``               | units of the last layer (the homework's K)                      |
+| ``steps``                 | updates of the parameters                                       |
+| ``cells``                 | training runs of a sweep                                        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree, Shaped
+
+Scalar: TypeAlias = Float[Array, ""]
+
+
+class Layer(NamedTuple):
+    """Weights and biases of one fully connected layer."""
+
+    weights: Float[Array, "fan_in fan_out"]
+    biases: Float[Array, " fan_out"]
+
+
+Params: TypeAlias = tuple[Layer, ...]
+
+
+class Batch(NamedTuple):
+    """Examples with their labels, on the host or on a device."""
+
+    inputs: Shaped[Array | np.ndarray, "batch ..."]
+    labels: Int[Array | np.ndarray, " batch"]
+
+
+class Penalties(NamedTuple):
+    """What is added to the data's loss; traced, so that sweeping it doesn't recompile.
+
+    Args:
+      l2: adds ``l2 / 2`` times the sum of squared weights (biases are left out).
+      label_smoothing: share of each label spread evenly over all classes, in [0, 1).
+    """
+
+    l2: float | Scalar = 0.0
+    label_smoothing: float | Scalar = 0.0
+
+
+class Evaluation(NamedTuple):
+    """Mean loss (nats per example for cross-entropy, penalties left out) and accuracy in [0, 1]."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+
+
+ValueAndGrad: TypeAlias = Callable[[Any, Batch], tuple[Scalar, Any]]
+Evaluate: TypeAlias = Callable[[Any, Batch], Evaluation]
+Init: TypeAlias = Callable[[Array], PyTree]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification data set on the host, split into train, validation and test.
+
+    Args:
+      name: as given on the command line.
+      train, validation, test: NumPy arrays, inputs scaled for the network.
+      class_names: one a class, in the order of the labels.
+      source: where it came from and how it was scaled.
+      split_seed: seed of the stratified split.
+      checksum: SHA-256 over all arrays in order.
+    """
+
+    name: str
+    train: Batch
+    validation: Batch
+    test: Batch
+    class_names: tuple[str, ...]
+    source: str
+    split_seed: int
+    checksum: str
+
+    @property
+    def features(self) -> int:
+        """Number of features of one example."""
+        return int(np.prod(self.train.inputs.shape[1:]))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
