@@ -16,7 +16,7 @@ Units = Float[Array, "batch units"]
 
 
 def sigmoid(pre_activations: Units) -> Units:
-    """Return O = 1 / (1 + e^-Z): homework (2), whose printed e^Z lacks the minus sign."""
+    """Apply O = 1 / (1 + e^-Z): homework (2), whose printed e^Z lacks the minus sign."""
     return jax.nn.sigmoid(pre_activations)
 
 
@@ -26,7 +26,7 @@ def sigmoid_backward(d_activations: Units, activations: Units) -> Units:
 
 
 def tanh(pre_activations: Units) -> Units:
-    """Return O = tanh(Z)."""
+    """Apply the hyperbolic tangent, O = tanh Z."""
     return jnp.tanh(pre_activations)
 
 
@@ -36,7 +36,7 @@ def tanh_backward(d_activations: Units, activations: Units) -> Units:
 
 
 def relu(pre_activations: Units) -> Units:
-    """Return O = max(Z, 0), with derivative 0 at Z = 0 (``jnp.maximum`` would give 0.5)."""
+    """Apply O = max(Z, 0), with derivative 0 at Z = 0 (``jnp.maximum`` would give 0.5)."""
     return jax.nn.relu(pre_activations)
 
 

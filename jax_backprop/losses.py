@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jax_backprop.types import Scalar
+from jax_backprop.types import AnyArray, Scalar
 
 Logits = Float[Array, "batch classes"]
-Labels = Int[Array, " batch"]
+Labels = Int[AnyArray, " batch"]
 
 
 class _OtherClasses(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,7 +12,7 @@ from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.losses import LOSSES
 from jax_backprop.settings import Network
-from jax_backprop.types import Batch, Evaluation, Layer, Params, Penalties, Scalar
+from jax_backprop.types import AnyArray, Batch, Evaluation, Layer, Params, Penalties, Scalar
 
 
 def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
@@ -22,7 +24,7 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
     sizes = network.layer_sizes
     gain = ACTIVATIONS[network.activation].init_gain
     layers = []
-    for index, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         layer_key = jax.random.fold_in(key, index)
         scale = init_scale * (gain if index > 0 else 1.0) / fan_in**0.5
         weights = scale * jax.random.normal(layer_key, (fan_in, fan_out))
@@ -50,11 +52,11 @@ def dense_backward(
 
 
 def layer_inputs(
-    params: Params, inputs: Float[Array, "batch inputs"], *, network: Network
+    params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
 ) -> list[Float[Array, "batch units"]]:
     """Return the input of every layer, then the logits: what a backward pass needs to keep."""
     activation = ACTIVATIONS[network.activation].forward
-    values = [inputs.astype(params[0].weights.dtype)]
+    values = [jnp.asarray(inputs, params[0].weights.dtype)]
     for layer in params[:-1]:
         values.append(activation(dense(values[-1], layer)))
     values.append(dense(values[-1], params[-1]))
@@ -62,7 +64,7 @@ def layer_inputs(
 
 
 def forward(
-    params: Params, inputs: Float[Array, "batch inputs"], *, network: Network
+    params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
 ) -> Float[Array, "batch classes"]:
     """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss."""
     return layer_inputs(params, inputs, network=network)[-1]

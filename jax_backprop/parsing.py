@@ -65,7 +65,8 @@ def explain(error: ValidationError, model: type[Settings], where: str) -> InputE
             where, got=f"no field {field!r}", expected=f"a value for {field!r}", remedy="Add it."
         )
     if first["type"] == "literal_error":
-        known = [part.strip("' ") for part in first["ctx"]["expected"].replace(" or ", ",").split(",")]
+        listed = str(first.get("ctx", {})["expected"]).replace(" or ", ",")
+        known = [part.strip("' ") for part in listed.split(",")]
         return InputError(
             f"{where}, field {field!r}",
             got=repr(first["input"]),
@@ -87,12 +88,7 @@ def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:
         if isinstance(part, int):
             continue
         annotation = model.model_fields[part].annotation
-        inner = [kind for kind in (annotation, *get_args(annotation)) if _is_settings(kind)]
-        if inner:
-            model = inner[0]
+        for kind in (annotation, *get_args(annotation)):
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                model = kind
     return list(model.model_fields)
-
-
-def _is_settings(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Settings)
-

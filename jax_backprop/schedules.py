@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import optax
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Schedule
 
-StepToRate: TypeAlias = Callable[[int], float]
+StepToRate: TypeAlias = Callable[[Any], Any]  # step -> rate, a number each
 
 
 def shape_function(schedule: Schedule, steps: int) -> StepToRate:

@@ -52,13 +52,13 @@ OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
 }
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True):
     """Frozen, strict, and without unknown fields: a typing mistake is an error, never a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Network(Settings):
+class Network(Settings, frozen=True):
     """A fully connected network; static under jit, so hashable.
 
     Args:
@@ -72,7 +72,7 @@ class Network(Settings):
     loss: LossName = "softmax_cross_entropy"
 
 
-class _Named(Settings):
+class _Named(Settings, frozen=True):
     """A named choice with parameters of its own: others are refused, missing ones filled in."""
 
     parameters: ClassVar[dict[str, dict[str, float | int]]]
@@ -96,7 +96,7 @@ class _Named(Settings):
     @property
     def label(self) -> str:
         """A short name that tells it from others: parameters are shown where not the default."""
-        name = getattr(self, "name")
+        name = str(self.model_dump()["name"])
         changed = [
             f"{key}={getattr(self, key):g}"
             for key, default in self.parameters[name].items()
@@ -105,7 +105,7 @@ class _Named(Settings):
         return f"{name}({', '.join(changed)})" if changed else name
 
 
-class Schedule(_Named):
+class Schedule(_Named, frozen=True):
     """The shape of the learning rate over a run, relative to its peak of 1.
 
     Lengths are fractions of the run, so that one schedule means the same at any number of steps.
@@ -137,7 +137,7 @@ class Schedule(_Named):
         return self
 
 
-class Optimizer(_Named):
+class Optimizer(_Named, frozen=True):
     """A direction of descent without a learning rate (the rate is applied in one place alone).
 
     Args:
@@ -158,7 +158,7 @@ class Optimizer(_Named):
     weight_decay: NonNegative | None = None
 
 
-class LearningRates(Settings):
+class LearningRates(Settings, frozen=True):
     """Learning rates to try: ``values``, or log-spaced from ``low`` to ``high``, both included."""
 
     values: Annotated[tuple[NonNegative, ...], Field(min_length=1, strict=False)] | None = None
@@ -195,7 +195,7 @@ class LearningRates(Settings):
         return tuple(within)
 
 
-class Recipe(Settings):
+class Recipe(Settings, frozen=True):
     """What a single run and a study have in common."""
 
     dataset: DatasetName = "digits"
@@ -220,7 +220,7 @@ class Recipe(Settings):
         )
 
 
-class Run(Recipe):
+class Run(Recipe, frozen=True):
     """One training run."""
 
     learning_rate: NonNegative = 1.0
@@ -228,7 +228,7 @@ class Run(Recipe):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Study(Recipe):
+class Study(Recipe, frozen=True):
     """A learning-rate study: learning rates x schedules x seeds, paired by seed."""
 
     title: str

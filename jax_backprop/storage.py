@@ -63,7 +63,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
                 expected="a folder, new or empty",
                 remedy="Give another --out.",
             )
-        foreign = [entry for entry in folder.iterdir()] if folder.is_dir() else []
+        foreign = list(folder.iterdir()) if folder.is_dir() else []
         if foreign and not (folder / marker).is_file():
             raise InputError(
                 "output folder",

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
 
 
@@ -38,8 +39,8 @@ Params: TypeAlias = tuple[Layer, ...]
 class Batch(NamedTuple):
     """Examples with their labels, on the host or on a device."""
 
-    inputs: Shaped[Array | np.ndarray, "batch ..."]
-    labels: Int[Array | np.ndarray, " batch"]
+    inputs: Shaped[AnyArray, "batch ..."]
+    labels: Int[AnyArray, " batch"]
 
 
 class Penalties(NamedTuple):
@@ -87,6 +88,11 @@ class Dataset:
     source: str
     split_seed: int
     checksum: str
+
+    @property
+    def splits(self) -> dict[str, Batch]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def features(self) -> int:

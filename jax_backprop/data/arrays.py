@@ -138,4 +138,4 @@ def _stratified_split(
     validation, test = train_test_split(
         rest, test_size=TEST_FRACTION / held_out, stratify=labels[rest], random_state=seed
     )
-    return train, validation, test
+    return np.asarray(train), np.asarray(validation), np.asarray(test)

@@ -15,10 +15,10 @@ def load_digits(*, split_seed: int = 0) -> Dataset:
     """
     from sklearn.datasets import load_digits as embedded
 
-    bunch = embedded()
+    pixels, labels = embedded(return_X_y=True)
     return make_dataset(
-        np.asarray(bunch.data, np.float32) / 16,
-        np.asarray(bunch.target),
+        np.asarray(pixels, np.float32) / 16,
+        np.asarray(labels),
         name="digits",
         split_seed=split_seed,
         source="scikit-learn's load_digits (UCI optical recognition of handwritten digits), / 16",

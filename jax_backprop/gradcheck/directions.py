@@ -33,7 +33,7 @@ class Directional(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """"pass" if difference and slope agree; else "undecided" at a kink, "fail" without one."""
+        """Say "pass" if difference and slope agree; else "undecided" at a kink, or "fail"."""
         if self.margin <= 1 and self.slope >= SLOPE_PASS:
             return "pass"
         return "undecided" if self.kink else "fail"
@@ -112,7 +112,7 @@ def _is_erratic(slopes: np.ndarray) -> bool:
 
 
 def leaf_direction(params: Any, index: int, seed: int) -> tuple[Any, float]:
-    """Return a seeded direction of length 1 within one leaf, zero elsewhere, and the leaf's size."""
+    """Return a seeded direction of length 1 within one leaf, and that leaf's size."""
     leaves, structure = jax.tree.flatten(params)
     generator = np.random.default_rng([seed, index])
     direction = [np.zeros(leaf.shape) for leaf in leaves]

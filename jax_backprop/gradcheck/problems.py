@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import product
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -104,7 +104,7 @@ def _trained(params: Params, batch: Batch, network: Network, penalties: Penaltie
     """Descend by autodiff's gradient, so that the point doesn't depend on what is judged."""
     gradient = autodiff_value_and_grad(network, penalties)
 
-    def descend(_: int, params: Params) -> Params:
+    def descend(_: Any, params: Params) -> Params:
         _, grads = gradient(params, batch)
         return jax.tree.map(lambda leaf, grad: leaf - 0.1 * grad, params, grads)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
-
+from jax_backprop.study.frame import Frame, Row
 from jax_backprop.study.summary import Summary
+
+MATTERS = 2.0  # times the best loss: a rate matters if the grid's ends are worse than that
 
 
 def answer(summary: Summary) -> list[str]:
@@ -28,12 +29,17 @@ def setting(summary: Summary) -> str:
     )
 
 
-def _verdict(summary: Summary, best: pd.Series) -> str:
+def _verdict(summary: Summary, best: Row) -> str:
     group = _of_schedule(summary, best["schedule"])
     low, high = group.iloc[0], group.iloc[-1]
+    worst = max(low["validation_loss"], high["validation_loss"])
+    if worst < MATTERS * best["validation_loss"]:
+        verdict = "On this grid the learning rate hardly matters"
+    else:
+        verdict = "Yes, it is wise, and the rate needs choosing"
     edge = " (at the edge of the grid: widen it)" if best["at_edge"] else ""
     return (
-        f"Yes, a learning rate is needed, and needs choosing: with the {best['schedule']} schedule "
+        f"{verdict}: with the {best['schedule']} schedule "
         f"({setting(summary)}) the final validation loss is {_interval(best, 'validation_loss')} "
         f"nats at the best rate, {best['learning_rate']:.3g}{edge}, but "
         f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
@@ -41,26 +47,24 @@ def _verdict(summary: Summary, best: pd.Series) -> str:
     )
 
 
-def _too_far(summary: Summary, best: pd.Series) -> str:
+def _too_far(summary: Summary, best: Row) -> str:
     group = _of_schedule(summary, best["schedule"])
-    grid = len(group)
+    tried = len(group)
     band = group["learning_rate"].between(best["band_low"], best["band_high"])
     text = (
-        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} ({band.sum()} of {grid} tried) "
-        "come within a tenth of that loss"
+        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} "
+        f"({band.sum()} of {tried} tried) come within a tenth of that loss"
     )
     above = group[group["learning_rate"] > best["learning_rate"]]
     failing = above[above["diverged"] * 2 > above["seeds"]]
     if failing.empty:
         return text + "; at none above do most seeds diverge."
     first = failing.iloc[0]
-    return (
-        f"{text}; from {first['learning_rate']:.3g}, {first['learning_rate'] / best['learning_rate']:.2g} "
-        f"times the best, most seeds diverge ({first['diverged']} of {first['seeds']} there)."
-    )
+    times = first["learning_rate"] / best["learning_rate"]
+    return f"{text}; from {first['learning_rate']:.3g}, {times:.2g} times the best, most seeds diverge ({first['diverged']} of {first['seeds']} there)."
 
 
-def _without(summary: Summary, best: pd.Series) -> str:
+def _without(summary: Summary, best: Row) -> str:
     group = _of_schedule(summary, best["schedule"])
     batch = summary.study.get("batch_size")
     parts = []
@@ -97,11 +101,11 @@ def _schedules(summary: Summary) -> str:
     )
 
 
-def _of_schedule(summary: Summary, schedule: str) -> pd.DataFrame:
+def _of_schedule(summary: Summary, schedule: str) -> Frame:
     return summary.rates[summary.rates["schedule"] == schedule].sort_values("learning_rate")
 
 
-def _nearest(group: pd.DataFrame, rate: float) -> pd.Series | None:
+def _nearest(group: Frame, rate: float) -> Row | None:
     """Return the row of a rate on the grid, or None if the nearest is over 15% away."""
     positive = group[group["learning_rate"] > 0]
     gaps = (positive["learning_rate"] / rate).map(lambda ratio: abs(math.log(ratio)))
@@ -110,5 +114,5 @@ def _nearest(group: pd.DataFrame, rate: float) -> pd.Series | None:
     return group.loc[gaps.idxmin()]
 
 
-def _interval(row: pd.Series, measure: str) -> str:
+def _interval(row: Row, measure: str) -> str:
     return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+
+from jax_backprop.study.frame import Frame
 
 OUTCOMES = ("monotone", "edge", "slow", "degraded", "diverged")
 RISE = 1e-6  # relative to the loss at the start
@@ -11,7 +12,7 @@ FAR = 10.0  # times the best tail of the same schedule and seed
 NOTHING_LEARNED = 0.9  # of the loss at the start
 
 
-def classify(cells: pd.DataFrame) -> pd.DataFrame:
+def classify(cells: Frame) -> Frame:
     """Return the cells with ``outcome`` and ``nothing_learned``, which speak of training loss.
 
     The first that holds: **diverged**, a loss that isn't finite or a tail above the start; then,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.statistics import estimate
 from jax_backprop.sweep import load_study
@@ -39,10 +40,10 @@ class Summary:
     """
 
     manifest: dict[str, Any]
-    cells: pd.DataFrame
-    curves: pd.DataFrame
-    rates: pd.DataFrame
-    best: pd.DataFrame
+    cells: Frame
+    curves: Frame
+    rates: Frame
+    best: Frame
 
     @property
     def study(self) -> dict[str, Any]:
@@ -58,23 +59,23 @@ def summarize(folder: Path) -> Summary:
     return Summary(manifest, cells, tables.curves.to_pandas(), rates, best_rates(rates))
 
 
-def summarize_rates(cells: pd.DataFrame) -> pd.DataFrame:
+def summarize_rates(cells: Frame) -> Frame:
     """Aggregate cells over seeds: a row a schedule and learning rate."""
     keys = ["schedule", "learning_rate"]
     order = list(dict.fromkeys(cells["schedule"]))
     columns: dict[str, Any] = {}
+    index = cells.set_index(keys).index.unique().sort_values()
     for measure in MEASURES:
         table = cells.pivot_table(
             index=keys, columns="seed", values=measure, dropna=False, observed=True
         )
-        found = estimate(table.to_numpy(np.float64))
+        found = estimate(table.loc[index].to_numpy(np.float64))
         columns |= {
             measure: found.mean,
             f"{measure}_low": found.low,
             f"{measure}_high": found.high,
         }
-        index = table.index
-    rates = pd.DataFrame(columns, index=index)
+    rates: Frame = pd.DataFrame(columns, index=index)
     counts = cells.groupby([*keys, "outcome"]).size().unstack(fill_value=0)
     for outcome in OUTCOMES:
         rates[outcome] = counts[outcome].reindex(index, fill_value=0) if outcome in counts else 0
@@ -84,7 +85,7 @@ def summarize_rates(cells: pd.DataFrame) -> pd.DataFrame:
     return rates.iloc[np.lexsort([rates["learning_rate"], rank])].reset_index(drop=True)
 
 
-def best_rates(rates: pd.DataFrame) -> pd.DataFrame:
+def best_rates(rates: Frame) -> Frame:
     """Choose each schedule's rate by validation loss: a row a schedule, in order."""
     rows = []
     for _, group in rates.groupby("schedule", sort=False):

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jax_backprop.schedules import check_rates, schedule_shape
 from jax_backprop.sweep.grid import Grid
@@ -139,7 +138,10 @@ def _inputs(shard: list[Tile], plan: Plan, orders: Callable[[int], Any]) -> Tile
     shape = (plan.periods, plan.period)
     rates = np.stack(
         [
-            [_rates(schedule_shape(cell.schedule, plan.steps), cell.learning_rate) for cell in tile.cells]
+            [
+                _rates(schedule_shape(cell.schedule, plan.steps), cell.learning_rate)
+                for cell in tile.cells
+            ]
             for tile in shard
         ]
     )
@@ -173,13 +175,13 @@ def _order(plan: Plan, examples: int, seed: int) -> jax.Array:
 
 
 def _advance(progress: Progress, cells: pa.Table, computed: bool) -> Progress:
-    best = pc.min(cells["validation_loss"]).as_py()
+    best = float(np.fmin.reduce(cells["validation_loss"].to_numpy(), initial=progress.best_loss))
     return Progress(
         done_cells=progress.done_cells + cells.num_rows,
         total_cells=progress.total_cells,
         computed_cells=progress.computed_cells + cells.num_rows * computed,
-        non_finite=progress.non_finite + pc.sum(cells["non_finite"]).as_py(),
-        best_loss=min(progress.best_loss, best) if best == best else progress.best_loss,
+        non_finite=progress.non_finite + int(np.sum(cells["non_finite"].to_numpy())),
+        best_loss=best,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -40,9 +41,10 @@ def run_study(
     identity = {
         **{key: value for key, value in described.items() if key not in ("title", "question")},
         "data_checksum": data.checksum,
+        "classes": data.classes,
         "tile_width": width_for(init, data, grid, study.batch_size),
         "engine": ENGINE,
-        "jaxlib": jax.lib.__version__,
+        "jaxlib": version("jaxlib"),
         "platform": jax.default_backend(),
     }
     with open_study(out, identity, described) as folder:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import pyarrow as pa
-import pyarrow.dataset
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from jax_backprop.errors import InputError
@@ -71,7 +70,9 @@ class StudyFolder:
 
 
 @contextlib.contextmanager
-def open_study(path: Path, identity: dict[str, Any], study: dict[str, Any]) -> Iterator[StudyFolder]:
+def open_study(
+    path: Path, identity: dict[str, Any], study: dict[str, Any]
+) -> Iterator[StudyFolder]:
     """Hold a study's folder, new or to be continued.
 
     Raises InputError, changing nothing, if it holds something else or another study.
@@ -117,7 +118,7 @@ def load_study(path: Path) -> tuple[Tables, dict[str, Any]]:
             expected="a study that has run",
             remedy="Run `jax-backprop sweep` on it again: it continues.",
         )
-    return Tables(*(pa.dataset.dataset(path / kind).to_table() for kind in Tables._fields)), manifest
+    return Tables(*(ds.dataset(path / kind).to_table() for kind in Tables._fields)), manifest
 
 
 def provenance() -> dict[str, Any]:
@@ -162,7 +163,9 @@ def _commit() -> str | None:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     folder = Path(__file__).parent
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pyarrow as pa
 
@@ -38,8 +39,7 @@ def to_tables(tiles: list[Tile], results: TileResults, evaluated_at: np.ndarray)
         return np.asarray(leaf)[rows, columns]
 
     train, validation, test = (
-        type(part)(*(pick(leaf) for leaf in part))
-        for part in (results.train, results.validation, results.test)
+        jax.tree.map(pick, part) for part in (results.train, results.validation, results.test)
     )
     ids = [cell.id for cell in cells]
     table: dict[str, Any] = {
@@ -52,7 +52,7 @@ def to_tables(tiles: list[Tile], results: TileResults, evaluated_at: np.ndarray)
         table[f"{name}_loss"] = split.loss[:, -1]
         table[f"{name}_accuracy"] = split.accuracy[:, -1]
     table |= {"test_loss": test.loss, "test_accuracy": test.accuracy}
-    table |= facts(train.loss, pick(results.finite))
+    table |= facts(np.asarray(train.loss), pick(results.finite))
     return Tables(pa.table(table), _curves(ids, train, validation, evaluated_at))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_
 from jax_backprop.training.plan import Plan, make_plan
 from jax_backprop.training.step import Metrics, epoch_orders, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Penalties, ValueAndGrad
+
 
 class History(NamedTuple):
     """A run's record, as NumPy arrays.
@@ -110,7 +112,7 @@ def fit(
 
 def check_dataset(dataset: Dataset) -> None:
     """Raise InputError if a split has features or labels that can't be trained on."""
-    for split in (dataset.train, dataset.validation, dataset.test):
+    for split in dataset.splits.values():
         features = check_features(split.inputs)
         check_labels(split.labels, examples=len(features), classes=dataset.classes)
 
@@ -126,8 +128,10 @@ def check_fit(params: Any, dataset: Dataset, network: Network) -> None:
             remedy=f"{dataset.name} needs ({expected[0]}, ..., {expected[1]}).",
         )
     shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
-    pairs = zip(network.layer_sizes[:-1], network.layer_sizes[1:], strict=True)
-    wanted = [shape for fan_in, fan_out in pairs for shape in ((fan_in, fan_out), (fan_out,))]
+    sizes = network.layer_sizes
+    wanted = [
+        shape for fan_in, fan_out in pairwise(sizes) for shape in ((fan_in, fan_out), (fan_out,))
+    ]
     if shapes != wanted:
         raise InputError(
             "params",
@@ -216,9 +220,7 @@ def _run(
     return FitResult(state.params, history)
 
 
-def _segment_order(
-    key: Array, done: int, length: int, examples: int, plan: Plan
-) -> Array | None:
+def _segment_order(key: Array, done: int, length: int, examples: int, plan: Plan) -> Array | None:
     """Return the rows of each mini-batch of a segment, (length, batch); None for the full batch."""
     if plan.batch_size is None:
         return None

@@ -10,11 +10,12 @@ import jax
 import optax
 from jaxtyping import Array, Int
 
-from jax_backprop import backprop, network as networks
+from jax_backprop import backprop
+from jax_backprop import network as networks
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
 from jax_backprop.optimizers import make_direction
 from jax_backprop.settings import GradientName, Network, Optimizer
-from jax_backprop.types import Evaluate, Penalties, Scalar, ValueAndGrad
+from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, ValueAndGrad
 
 
 class RateRule(NamedTuple):
@@ -24,7 +25,7 @@ class RateRule(NamedTuple):
     """
 
     init: Callable[[Any], Any]
-    update: Callable[..., tuple[Scalar, Any]]
+    update: Callable[[Any, Scalar, Scalar, Any, Any, Batch], tuple[Scalar, Any]]
 
 
 SCHEDULED = RateRule(lambda params: (), lambda state, rate, *_: (rate, state))

@@ -23,8 +23,13 @@ class TrainState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What one step reports: loss of its batch (penalties included) before the update, the rate
-    that was used, the gradient's Euclidean norm."""
+    """What one step reports.
+
+    Args:
+      loss: of its batch before the update, penalties included.
+      learning_rate: the rate that was used.
+      grad_norm: the gradient's Euclidean norm, over all leaves.
+    """
 
     loss: Float[Array, ""]
     learning_rate: Float[Array, ""]
@@ -78,7 +83,12 @@ def step(
 
 
 def epoch_orders(
-    order_key: Array, first_epoch: int | Int[Array, ""], *, epochs: int, examples: int, batch_size: int
+    order_key: Array,
+    first_epoch: int | Int[Array, ""],
+    *,
+    epochs: int,
+    examples: int,
+    batch_size: int,
 ) -> Int[Array, "steps batch"]:
     """Return the examples of each mini-batch over some epochs, each epoch shuffled anew.
 
@@ -128,8 +138,9 @@ def run_periods(
     """Scan over periods of steps, each ended by an evaluation on train and on validation."""
 
     def body(state: TrainState, inputs: Any) -> Any:
+        rates, order = inputs
         state, metrics = run_steps(
-            state, *inputs, train, learner=learner, layer_factors=layer_factors
+            state, rates, order, train, learner=learner, layer_factors=layer_factors
         )
         evaluations = (learner.evaluate(state.params, split) for split in (train, validation))
         return state, (metrics, *evaluations)

@@ -1,0 +1,321 @@
+"""``train``, ``evaluate`` and ``predict``: one network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.parsing import parse
+from jax_backprop.settings import Optimizer, Run, Schedule
+
+if TYPE_CHECKING:
+    from jax_backprop.training import FitResult
+    from jax_backprop.training.model import Model
+    from jax_backprop.types import Batch, Dataset, Evaluation, Params
+
+# Names are strings here and checked by the settings, whose errors name the nearest one.
+ScheduleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Schedule.parameters) + "}")]
+OptimizerName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Optimizer.parameters) + "}")]
+ActivationName = Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")]
+LossName = Annotated[str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")]
+GradientName = Annotated[str, tyro.conf.arg(metavar="{hand,autodiff}")]
+DatasetName = Annotated[str, tyro.conf.arg(metavar="{digits}")]
+MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+SPLITS = ("train", "validation", "test")
+
+
+def train(
+    dataset: DatasetName = "digits",
+    hidden: tuple[int, ...] = (32,),
+    activation: ActivationName = "sigmoid",
+    loss: LossName = "softmax_cross_entropy",
+    learning_rate: float = 1.0,
+    schedule: ScheduleName = "constant",
+    final_fraction: MaybeFloat = None,
+    warmup_fraction: MaybeFloat = None,
+    initial_fraction: MaybeFloat = None,
+    decay_rate: MaybeFloat = None,
+    drops: MaybeInt = None,
+    cycles: MaybeInt = None,
+    optimizer: OptimizerName = "gradient_descent",
+    momentum: MaybeFloat = None,
+    b1: MaybeFloat = None,
+    b2: MaybeFloat = None,
+    epsilon: MaybeFloat = None,
+    weight_decay: MaybeFloat = None,
+    batch_size: MaybeInt = None,
+    epochs: int = 50,
+    l2: float = 0.0,
+    label_smoothing: float = 0.0,
+    init_scale: float = 1.0,
+    gradient: GradientName = "hand",
+    seed: int = 0,
+    split_seed: int = 0,
+    out: MaybePath = None,
+) -> None:
+    """Train one network, and save its parameters and history.
+
+    A schedule is a shape over the run, from the peak --learning-rate; lengths are fractions of the
+    run. Parameters that a schedule or an optimizer doesn't take are refused.
+
+    Args:
+      dataset: What to learn.
+      hidden: Units of each hidden layer.
+      activation: Of the hidden layers.
+      loss: Softmax cross-entropy, or squared error of a linear head.
+      learning_rate: The schedule's peak.
+      schedule: Shape of the learning rate over the run.
+      final_fraction: Rate at the end over the peak (exponential, cosine, warmup_cosine,
+        inverse_time, restarts).
+      warmup_fraction: Share of the run in which the rate rises (warmup_cosine, one_cycle).
+      initial_fraction: Rate at the start over the peak (one_cycle).
+      decay_rate: Factor of each drop (step_decay).
+      drops: Number of drops (step_decay).
+      cycles: Number of cycles (restarts).
+      optimizer: Direction of descent.
+      momentum: Of heavy_ball and nesterov.
+      b1: Decay of Adam's first moment.
+      b2: Decay of Adam's second moment.
+      epsilon: Added to the root of Adam's second moment.
+      weight_decay: Decoupled decay (adamw).
+      batch_size: Examples a step; leave out for the full batch.
+      epochs: Passes over the training split.
+      l2: Penalty l2 / 2 times the sum of squared weights, in the loss.
+      label_smoothing: Share of each label spread over all classes.
+      init_scale: Factor of the initial weights.
+      gradient: Derived by hand, or by autodiff.
+      seed: Of the initial weights and of the order of examples.
+      split_seed: Of the split into train, validation and test.
+      out: Folder for model.safetensors, model.json, history.parquet, evaluations.parquet.
+    """
+    given = locals()
+    run = parse(Run, _run_settings(given), "command line")
+    import jax
+
+    from jax_backprop.data import load_dataset
+    from jax_backprop.network import init_params
+    from jax_backprop.training import fit, network_learner, role_keys
+    from jax_backprop.training.model import Model, claim_model_folder, save_model
+    from jax_backprop.types import Penalties
+
+    data = load_dataset(run.dataset, split_seed=run.split_seed)
+    if out is not None:
+        claim_model_folder(out, run)
+    network = run.network(data.features, data.classes)
+    penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
+    learner = network_learner(network, penalties=penalties, gradient=run.gradient)
+    keys = role_keys(run.seed)
+    started = time.perf_counter()
+    with console.progress("steps") as advance:
+        result = fit(
+            init_params(network, key=keys.init, init_scale=run.init_scale),
+            data,
+            key=keys.order,
+            network=network,
+            value_and_grad=learner.value_and_grad,
+            learning_rate=run.learning_rate,
+            schedule=run.schedule,
+            optimizer=run.optimizer,
+            batch_size=run.batch_size,
+            epochs=run.epochs,
+            on_progress=lambda p: advance(
+                p.done_steps, f"validation loss {float(p.validation.loss):.4f}", p.total_steps
+            ),
+        )
+    seconds = time.perf_counter() - started
+    model = Model(jax.device_get(result.params), network, run, data.class_names)
+    scores = _scores(model, data)
+    if out is not None:
+        save_model(out, model, result, scores)
+    _print_summary(model, data, result, scores, seconds, out)
+
+
+def evaluate(
+    model: Folder,
+    /,
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="{digits}")] = None,
+    split_seed: MaybeInt = None,
+) -> None:
+    """Print a saved model's loss and accuracy on each split of a data set.
+
+    Args:
+      model: Folder that `jax-backprop train --out` wrote.
+      dataset: By default what the model was trained on.
+      split_seed: By default the model's.
+    """
+    from jax_backprop.data import load_dataset
+    from jax_backprop.training import check_fit
+    from jax_backprop.training.model import load_model
+
+    loaded = load_model(model)
+    seed = loaded.run.split_seed if split_seed is None else split_seed
+    data = load_dataset(dataset or loaded.run.dataset, split_seed=seed)
+    check_fit(loaded.params, data, loaded.network)
+    _print_scores(loaded, data, _scores(loaded, data))
+
+
+def predict(
+    model: Folder,
+    /,
+    inputs: MaybePath = None,
+    split: Annotated[str, tyro.conf.arg(metavar="{train,validation,test}")] = "test",
+    out: MaybePath = None,
+) -> None:
+    """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
+
+    Args:
+      model: Folder that `jax-backprop train --out` wrote.
+      inputs: A .npy file of features (examples, features), scaled as in training; by default a
+        split of the model's data set.
+      split: Of the model's data set.
+      out: Write the CSV to this file instead; an existing file is left alone.
+    """
+    import jax
+    import numpy as np
+
+    from jax_backprop.data import load_dataset
+    from jax_backprop.network import forward
+    from jax_backprop.storage import write_atomic
+    from jax_backprop.training.model import load_model
+
+    loaded = load_model(model)
+    if out is not None and out.exists():
+        raise InputError(
+            "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
+        )
+    if inputs is not None:
+        features = _read_features(inputs, loaded.network.layer_sizes[0])
+    elif split in SPLITS:
+        data = load_dataset(loaded.run.dataset, split_seed=loaded.run.split_seed)
+        features = data.splits[split].inputs
+    else:
+        raise unknown_name("split", split, SPLITS)
+    logits = forward(loaded.params, features, network=loaded.network)
+    probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
+    chosen = probabilities.argmax(axis=1)
+    rows = [
+        f"{row},{loaded.class_names[label]},{probabilities[row, label]:.6f}"
+        for row, label in enumerate(chosen)
+    ]
+    text = "\n".join(["example,class,probability", *rows]) + "\n"
+    if out is not None:
+        write_atomic(out, text)
+        console.out.print(f"{len(rows):,} predictions in {out}", markup=False, soft_wrap=True)
+    else:
+        console.out.out(text, end="", highlight=False)
+
+
+def _run_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Run from the command line's flat ones."""
+
+    def named(name: str, fields: Any) -> dict[str, Any]:
+        parameters = {key: given[key] for key in fields if key != "name" and given[key] is not None}
+        return {"name": given[name], **parameters}
+
+    run = {
+        key: value for key, value in given.items() if key in Run.model_fields and value is not None
+    }
+    return run | {
+        "hidden_sizes": list(given["hidden"]),
+        "schedule": named("schedule", Schedule.model_fields),
+        "optimizer": named("optimizer", Optimizer.model_fields),
+    }
+
+
+def _scores(model: Model, data: Dataset) -> dict[str, float]:
+    import jax
+
+    from jax_backprop.network import evaluate
+
+    @jax.jit
+    def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
+        return {
+            name: evaluate(params, split, network=model.network) for name, split in splits.items()
+        }
+
+    scores = {}
+    for name, found in on_all(model.params, data.splits).items():
+        scores[f"{name}_loss"] = float(found.loss)
+        scores[f"{name}_accuracy"] = float(found.accuracy)
+    return scores
+
+
+def _print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
+    from rich.table import Table
+
+    sizes = "-".join(map(str, model.network.layer_sizes))
+    table = Table(title=f"{sizes} on {data.name}, split seed {data.split_seed}")
+    for column in ("split", "examples", "loss", "accuracy"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for name in SPLITS:
+        examples = len(data.splits[name].labels)
+        loss, accuracy = scores[f"{name}_loss"], scores[f"{name}_accuracy"]
+        table.add_row(name, f"{examples:,}", f"{loss:.4f}", f"{accuracy:.4f}")
+    console.out.print(table)
+
+
+def _print_summary(
+    model: Model,
+    data: Dataset,
+    result: FitResult,
+    scores: dict[str, float],
+    seconds: float,
+    out: Path | None,
+) -> None:
+    import numpy as np
+
+    run, losses = model.run, result.history.steps.loss
+    _print_scores(model, data, scores)
+    examples = len(data.train.labels)
+    if run.batch_size:
+        dropped = examples % run.batch_size
+        batches = f"batches of {run.batch_size}, the last {dropped} examples of each epoch dropped"
+    else:
+        batches = "full batch"
+    console.out.print(
+        f"{len(losses):,} steps ({batches}) in {seconds:.1f} s, compilation within; "
+        f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}, "
+        f"gradient by {run.gradient}",
+        markup=False,
+    )
+    broken = np.flatnonzero(~np.isfinite(losses))
+    if broken.size:
+        console.out.print(
+            f"The loss was not finite at step {broken[0]}: training stood still from there. "
+            "Try a lower learning rate."
+        )
+    if out is not None:
+        console.out.print(f"Saved in {out}", markup=False, soft_wrap=True)
+
+
+def _read_features(path: Path, features: int) -> Any:
+    import numpy as np
+
+    from jax_backprop.data import check_features
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            "inputs",
+            got=f"{path} ({getattr(error, 'strerror', None) or error})",
+            expected="a .npy file of numbers",
+            remedy="Save it with numpy.save(path, array).",
+        ) from None
+    checked = check_features(array)
+    if checked.shape[1] != features:
+        raise InputError(
+            "inputs",
+            got=f"{checked.shape[1]} features an example",
+            expected=f"{features}, the model's layer sizes begin with that",
+            remedy="Give data of the shape that the model was trained on.",
+        )
+    return checked

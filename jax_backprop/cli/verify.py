@@ -1,0 +1,193 @@
+"""``verify``: the hand-derived gradient before all its referees."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.errors import InputError
+from jax_backprop.parsing import parse
+from jax_backprop.settings import Network
+
+if TYPE_CHECKING:
+    from jax_backprop.gradcheck.problems import Problem
+    from jax_backprop.gradcheck.referee import LeafReport, Report
+
+    Judged = list[tuple[Problem, Report]]
+
+
+def verify(
+    layer_sizes: Annotated[
+        tuple[int, ...] | None, tyro.conf.arg(metavar="INT INT ..."), tyro.conf.AvoidSubcommands
+    ] = None,
+    activation: Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")] = "sigmoid",
+    loss: Annotated[
+        str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")
+    ] = "softmax_cross_entropy",
+    batch_size: int = 17,
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+) -> None:
+    """Check the hand-derived gradient leaf by leaf; exit code 1 if any leaf fails.
+
+    By default over depths 1 to 4, three activations, both losses, batches of 1, 2 and 17, at
+    initial and at trained points: a row a parameter leaf shows the worst of them. With
+    --layer-sizes, that one network.
+
+    Columns: hand against autodiff in float32 (in units of float32's eps, at initial and at trained
+    points); hand's distance from float64, autodiff's own beside it; central differences in float64
+    (share of what rounding allows; up to 1 passes); the least slope of the Taylor remainder (2 for
+    a right gradient, passes from 1.9).
+
+    Args:
+      layer_sizes: Check this network instead, inputs first and classes last.
+      activation: Of that network.
+      loss: Of that network.
+      batch_size: Of that network.
+      json: Write the verdict and every leaf's figures to this file as well.
+    """
+    from jax_backprop.gradcheck.problems import Problem, check_all, grid
+
+    if layer_sizes is None:
+        problems = list(grid())
+    else:
+        fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
+        network = parse(Network, fields, "command line")
+        if batch_size < 1:
+            raise InputError(
+                "batch size", got=batch_size, expected="1 or more", remedy="Give a larger one."
+            )
+        problems = [Problem(network, batch_size, point) for point in ("initial", "trained")]
+    judged: Judged = []
+    with console.progress("problems", len(problems)) as advance:
+        for problem, report in check_all(problems):
+            judged.append((problem, report))
+            advance(len(judged), f"{sum(len(r.rows) for _, r in judged)} leaves")
+    passed = all(report.passed for _, report in judged)
+    if json is not None:
+        _write_json(json, judged, passed)
+    _print_table(judged)
+    _print_verdict(judged, passed)
+    if not passed:
+        sys.exit(1)
+
+
+def _print_table(judged: Judged) -> None:
+    from rich.table import Table
+
+    table = Table(title="hand-derived gradient, the worst of each leaf over all its problems")
+    for name in ("network", "leaf", "shape"):
+        table.add_column(name)
+    heads = ("autodiff\ninitial, eps", "autodiff\ntrained, eps", "float64, eps\nhand (autodiff)")
+    for name in (*heads, "differences\nof allowed", "slope", "verdict"):
+        table.add_column(name, justify="right")
+    groups: dict[tuple[Any, str], list[tuple[str, LeafReport]]] = {}
+    for problem, report in judged:
+        for row in report.rows:
+            key = (problem.network.layer_sizes, row.path)
+            groups.setdefault(key, []).append((problem.point, row))
+    shown = None
+    for (sizes, path), rows in groups.items():
+        if sizes != shown:
+            table.add_section()
+        network = "-".join(map(str, sizes)) if sizes != shown else ""
+        table.add_row(network, path, *_cells(rows))
+        shown = sizes
+    console.out.print(table)
+
+
+def _cells(rows: list[tuple[str, LeafReport]]) -> list[str]:
+    import jax.numpy as jnp
+
+    leaves = [row for _, row in rows]
+    eps = float(jnp.finfo(leaves[0].dtype).eps)
+
+    def worst(point: str) -> str:
+        found = [row.autodiff.worst / eps for at, row in rows if at == point]
+        return f"{max(found):.1f}" if found else "-"
+
+    farthest = max(leaves, key=lambda row: row.hand_error.worst)
+    slopes = [row.directional.slope for row in leaves if row.directional.verdict != "undecided"]
+    slope = min(slopes, default=float("nan"))
+    verdicts = Counter(row.verdict for row in leaves)
+    verdict = next(name for name in ("fail", "undecided", "pass") if verdicts[name])
+    if verdict != "pass" and len(leaves) > 1:
+        verdict = f"{verdict} ({verdicts[verdict]} of {len(leaves)})"
+    is_parameter = leaves[0].path != "loss"
+    return [
+        "x".join(map(str, leaves[0].shape)) or "scalar",
+        worst("initial"),
+        worst("trained"),
+        f"{farthest.hand_error.worst / eps:.1f} ({farthest.autodiff_error.worst / eps:.1f})",
+        f"{max(row.directional.margin for row in leaves):.2f}" if is_parameter else "-",
+        ("exact" if slope == float("inf") else f"{slope:.2f}") if is_parameter else "-",
+        verdict,
+    ]
+
+
+def _print_verdict(judged: Judged, passed: bool) -> None:
+    rows = [(problem, row) for problem, report in judged for row in report.rows]
+    counts = Counter(row.verdict for _, row in rows)
+    for problem, row in rows:
+        if row.verdict == "pass":
+            continue
+        console.out.print(
+            f"{row.verdict}: {row.path} of {problem.network.layer_sizes}, "
+            f"{problem.network.activation}, {problem.network.loss}, batch {problem.batch_size}, "
+            f"{problem.point}: {row.reason}; worst at {row.autodiff.worst_index}: hand "
+            f"{row.autodiff.worst_values[0]:.9g}, autodiff {row.autodiff.worst_values[1]:.9g}",
+            markup=False,
+        )
+    praised = sum(row.reason.startswith("nearer") for _, row in rows)
+    console.out.print(
+        f"verdict: {'pass' if passed else 'FAIL'} ({len(judged)} problems, {len(rows)} leaves: "
+        f"{counts['pass']} pass, {counts['fail']} fail, {counts['undecided']} undecided at a kink; "
+        f"{praised} at least 4 times nearer to float64 than autodiff)",
+        markup=False,
+    )
+
+
+def _write_json(path: Path, judged: Judged, passed: bool) -> None:
+    from jax_backprop.storage import write_atomic
+
+    rows = [
+        {
+            "network": list(problem.network.layer_sizes),
+            "activation": problem.network.activation,
+            "loss": problem.network.loss,
+            "batch_size": problem.batch_size,
+            "penalties": problem.penalties._asdict(),
+            "point": problem.point,
+            "leaf": row.path,
+            "shape": list(row.shape),
+            "dtype": row.dtype,
+            "verdict": row.verdict,
+            "reason": row.reason,
+            "condition": row.condition,
+            **{
+                name: getattr(row, name)._asdict()
+                for name in ("autodiff", "hand_error", "autodiff_error", "float64")
+            },
+            "directional": row.directional._asdict(),
+        }
+        for problem, report in judged
+        for row in report.rows
+    ]
+    content = {"verdict": "pass" if passed else "fail", "rows": rows}
+    write_atomic(path, jsonlib.dumps(_finite(content), indent=1) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON has no number for by null (an infinite slope is an exact gradient)."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
