@@ -1,0 +1,76 @@
+"""Backpropagation derived by hand, proven against autodiff, and fast learning-rate studies.
+
+The names below are imported on first use (PEP 562), so that importing the package takes
+milliseconds. ``jax_backprop.value_and_grad`` is the gradient derived by hand; the sweep engine is
+``jax_backprop.sweep.sweep``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jax_backprop.backprop import value_and_grad
+    from jax_backprop.data import load_dataset, make_dataset
+    from jax_backprop.errors import InputError
+    from jax_backprop.gradcheck import check_value_and_grad
+    from jax_backprop.network import evaluate, forward, init_params, loss
+    from jax_backprop.settings import LearningRates, Network, Optimizer, Run, Schedule, Study
+    from jax_backprop.sweep import Grid, load_study
+    from jax_backprop.training import fit, network_learner, role_keys, step
+    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties
+
+__version__ = "0.1.0"
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Evaluation",
+    "Grid",
+    "InputError",
+    "Layer",
+    "LearningRates",
+    "Network",
+    "Optimizer",
+    "Params",
+    "Penalties",
+    "Run",
+    "Schedule",
+    "Study",
+    "check_value_and_grad",
+    "evaluate",
+    "fit",
+    "forward",
+    "init_params",
+    "load_dataset",
+    "load_study",
+    "loss",
+    "make_dataset",
+    "network_learner",
+    "role_keys",
+    "step",
+    "value_and_grad",
+]
+
+_ROOMS = {
+    "backprop": ("value_and_grad",),
+    "data": ("load_dataset", "make_dataset"),
+    "errors": ("InputError",),
+    "gradcheck": ("check_value_and_grad",),
+    "network": ("evaluate", "forward", "init_params", "loss"),
+    "settings": ("LearningRates", "Network", "Optimizer", "Run", "Schedule", "Study"),
+    "sweep": ("Grid", "load_study"),
+    "training": ("fit", "network_learner", "role_keys", "step"),
+    "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

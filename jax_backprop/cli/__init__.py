@@ -9,7 +9,8 @@ from types import FrameType
 
 import tyro
 
-from jax_backprop.cli.models import evaluate, predict, train
+from jax_backprop.cli.models import evaluate, train
+from jax_backprop.cli.predict import predict
 from jax_backprop.cli.studies import report, sweep
 from jax_backprop.cli.verify import verify
 from jax_backprop.errors import InputError, unknown_name

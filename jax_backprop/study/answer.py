@@ -61,7 +61,10 @@ def _too_far(summary: Summary, best: Row) -> str:
         return text + "; at none above do most seeds diverge."
     first = failing.iloc[0]
     times = first["learning_rate"] / best["learning_rate"]
-    return f"{text}; from {first['learning_rate']:.3g}, {times:.2g} times the best, most seeds diverge ({first['diverged']} of {first['seeds']} there)."
+    return (
+        f"{text}; from {first['learning_rate']:.3g}, {times:.2g} times the best, most seeds "
+        f"diverge ({first['diverged']} of {first['seeds']} there)."
+    )
 
 
 def _without(summary: Summary, best: Row) -> str:

@@ -1,0 +1,90 @@
+"""``predict``: what a saved model says of examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.cli.models import Folder, MaybePath
+from jax_backprop.errors import InputError, unknown_name
+
+SPLITS = ("train", "validation", "test")
+
+
+def predict(
+    model: Folder,
+    /,
+    inputs: MaybePath = None,
+    split: Annotated[str, tyro.conf.arg(metavar="{train,validation,test}")] = "test",
+    out: MaybePath = None,
+) -> None:
+    """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
+
+    Args:
+      model: Folder that `jax-backprop train --out` wrote.
+      inputs: A .npy file of features (examples, features), scaled as in training; by default a
+        split of the model's data set.
+      split: Of the model's data set.
+      out: Write the CSV to this file instead; an existing file is left alone.
+    """
+    import jax
+    import numpy as np
+
+    from jax_backprop.data import load_dataset
+    from jax_backprop.network import forward
+    from jax_backprop.storage import write_atomic
+    from jax_backprop.training.model import load_model
+
+    loaded = load_model(model)
+    if out is not None and out.exists():
+        raise InputError(
+            "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
+        )
+    if inputs is not None:
+        features = _read_features(inputs, loaded.network.layer_sizes[0])
+    elif split in SPLITS:
+        data = load_dataset(loaded.run.dataset, split_seed=loaded.run.split_seed)
+        features = data.splits[split].inputs
+    else:
+        raise unknown_name("split", split, SPLITS)
+    logits = forward(loaded.params, features, network=loaded.network)
+    probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
+    chosen = probabilities.argmax(axis=1)
+    rows = [
+        f"{row},{loaded.class_names[label]},{probabilities[row, label]:.6f}"
+        for row, label in enumerate(chosen)
+    ]
+    text = "\n".join(["example,class,probability", *rows]) + "\n"
+    if out is not None:
+        write_atomic(out, text)
+        console.out.print(f"{len(rows):,} predictions in {out}", markup=False, soft_wrap=True)
+    else:
+        console.out.out(text, end="", highlight=False)
+
+
+def _read_features(path: Path, features: int) -> Any:
+    import numpy as np
+
+    from jax_backprop.data import check_features
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            "inputs",
+            got=f"{path} ({getattr(error, 'strerror', None) or error})",
+            expected="a .npy file of numbers",
+            remedy="Save it with numpy.save(path, array).",
+        ) from None
+    checked = check_features(array)
+    if checked.shape[1] != features:
+        raise InputError(
+            "inputs",
+            got=f"{checked.shape[1]} features an example",
+            expected=f"{features}, the model's layer sizes begin with that",
+            remedy="Give data of the shape that the model was trained on.",
+        )
+    return checked
