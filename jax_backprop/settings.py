@@ -5,7 +5,7 @@ This room imports no jax, so that ``jax-backprop --help`` is instant.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -131,7 +131,7 @@ class Schedule(_Named, frozen=True):
     cycles: PositiveInt | None = None
 
     @model_validator(mode="after")
-    def _end_above_zero(self) -> Self:
+    def _end_above_zero(self) -> Schedule:
         if self.name in ("exponential", "inverse_time") and self.final_fraction == 0:
             raise ValueError(f"{self.name!r} never reaches 0: final_fraction must be above 0")
         return self
@@ -167,7 +167,7 @@ class LearningRates(Settings, frozen=True):
     points_per_decade: Annotated[int, Field(ge=3)] = 8
 
     @model_validator(mode="after")
-    def _one_form(self) -> Self:
+    def _one_form(self) -> LearningRates:
         if self.values is not None:
             if self.low is not None or self.high is not None:
                 raise ValueError("give either values, or low and high, not both")
@@ -238,7 +238,7 @@ class Study(Recipe, frozen=True):
     seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
 
     @model_validator(mode="after")
-    def _schedules_differ(self) -> Self:
+    def _schedules_differ(self) -> Study:
         if len(set(self.schedules)) != len(self.schedules):
             raise ValueError("two of the schedules are the same")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from jax_backprop.schedules import check_rates, schedule_shape
 from jax_backprop.sweep.grid import Grid
-from jax_backprop.sweep.program import Splits, TileInputs, make_program, pad_tiles
+from jax_backprop.sweep.program import Program, Splits, TileInputs, make_program, pad_tiles
 from jax_backprop.sweep.store import StudyFolder
 from jax_backprop.sweep.tables import Tables, to_tables
 from jax_backprop.sweep.tiles import Tile, lay_out, shards, tile_width
@@ -57,6 +57,7 @@ def sweep(
     direction: optax.GradientTransformation = optax.identity(),
     batch_size: int | None = None,
     epochs: int = 50,
+    devices: Sequence[jax.Device] | None = None,
     folder: StudyFolder | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Tables:
@@ -71,6 +72,7 @@ def sweep(
       direction: an optax transformation without a rate in it.
       batch_size: examples a step; None for all.
       epochs: passes over the train split.
+      devices: by default all local ones; the results' bits don't depend on them.
       folder: where finished shards are kept, and looked for.
       on_progress: called after each shard.
 
@@ -84,9 +86,8 @@ def sweep(
         for peak in grid.learning_rates:
             check_rates(_rates(schedule_shape(schedule, plan.steps), peak))
     tiles = lay_out(grid.cells(), width_for(init, data, grid, batch_size))
-    found = []
-    for tables in _computed(init, learner, data, plan, tiles, folder, on_progress):
-        found.append(tables)
+    program = make_program(init, learner, devices)
+    found = list(_computed(program, data, plan, tiles, folder, on_progress))
     return Tables(*(pa.concat_tables(parts) for parts in zip(*found, strict=True)))
 
 
@@ -102,8 +103,7 @@ def width_for(init: Init, data: Dataset, grid: Grid, batch_size: int | None) -> 
 
 
 def _computed(
-    init: Init,
-    learner: Learner,
+    program_on: tuple[Program, int],
     data: Dataset,
     plan: Plan,
     tiles: list[Tile],
@@ -111,7 +111,7 @@ def _computed(
     on_progress: Callable[[Progress], None] | None,
 ) -> Iterator[Tables]:
     """Yield the tables of each shard, from disk where they are there, else computed and saved."""
-    program, devices = make_program(init, learner)
+    program, devices = program_on
     splits = jax.tree.map(jnp.asarray, Splits(data.train, data.validation, data.test))
     orders = functools.lru_cache(maxsize=2)(functools.partial(_order, plan, len(data.train.labels)))
     total = sum(tile.real for tile in tiles)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training import Learner, init_state, role_keys, run_periods
@@ -42,8 +42,10 @@ class TileResults(NamedTuple):
 Program = Callable[[TileInputs, Splits], TileResults]
 
 
-def make_program(init: Init, learner: Learner) -> tuple[Program, int]:
-    """Return the jitted program over all local devices, and the number of those.
+def make_program(
+    init: Init, learner: Learner, devices: Sequence[jax.Device] | None = None
+) -> tuple[Program, int]:
+    """Return the jitted program over some devices, by default all local ones, and their number.
 
     The tile is the same program wherever and beside whomever it runs, which is why its bits don't
     depend on the number of devices; whole tiles are shared out, never parts of one.
@@ -75,7 +77,8 @@ def make_program(init: Init, learner: Learner) -> tuple[Program, int]:
     def run_tiles(tiles: TileInputs, splits: Splits) -> TileResults:
         return jax.lax.map(lambda tile: run_tile(tile, splits), tiles)
 
-    mesh: Mesh = jax.make_mesh((jax.local_device_count(),), ("tiles",), axis_types=(AxisType.Auto,))
+    chosen = list(devices) if devices is not None else jax.local_devices()
+    mesh = jax.make_mesh((len(chosen),), ("tiles",), axis_types=(AxisType.Auto,), devices=chosen)
     sharded = jax.shard_map(
         run_tiles,
         mesh=mesh,

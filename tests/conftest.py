@@ -1,0 +1,29 @@
+"""What all tests share: strict JAX, two CPU devices, and small problems."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from jax_backprop import Dataset, make_dataset
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Dataset:
+    """Three classes of points around distinct centres: 6 features, 150 examples."""
+    generator = np.random.default_rng(0)
+    labels = np.tile(np.arange(3), 50)
+    centres = generator.normal(size=(3, 6))
+    inputs = centres[labels] + 0.5 * generator.normal(size=(150, 6))
+    return make_dataset(inputs.astype(np.float32), labels, name="blobs")
+
+
+@pytest.fixture
+def x64():
+    """Run a test in float64."""
+    with jax.enable_x64(True):
+        yield
