@@ -108,7 +108,7 @@ def test_the_pytree_is_that_of_jax_value_and_grad() -> None:
     assert [leaf.dtype for leaf in jax.tree.leaves(hand)] == [jnp.float32] * 7
 
 
-def test_penalties_are_traced_and_a_zero_costs_nothing() -> None:
+def test_penalties_are_traced_and_leave_biases_out() -> None:
     traces = []
 
     @jax.jit

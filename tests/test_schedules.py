@@ -1,0 +1,113 @@
+"""Schedules: each against its formula or optax's own, any callable, bad rates."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from jax_backprop import InputError, LearningRates, Schedule
+from jax_backprop.schedules import learning_rates
+from jax_backprop.settings import SCHEDULE_PARAMETERS, ScheduleName
+
+STEPS = 100
+
+
+def row(**schedule: object) -> np.ndarray:
+    return learning_rates(2.0, STEPS, Schedule.model_validate(schedule))
+
+
+def every(function) -> np.ndarray:
+    return np.array([float(function(step)) for step in range(STEPS)])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"name": "constant"}, lambda t: 2.0),
+        ({"name": "step_decay", "decay_rate": 0.1, "drops": 1}, lambda t: 2.0 if t < 50 else 0.2),
+        ({"name": "exponential", "final_fraction": 0.25}, lambda t: 2 * 0.25 ** (t / 100)),
+        ({"name": "cosine", "final_fraction": 0.1}, optax.cosine_decay_schedule(2.0, 100, 0.1)),
+        ({"name": "inverse_time", "final_fraction": 0.5}, lambda t: 2 / (1 + t / 100)),
+        ({"name": "one_cycle"}, optax.cosine_onecycle_schedule(100, 2.0, 0.3, 25.0)),
+        ({"name": "restarts", "cycles": 2}, lambda t: 1 + math.cos(math.pi * (t % 50) / 50)),
+    ],
+)
+def test_named_schedules(schedule: dict[str, object], expected) -> None:
+    np.testing.assert_allclose(row(**schedule), every(expected), rtol=2e-5, atol=1e-7)
+
+
+def test_warmup_rises_to_the_peak_and_ends_low() -> None:
+    rates = row(name="warmup_cosine", warmup_fraction=0.2, final_fraction=0.5)
+    assert rates[0] > 0 and np.argmax(rates) == 20 and rates[20] == 2.0
+    np.testing.assert_allclose(np.diff(rates[:20]), rates[1] - rates[0], rtol=1e-3)
+    assert 1.0 <= rates[-1] < 1.01
+
+
+@pytest.mark.parametrize("name", get_args(ScheduleName))
+@pytest.mark.parametrize("steps", [1, 2, 3, 50])
+def test_every_schedule_is_usable_at_any_length(name: ScheduleName, steps: int) -> None:
+    rates = learning_rates(3.0, steps, Schedule(name=name))
+    assert rates.shape == (steps,) and rates.dtype == np.float32
+    assert 0 < rates.max() <= 3.0 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        optax.warmup_cosine_decay_schedule(0.0, 0.5, 10, 100),
+        optax.sgdr_schedule([{"init_value": 0.1, "peak_value": 1.0, "decay_steps": 50, "warmup_steps": 5}]),
+        lambda step: 0.1 if step < 10 else 0.01,  # can't be traced
+        lambda step: 0.1 / math.sqrt(step + 1),
+        lambda step: 0.3,
+    ],
+)
+def test_any_callable(schedule) -> None:
+    np.testing.assert_allclose(learning_rates(schedule, STEPS), every(schedule), rtol=1e-6, atol=1e-7)
+
+
+def test_a_row_of_rates_and_zero_are_legal() -> None:
+    np.testing.assert_array_equal(learning_rates(np.array([0.0, 0.5]), 2), [0.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("rate", "got"),
+    [
+        (lambda step: 1 / step if step else math.inf, "got inf at step 0"),
+        (lambda step: 1.0 - step, "got -1.0 at step 2"),
+        (lambda step: math.nan if step == 3 else 1.0, "got nan at step 3"),
+        (1e39, "got inf at step 0"),
+        (-1.0, "got -1.0 at step 0"),
+        (np.ones(3), r"shape \(3,\)"),
+    ],
+)
+def test_bad_rates_are_refused_with_step_and_value(rate, got: str) -> None:
+    with pytest.raises(InputError, match=got):
+        learning_rates(rate, 5)
+
+
+def test_parameters_that_a_schedule_does_not_take_are_refused() -> None:
+    with pytest.raises(ValidationError, match="'cosine' takes final_fraction, not 'drops'"):
+        Schedule(name="cosine", drops=3)
+    with pytest.raises(ValidationError, match="must be above 0"):
+        Schedule(name="exponential", final_fraction=0.0)
+    for name, parameters in SCHEDULE_PARAMETERS.items():
+        filled = Schedule.model_validate({"name": name}).model_dump(exclude_none=True)
+        assert filled == {"name": name, **parameters}
+    assert Schedule(name="restarts", cycles=2).label == "restarts(cycles=2)"
+
+
+@given(low=st.integers(-6, 1), decades=st.integers(1, 6), points=st.integers(3, 20))
+def test_ranges_hold_both_ends_and_exact_powers_of_ten(low: int, decades: int, points: int) -> None:
+    rates = LearningRates(
+        low=10.0**low, high=10.0 ** (low + decades), points_per_decade=points
+    ).grid()
+    assert len(rates) == decades * points + 1
+    np.testing.assert_allclose(rates[::points], [10.0 ** (low + n) for n in range(decades + 1)], rtol=1e-12)
+    np.testing.assert_allclose(np.diff(np.log10(rates)), 1 / points, rtol=1e-6)
