@@ -109,7 +109,7 @@ def check_rates(rates: np.ndarray) -> None:
     if bad.size:
         raise InputError(
             "learning rate",
-            got=f"{rates[bad[0]]} at step {bad[0]}",
+            got=f"{rates[bad[0]]:.6g} at step {bad[0]}",
             expected="a finite number, 0 or above, at every step",
             remedy="Check the schedule there (its peak, or a division by the step).",
         )

@@ -79,25 +79,24 @@ def claim_folder(folder: Path, *, marker: str) -> None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone, or raise InputError with the holder's pid."""
-    path = folder / ".lock"
-    lock = FileLock(path, timeout=0)
-    try:
-        with _explained(folder):
+    lock, holder = FileLock(folder / ".lock", timeout=0), folder / ".holder"
+    with _explained(folder):
+        try:
             lock.acquire()
-    except Timeout:
-        holder = (folder / ".holder").read_text().strip() if (folder / ".holder").exists() else "?"
-        raise InputError(
-            "output folder",
-            got=f"{folder}, in use by process {holder}",
-            expected="a folder that no other run writes to",
-            remedy="Wait for that run to end, or give another --out.",
-        ) from None
+        except Timeout:
+            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            raise InputError(
+                "output folder",
+                got=f"{folder}, in use by process {pid}",
+                expected="a folder that no other run writes to",
+                remedy="Wait for that run to end, or give another --out.",
+            ) from None
     try:
-        write_atomic(folder / ".holder", str(os.getpid()))
+        write_atomic(holder, str(os.getpid()))
         yield
     finally:
         with contextlib.suppress(OSError):
-            (folder / ".holder").unlink()
+            holder.unlink()
         lock.release()
 
 

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
+Device: TypeAlias = Any  # a jax.Device, which is no type to a checker
 
 
 class Layer(NamedTuple):

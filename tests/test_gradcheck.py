@@ -18,7 +18,8 @@ from jax_backprop.gradcheck.problems import check_all, grid
 
 NETWORK = Network(layer_sizes=(6, 6, 4))
 BATCH = Batch(
-    jax.random.normal(jax.random.key(1), (17, 6)), jax.random.randint(jax.random.key(2), (17,), 0, 4)
+    jax.random.normal(jax.random.key(1), (17, 6)),
+    jax.random.randint(jax.random.key(2), (17,), 0, 4),
 )
 LOSS = partial(loss, network=NETWORK)
 
@@ -67,7 +68,9 @@ PLANTED: list[tuple[Callable[..., Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("mutate", "leaves"), PLANTED, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("mutate", "leaves"), PLANTED, ids=lambda value: getattr(value, "__name__", "")
+)
 @pytest.mark.parametrize("initial", [True, False])
 def test_planted_bugs_are_caught_in_their_leaves(
     mutate: Callable[..., Any], leaves: set[str], initial: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ AUTODIFF = {
     "jacrev",
     "hessian",
 }
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_")
+FILES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_"
+)
 
 
 def room(path: Path) -> str:
@@ -71,7 +74,9 @@ def test_the_package_keeps_its_nevers(path: Path) -> None:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and own != "gradcheck":
             is_jax = isinstance(node.value, ast.Name) and node.value.id == "jax"
-            assert not (is_jax and node.attr in AUTODIFF), f"autodiff outside gradcheck: {node.attr}"
+            assert not (is_jax and node.attr in AUTODIFF), (
+                f"autodiff outside gradcheck: {node.attr}"
+            )
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print", "print outside the console"
             assert node.func.id != "open" or own == "storage"
@@ -97,11 +102,15 @@ def test_files_and_functions_are_short(path: Path) -> None:
             assert length <= 40, f"{node.name} has {length} lines"
 
 
-def test_no_public_function_is_named_like_a_room() -> None:
+def test_no_public_function_is_named_like_a_file() -> None:
+    """A name that a folder exports would be shadowed by importing the file of that name."""
     import jax_backprop
 
-    rooms = {room(path) for path in FILES}
-    assert not rooms & set(jax_backprop.__all__)
+    for init in PACKAGE.rglob("__init__.py"):
+        files = {path.stem for path in init.parent.iterdir()}
+        package = ".".join(init.parent.relative_to(PACKAGE.parent).parts)
+        exported = set(getattr(importlib.import_module(package), "__all__", ()))
+        assert not files & exported, package
     for name in jax_backprop.__all__:
         assert getattr(jax_backprop, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -38,7 +38,9 @@ def test_cross_entropy_is_the_textbooks(smoothing: float) -> None:
     log_probabilities = jax.nn.log_softmax(LOGITS, axis=1)
     targets = (1 - smoothing) * jax.nn.one_hot(LABELS, 5) + smoothing / 5
     expected = -(targets * log_probabilities).sum(axis=1)
-    np.testing.assert_allclose(softmax_cross_entropy(LOGITS, LABELS, smoothing), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        softmax_cross_entropy(LOGITS, LABELS, smoothing), expected, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -50,7 +52,9 @@ def test_rows_of_d_logits_sum_to_zero(smoothing: float) -> None:
 def test_squared_error_is_half_the_squared_distance() -> None:
     one_hot = jax.nn.one_hot(LABELS, 5)
     expected = 0.5 * ((LOGITS - one_hot) ** 2).sum(axis=1)
-    np.testing.assert_allclose(LOSSES["squared_error"].forward(LOGITS, LABELS, 0.0), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        LOSSES["squared_error"].forward(LOGITS, LABELS, 0.0), expected, rtol=1e-6
+    )
 
 
 def test_cross_entropy_neither_overflows_nor_cancels() -> None:
@@ -73,7 +77,9 @@ def test_accurate_where_log_softmax_is_not() -> None:
     terms = np.exp(margins)
     terms[np.arange(17), LABELS] = 0
     truth = np.log1p(terms.sum(axis=1))
-    usual = -np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), LABELS[:, None], axis=1)[:, 0]
+    usual = -np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), LABELS[:, None], axis=1)[
+        :, 0
+    ]
     ours = np.abs(np.asarray(softmax_cross_entropy(logits, LABELS)) - truth) / truth
     theirs = np.abs(usual - truth) / truth
     assert ours.max() < 3e-6

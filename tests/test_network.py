@@ -18,7 +18,8 @@ from jax_backprop.network import forward
 NETWORK = Network(layer_sizes=(6, 6, 6, 4))
 PARAMS = init_params(NETWORK, key=jax.random.key(0))
 BATCH = Batch(
-    jax.random.normal(jax.random.key(1), (17, 6)), jax.random.randint(jax.random.key(2), (17,), 0, 4)
+    jax.random.normal(jax.random.key(1), (17, 6)),
+    jax.random.randint(jax.random.key(2), (17,), 0, 4),
 )
 
 
@@ -97,7 +98,8 @@ def test_order_of_a_batch_does_not_matter() -> None:
     order = jax.random.permutation(jax.random.key(3), 17)
     shuffled = Batch(BATCH.inputs[order], BATCH.labels[order])
     assert_same(
-        value_and_grad(PARAMS, BATCH, network=NETWORK), value_and_grad(PARAMS, shuffled, network=NETWORK)
+        value_and_grad(PARAMS, BATCH, network=NETWORK),
+        value_and_grad(PARAMS, shuffled, network=NETWORK),
     )
 
 

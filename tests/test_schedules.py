@@ -62,14 +62,18 @@ def test_every_schedule_is_usable_at_any_length(name: ScheduleName, steps: int) 
     "schedule",
     [
         optax.warmup_cosine_decay_schedule(0.0, 0.5, 10, 100),
-        optax.sgdr_schedule([{"init_value": 0.1, "peak_value": 1.0, "decay_steps": 50, "warmup_steps": 5}]),
+        optax.sgdr_schedule(
+            [{"init_value": 0.1, "peak_value": 1.0, "decay_steps": 50, "warmup_steps": 5}]
+        ),
         lambda step: 0.1 if step < 10 else 0.01,  # can't be traced
         lambda step: 0.1 / math.sqrt(step + 1),
         lambda step: 0.3,
     ],
 )
 def test_any_callable(schedule) -> None:
-    np.testing.assert_allclose(learning_rates(schedule, STEPS), every(schedule), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        learning_rates(schedule, STEPS), every(schedule), rtol=1e-6, atol=1e-7
+    )
 
 
 def test_a_row_of_rates_and_zero_are_legal() -> None:
@@ -80,10 +84,10 @@ def test_a_row_of_rates_and_zero_are_legal() -> None:
     ("rate", "got"),
     [
         (lambda step: 1 / step if step else math.inf, "got inf at step 0"),
-        (lambda step: 1.0 - step, "got -1.0 at step 2"),
+        (lambda step: 1.0 - step, "got -1 at step 2"),
         (lambda step: math.nan if step == 3 else 1.0, "got nan at step 3"),
         (1e39, "got inf at step 0"),
-        (-1.0, "got -1.0 at step 0"),
+        (-1.0, "got -1 at step 0"),
         (np.ones(3), r"shape \(3,\)"),
     ],
 )
@@ -109,5 +113,7 @@ def test_ranges_hold_both_ends_and_exact_powers_of_ten(low: int, decades: int, p
         low=10.0**low, high=10.0 ** (low + decades), points_per_decade=points
     ).grid()
     assert len(rates) == decades * points + 1
-    np.testing.assert_allclose(rates[::points], [10.0 ** (low + n) for n in range(decades + 1)], rtol=1e-12)
+    np.testing.assert_allclose(
+        rates[::points], [10.0 ** (low + n) for n in range(decades + 1)], rtol=1e-12
+    )
     np.testing.assert_allclose(np.diff(np.log10(rates)), 1 / points, rtol=1e-6)

@@ -88,7 +88,9 @@ def test_history_has_every_step_and_every_evaluation(blobs: Dataset) -> None:
     schedule = optax.cosine_decay_schedule(0.5, 50)
     result = run(blobs, epochs=5, learning_rate=schedule, on_progress=progress.append)
     history = result.history
-    np.testing.assert_allclose(history.steps.learning_rate, [schedule(t) for t in range(50)], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        history.steps.learning_rate, [schedule(t) for t in range(50)], rtol=1e-6, atol=1e-7
+    )
     assert history.evaluated_at.tolist() == [0, 10, 20, 30, 40, 50]
     expected = loss(result.params, blobs.train, network=NETWORK)
     np.testing.assert_allclose(history.train.loss[-1], expected, rtol=1e-5)

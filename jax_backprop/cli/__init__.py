@@ -10,9 +10,9 @@ from types import FrameType
 import tyro
 
 from jax_backprop.cli.models import evaluate, train
-from jax_backprop.cli.predict import predict
+from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.studies import report, sweep
-from jax_backprop.cli.verify import verify
+from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -18,7 +18,7 @@ class Estimate(NamedTuple):
     high: np.ndarray
 
 
-def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray | np.floating:
     """Return the mean of the middle half along an axis; what is not finite counts as the worst.
 
     It hides up to a quarter of diverged runs: their count belongs beside it.
@@ -35,7 +35,7 @@ def estimate(values: np.ndarray, *, seed: int = 0) -> Estimate:
       values: (groups, seeds).
       seed: of the resampling.
     """
-    means = interquartile_mean(values)
+    means = np.asarray(interquartile_mean(values))
     if values.shape[1] < 2:
         return Estimate(means, means, means)
     # Whole seeds are drawn, the same for every group, as the design is paired by seed.

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from jax_backprop.schedules import check_rates, schedule_shape
 from jax_backprop.sweep.grid import Grid
-from jax_backprop.sweep.program import Program, Splits, TileInputs, make_program, pad_tiles
+from jax_backprop.sweep.program import Program, Splits, TileInputs
 from jax_backprop.sweep.store import StudyFolder
 from jax_backprop.sweep.tables import Tables, to_tables
-from jax_backprop.sweep.tiles import Tile, lay_out, shards, tile_width
+from jax_backprop.sweep.tiles import SHARD_TILES, Tile, lay_out, shards, tile_width
 from jax_backprop.training import (
     Learner,
     Plan,
@@ -27,7 +27,7 @@ from jax_backprop.training import (
     make_plan,
     role_keys,
 )
-from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Init, ValueAndGrad
+from jax_backprop.types import Batch, Dataset, Device, Evaluate, Evaluation, Init, ValueAndGrad
 
 
 class Progress(NamedTuple):
@@ -57,7 +57,7 @@ def sweep(
     direction: optax.GradientTransformation = optax.identity(),
     batch_size: int | None = None,
     epochs: int = 50,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     folder: StudyFolder | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Tables:
@@ -86,7 +86,7 @@ def sweep(
         for peak in grid.learning_rates:
             check_rates(_rates(schedule_shape(schedule, plan.steps), peak))
     tiles = lay_out(grid.cells(), width_for(init, data, grid, batch_size))
-    program = make_program(init, learner, devices)
+    program = Program(init, learner, Splits(data.train, data.validation, data.test), devices)
     found = list(_computed(program, data, plan, tiles, folder, on_progress))
     return Tables(*(pa.concat_tables(parts) for parts in zip(*found, strict=True)))
 
@@ -103,7 +103,7 @@ def width_for(init: Init, data: Dataset, grid: Grid, batch_size: int | None) -> 
 
 
 def _computed(
-    program_on: tuple[Program, int],
+    program: Program,
     data: Dataset,
     plan: Plan,
     tiles: list[Tile],
@@ -111,8 +111,6 @@ def _computed(
     on_progress: Callable[[Progress], None] | None,
 ) -> Iterator[Tables]:
     """Yield the tables of each shard, from disk where they are there, else computed and saved."""
-    program, devices = program_on
-    splits = jax.tree.map(jnp.asarray, Splits(data.train, data.validation, data.test))
     orders = functools.lru_cache(maxsize=2)(functools.partial(_order, plan, len(data.train.labels)))
     total = sum(tile.real for tile in tiles)
     progress = Progress(0, total, 0, 0, float("inf"))
@@ -121,8 +119,7 @@ def _computed(
         tables = folder.read(index) if folder is not None else None
         computed = tables is None
         if tables is None:
-            inputs = pad_tiles(_inputs(shard, plan, orders), devices)
-            results = jax.block_until_ready(program(inputs, splits))
+            results = program(_inputs(shard, plan, orders), capacity=SHARD_TILES)
             tables = to_tables(shard, results, np.asarray(plan.evaluated_at()))
             if folder is not None:
                 folder.write(index, tables)

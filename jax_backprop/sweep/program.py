@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training import Learner, init_state, role_keys, run_periods
-from jax_backprop.types import Batch, Evaluation, Init
+from jax_backprop.types import Batch, Device, Evaluation, Init
 
 
 class Splits(NamedTuple):
@@ -23,11 +25,11 @@ class Splits(NamedTuple):
 
 
 class TileInputs(NamedTuple):
-    """What tells tiles apart, in dtypes that shard: arrays led by the axis of tiles."""
+    """What tells tiles apart: arrays led by the axis of tiles (one tile's have no such axis)."""
 
-    seed: Int[Array, " tiles"]
-    rates: Float[Array, "tiles width periods steps"]
-    order: Int[Array, "tiles periods steps batch"] | None
+    seed: Int[Array, "*tiles"]
+    rates: Float[Array, "*tiles width periods steps"]
+    order: Int[Array, "*tiles periods steps batch"] | None
 
 
 class TileResults(NamedTuple):
@@ -39,61 +41,95 @@ class TileResults(NamedTuple):
     finite: Bool[Array, "tiles width"]
 
 
-Program = Callable[[TileInputs, Splits], TileResults]
+class Program:
+    """The compiled program over some devices: ``program(tiles, splits) -> results``.
 
-
-def make_program(
-    init: Init, learner: Learner, devices: Sequence[jax.Device] | None = None
-) -> tuple[Program, int]:
-    """Return the jitted program over some devices, by default all local ones, and their number.
-
-    The tile is the same program wherever and beside whomever it runs, which is why its bits don't
-    depend on the number of devices; whole tiles are shared out, never parts of one.
+    A tile runs the same instructions wherever and beside whomever it runs, which is why its bits
+    don't depend on the number of devices: whole tiles are shared out, never parts of one, and how
+    many a device gets is an argument of the program. (A loop that the compiler sees to run once, or
+    an axis of one tile, is simplified and fused differently: the last bit of a test loss
+    changed so.) So one program serves every shard, too.
     """
 
-    def run_tile(tile: TileInputs, splits: Splits) -> TileResults:
-        params = init(role_keys(tile.seed).init)
-        start = [learner.evaluate(params, split) for split in (splits.train, splits.validation)]
-
-        def run_cell(rates: Float[Array, "periods steps"]) -> TileResults:
-            state, (_, *curves) = run_periods(
-                init_state(params, learner),
-                rates,
-                tile.order,
-                splits.train,
-                splits.validation,
-                learner=learner,
+    def __init__(
+        self,
+        init: Init,
+        learner: Learner,
+        splits: Splits,
+        devices: Sequence[Device] | None = None,
+    ) -> None:
+        chosen = list(devices) if devices is not None else jax.local_devices()
+        self._devices = len(chosen)
+        self._splits = jax.tree.map(jnp.asarray, splits)
+        mesh = jax.make_mesh(
+            (self._devices,), ("tiles",), axis_types=(AxisType.Auto,), devices=chosen
+        )
+        shared_out = PartitionSpec("tiles")
+        self._run = jax.jit(
+            jax.shard_map(
+                functools.partial(_run_tiles, init, learner),
+                mesh=mesh,
+                in_specs=(shared_out, shared_out, PartitionSpec()),
+                out_specs=shared_out,
+                check_vma=False,  # a loop's carry starts the same on every device, then varies
             )
-            train, validation = (
-                jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), *pair)
-                for pair in zip(start, curves, strict=True)
-            )
-            finite = state.finite & jnp.all(jnp.isfinite(train.loss))
-            test = learner.evaluate(state.params, splits.test)
-            return TileResults(train, validation, test, finite)
+        )
 
-        return jax.vmap(run_cell)(tile.rates)
-
-    def run_tiles(tiles: TileInputs, splits: Splits) -> TileResults:
-        return jax.lax.map(lambda tile: run_tile(tile, splits), tiles)
-
-    chosen = list(devices) if devices is not None else jax.local_devices()
-    mesh = jax.make_mesh((len(chosen),), ("tiles",), axis_types=(AxisType.Auto,), devices=chosen)
-    sharded = jax.shard_map(
-        run_tiles,
-        mesh=mesh,
-        in_specs=(PartitionSpec("tiles"), PartitionSpec()),
-        out_specs=PartitionSpec("tiles"),
-        check_vma=False,  # a scan's carry starts the same on every device and then varies
-    )
-    return jax.jit(sharded), mesh.size
+    def __call__(self, tiles: TileInputs, *, capacity: int) -> TileResults:
+        """Run some tiles, at most ``capacity``: the number that the program is compiled for."""
+        count, slots = len(tiles.seed), max(2, -(-capacity // self._devices))
+        # Tile t goes to slot t // devices of device t % devices; empty slots repeat a tile, unrun.
+        places = np.arange(slots)[None, :] * self._devices + np.arange(self._devices)[:, None]
+        rows = jnp.asarray(np.minimum(places.reshape(-1), count - 1))
+        counts = jnp.asarray((places < count).sum(axis=1), jnp.int32)
+        results = self._run(counts, jax.tree.map(lambda leaf: leaf[rows], tiles), self._splits)
+        where = np.argsort(places.reshape(-1))[:count]
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[where], results)
 
 
-def pad_tiles(inputs: TileInputs, multiple: int) -> TileInputs:
-    """Repeat the last tile until the tiles share out evenly over the devices."""
+def _run_tiles(
+    init: Init, learner: Learner, count: Int[Array, " 1"], tiles: TileInputs, splits: Splits
+) -> TileResults:
+    """Run the first ``count`` of a device's tiles, one after another."""
 
-    def pad(leaf: Any) -> Any:
-        missing = -leaf.shape[0] % multiple
-        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
+    def tile_at(index: Int[Array, ""]) -> TileInputs:
+        return jax.tree.map(
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), tiles
+        )
 
-    return jax.tree.map(pad, inputs)
+    def run(index: Int[Array, ""], results: TileResults) -> TileResults:
+        return jax.tree.map(
+            lambda rows, row: jax.lax.dynamic_update_index_in_dim(rows, row, index, 0),
+            results,
+            _run_tile(init, learner, tile_at(index), splits),
+        )
+
+    first = jnp.zeros((), jnp.int32)
+    shapes = jax.eval_shape(lambda: _run_tile(init, learner, tile_at(first), splits))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((len(tiles.seed), *leaf.shape), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, count[0], run, empty)
+
+
+def _run_tile(init: Init, learner: Learner, tile: TileInputs, splits: Splits) -> TileResults:
+    """Train the cells of one tile side by side, from the same parameters."""
+    params = init(role_keys(tile.seed).init)
+    start = [learner.evaluate(params, split) for split in (splits.train, splits.validation)]
+
+    def run_cell(rates: Float[Array, "periods steps"]) -> TileResults:
+        state, (_, *curves) = run_periods(
+            init_state(params, learner),
+            rates,
+            tile.order,
+            splits.train,
+            splits.validation,
+            learner=learner,
+        )
+        train, validation = (
+            jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), *pair)
+            for pair in zip(start, curves, strict=True)
+        )
+        finite = state.finite & jnp.all(jnp.isfinite(train.loss))
+        test = learner.evaluate(state.params, splits.test)
+        return TileResults(train, validation, test, finite)
+
+    return jax.vmap(run_cell)(tile.rates)

@@ -83,7 +83,7 @@ def facts(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _curves(ids: list[str], train: Any, validation: Any, evaluated_at: np.ndarray) -> pa.Table:
-    stride = -(-len(evaluated_at) // CURVE_POINTS)
+    stride = -(-(len(evaluated_at) - 1) // CURVE_POINTS)
     kept = np.unique(np.append(np.arange(0, len(evaluated_at), stride), len(evaluated_at) - 1))
     return pa.table(
         {

@@ -1,6 +1,5 @@
 """Training: a pure step, the scans that compiled programs are made of, and ``fit``."""
 
-from jax_backprop.training.fit import FitResult, History, Progress, check_dataset, check_fit, fit
 from jax_backprop.training.learner import (
     SCHEDULED,
     Keys,
@@ -9,8 +8,9 @@ from jax_backprop.training.learner import (
     network_learner,
     role_keys,
 )
+from jax_backprop.training.loop import FitResult, History, Progress, check_dataset, check_fit, fit
 from jax_backprop.training.plan import Plan, make_plan
-from jax_backprop.training.step import (
+from jax_backprop.training.steps import (
     Metrics,
     TrainState,
     epoch_orders,

@@ -20,7 +20,7 @@ from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Schedule
 from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_learner
 from jax_backprop.training.plan import Plan, make_plan
-from jax_backprop.training.step import Metrics, epoch_orders, init_state, run_periods
+from jax_backprop.training.steps import Metrics, epoch_orders, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Penalties, ValueAndGrad
 
 
