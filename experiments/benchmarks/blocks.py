@@ -35,8 +35,7 @@ def run() -> list[dict[str, Any]]:
     inputs = jax.random.uniform(jax.random.key(1), (EXAMPLES, 784))
     batch = Batch(inputs, jax.random.randint(jax.random.key(2), (EXAMPLES,), 0, 10))
     functions: dict[str, Any] = {
-        f"block {size}": partial(value_and_grad, network=NETWORK, block_size=size)
-        for size in SIZES
+        f"block {size}": partial(value_and_grad, network=NETWORK, block_size=size) for size in SIZES
     }
     functions["autodiff whole"] = jax.value_and_grad(partial(loss, network=NETWORK))
     functions["autodiff streamed"] = autodiff_streamed
@@ -86,4 +85,6 @@ def _share_of_product(ours: float) -> dict[str, Any]:
     seconds = in_turn({"product": partial(product, first, second)}, repeats=15)["product"].median
     product_rate = 2 * 8192 * 784 * 128 / seconds / 1e9
     work = 2 * EXAMPLES * (2 * 784 * 128 + 3 * 128 * 10)
-    return row("full-batch gradient, matrix product's rate", work / ours / 1e9, product_rate, "GFLOP/s")
+    return row(
+        "full-batch gradient, matrix product's rate", work / ours / 1e9, product_rate, "GFLOP/s"
+    )

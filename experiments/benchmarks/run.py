@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
 from jax_backprop.storage import write_atomic
 from jax_backprop.sweep.store import provenance
 

@@ -35,11 +35,15 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[..., Non
         yield advance_to
 
 
-def use_all_cores() -> int:
-    """Make every core that this process may use a JAX device; call before jax computes."""
+def use_all_cores() -> None:
+    """Make every core that this process may use a JAX device, unless the user chose a number.
+
+    To be called before jax computes; JAX_NUM_CPU_DEVICES=1 is such a choice.
+    """
     import jax
 
+    if jax.config.jax_num_cpu_devices > 0:  # pyright: ignore[reportAttributeAccessIssue]
+        return
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else (os.cpu_count() or 1)
     jax.config.update("jax_num_cpu_devices", cores)
-    return cores

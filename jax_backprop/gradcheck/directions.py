@@ -100,7 +100,7 @@ def _has_kink(base: float, ends: np.ndarray, step: float, noise: float) -> bool:
     """
     whole = abs(ends[0] - 2 * base + ends[1]) / step
     half = abs(ends[2] - 2 * base + ends[3]) / (step / 2)
-    return bool(abs(2 * half - whole) > 4 * noise)
+    return bool(abs(2 * half - whole) > noise)
 
 
 def _is_erratic(slopes: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -94,7 +95,7 @@ def check_value_and_grad(
     Raises:
       ValueError: the gradient's structure, shapes or dtypes are not those of the parameters.
     """
-    hand, autodiff = jax.jit(value_and_grad), jax.jit(jax.value_and_grad(loss))
+    hand, autodiff = jax.jit(value_and_grad), jitted_autodiff(loss)
     with jax.default_matmul_precision("highest"):
         judged = _Values(hand(params, *args), autodiff(params, *args))
         _check_structure(params, judged.hand[1])
@@ -126,6 +127,12 @@ def check_value_and_grad(
         )
         rows.append(_judge(row, initial))
     return Report(tuple(rows))
+
+
+@lru_cache(maxsize=256)
+def jitted_autodiff(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``jax.jit(jax.value_and_grad(loss))``, made once a function: compiled once a shape."""
+    return jax.jit(jax.value_and_grad(loss))
 
 
 def to_dtype(tree: Any, dtype: str) -> Any:
