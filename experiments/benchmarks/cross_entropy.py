@@ -26,8 +26,8 @@ from jax_backprop.storage import write_atomic
 
 NETWORK = Network(layer_sizes=(64, 32, 10))
 TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # training losses, nats
-EPOCHS_A_ROUND = 1000
-ROUNDS = 40
+EPOCHS_A_ROUND = 100
+ROUNDS = 300
 
 
 def usual_loss(params: Any, batch: Batch) -> jax.Array:
