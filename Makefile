@@ -10,7 +10,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify train ablation report bench clean
+.PHONY: help setup test lint verify train ablation report bench figures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 
 bench: $(READY) ## Measure accuracy and speed against peers (a few minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
+
+figures: $(RESULTS)/report.html ## Copy the README's picture from the study's results
+	cp $(RESULTS)/loss_by_rate.svg experiments/figures/
 
 clean: ## Remove the environment, caches and results
 	rm -rf $(VENV) experiments/results $(BENCH) .pytest_cache .ruff_cache .hypothesis

@@ -99,7 +99,7 @@ def folder(tmp_path_factory) -> Path:
         "learning_rates": {"low": 1e-2, "high": 1e3, "points_per_decade": 3},
         "schedules": ["constant", "cosine"],
         "seeds": 4,
-        "batch_size": 32,
+        "batch_size": 22,
         "epochs": 5,
         "hidden_sizes": [8],
     }
@@ -114,12 +114,34 @@ def test_the_answer_comes_from_the_cells(folder: Path) -> None:
     group = table[(table["schedule"] == "constant")].groupby("learning_rate")["validation_loss"]
     means = group.apply(lambda losses: stats.trim_mean(np.sort(losses), 0.25))
     text = answer(summary)
-    assert f"{means.min():.3g} [" in text[0] and f"best rate, {means.idxmin():.3g}," in text[0]
+    assert f"{means.min():.3g} [" in text[0]
+    assert f"at the best rate ({means.idxmin():.3g}, constant schedule)" in text[0]
     assert text[0].startswith("Yes, it is wise")
-    assert "4 of 4" in text[1] and "rate 1" in text[2] and "cosine" in text[3]
+    assert "most seeds diverge" in text[1] and "rate 1 on the mean" in text[2]
+    assert "4 of 4 seeds diverge" in text[2] and "cosine" in text[3]
     assert set(summary.rates["seeds"]) == {4}
     counted = summary.rates[["monotone", "edge", "slow", "degraded", "diverged"]].sum(axis=1)
     assert (counted == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict"),
+    [
+        ([1.0], "One rate alone can't say"),
+        ([1e3, 1e4], "Nothing was learned"),
+        ([1e-9, 2e-9], "Nothing was learned"),
+        ([0.5, 0.6], "On this grid the learning rate hardly matters"),
+    ],
+)
+def test_the_answer_claims_no_more_than_the_grid_shows(
+    rates: list[float], verdict: str, tmp_path: Path
+) -> None:
+    fields = {"title": "t", "question": "q", "learning_rates": {"values": rates}, "seeds": 2}
+    fields |= {"batch_size": 32, "epochs": 2, "hidden_sizes": [8]}
+    run_study(Study.model_validate(fields), tmp_path)
+    text = answer(summarize(tmp_path))
+    assert text[0].startswith(verdict)
+    write_report(summarize(tmp_path), tmp_path)
 
 
 def test_the_report_is_one_page_that_needs_no_network(folder: Path) -> None:

@@ -26,6 +26,7 @@ from jax_backprop.storage import write_atomic
 
 NETWORK = Network(layer_sizes=(64, 32, 10))
 TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # training losses, nats
+DECADES = [10.0**power for power in range(-10, 7)]
 EPOCHS_A_ROUND = 100
 ROUNDS = 300
 
@@ -116,12 +117,25 @@ def _pair(ours: Any, peer: Any, column: str) -> tuple[float, float]:
 
 def _draw(table: pd.DataFrame, out: Path) -> None:
     base = alt.Chart(table).encode(
-        x=alt.X("loss:Q", scale=alt.Scale(type="log", reverse=True), title="training loss (nats)"),
+        x=alt.X(
+            "loss:Q",
+            scale=alt.Scale(type="log", reverse=True),
+            title="training loss (nats)",
+            axis=alt.Axis(format="~e"),
+        ),
         color=alt.Color("way:N", title=None),
+        strokeDash=alt.StrokeDash("way:N", title=None),
     )
     panels = [
         base.mark_line(point=True)
-        .encode(y=alt.Y(f"{column}:Q", scale=alt.Scale(type="log"), title=title))
+        .encode(
+            y=alt.Y(
+                f"{column}:Q",
+                scale=alt.Scale(type="log"),
+                title=title,
+                axis=alt.Axis(format="~e", values=DECADES),
+            )
+        )
         .properties(width=320, height=260)
         for column, title in (
             ("gradient, eps", "gradient's distance from float64 (eps)"),

@@ -157,7 +157,9 @@ def outcomes(summary: Summary) -> Any:
 
 def _chosen_curves(summary: Summary) -> Frame:
     """Return median and quartiles over seeds of the curves at chosen multiples of the best rate."""
-    keys = summary.cells[["cell", "schedule", "learning_rate"]]
+    keys = summary.cells.loc[
+        summary.cells["learning_rate"] > 0, ["cell", "schedule", "learning_rate"]
+    ]
     parts = []
     for _, best in summary.best.iterrows():
         grid = np.sort(keys.loc[keys["schedule"] == best["schedule"], "learning_rate"].unique())

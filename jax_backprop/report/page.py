@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import vl_convert as vlc
@@ -41,6 +42,8 @@ def write_report(summary: Summary, folder: Path) -> Path:
         title=summary.study["title"],
         question=summary.study["question"],
         answer=lines,
+        setting=setting(summary),
+        unit=unit(summary),
         figures=shown,
         best_columns=columns,
         best_rows=rows,
@@ -93,12 +96,29 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
             f"{study['loss']}, l2 {study['l2']:g}, label smoothing {study['label_smoothing']:g}",
         ),
         ("gradient", study["gradient"]),
+        ("batches", _batches(manifest)),
         ("tile width", str(manifest["identity"]["tile_width"])),
         ("versions", ", ".join(f"{name} {v}" for name, v in provenance["versions"].items())),
         ("device", f"{provenance['device']} ({provenance['machine']})"),
         ("commit", provenance["commit"] or "not from a checkout"),
         ("time", (seconds or "unfinished") + " (compilation within)"),
     ]
+
+
+def _batches(manifest: dict[str, Any]) -> str:
+    size, examples = manifest["study"].get("batch_size"), manifest["identity"]["train_examples"]
+    if size is None:
+        return f"the full batch of {examples:,} examples"
+    return (
+        f"{examples // size} of {size} an epoch; of {examples:,} shuffled examples the last "
+        f"{examples % size} are dropped each time"
+    )
+
+
+def unit(summary: Summary) -> str:
+    """Return the unit of the study's loss."""
+    by_loss = {"softmax_cross_entropy": "nats per example"}
+    return by_loss.get(summary.study["loss"], "squared distance per example, halved")
 
 
 def _interval(row: Row, measure: str) -> str:

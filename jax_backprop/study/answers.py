@@ -33,15 +33,19 @@ def _verdict(summary: Summary, best: Row) -> str:
     group = _of_schedule(summary, best["schedule"])
     low, high = group.iloc[0], group.iloc[-1]
     worst = max(low["validation_loss"], high["validation_loss"])
-    if worst < MATTERS * best["validation_loss"]:
+    cells = summary.cells[summary.cells["schedule"] == best["schedule"]]
+    if len(group) == 1:
+        verdict = "One rate alone can't say"
+    elif best["diverged"] * 2 > best["seeds"] or cells["nothing_learned"].mean() > 0.5:
+        verdict = "Nothing was learned at any rate of this grid: try others"
+    elif worst < MATTERS * best["validation_loss"]:
         verdict = "On this grid the learning rate hardly matters"
     else:
         verdict = "Yes, it is wise, and the rate needs choosing"
-    edge = " (at the edge of the grid: widen it)" if best["at_edge"] else ""
+    edge = ", the edge of the grid: widen it" if best["at_edge"] else ""
     return (
-        f"{verdict}: with the {best['schedule']} schedule "
-        f"({setting(summary)}) the final validation loss is {_interval(best, 'validation_loss')} "
-        f"nats at the best rate, {best['learning_rate']:.3g}{edge}, but "
+        f"{verdict}: the final validation loss is {_interval(best, 'validation_loss')} at the best "
+        f"rate ({best['learning_rate']:.3g}, {best['schedule']} schedule{edge}), "
         f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
         f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
     )
@@ -49,21 +53,19 @@ def _verdict(summary: Summary, best: Row) -> str:
 
 def _too_far(summary: Summary, best: Row) -> str:
     group = _of_schedule(summary, best["schedule"])
-    tried = len(group)
-    band = group["learning_rate"].between(best["band_low"], best["band_high"])
+    near = group["learning_rate"].between(best["band_low"], best["band_high"])
     text = (
-        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} "
-        f"({band.sum()} of {tried} tried) come within a tenth of that loss"
+        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} ({near.sum()} of "
+        f"{len(group)} tried) come within a tenth of that loss"
     )
     above = group[group["learning_rate"] > best["learning_rate"]]
     failing = above[above["diverged"] * 2 > above["seeds"]]
     if failing.empty:
-        return text + "; at none above do most seeds diverge."
+        return f"{text}; at none above the best do most seeds diverge."
     first = failing.iloc[0]
-    times = first["learning_rate"] / best["learning_rate"]
     return (
-        f"{text}; from {first['learning_rate']:.3g}, {times:.2g} times the best, most seeds "
-        f"diverge ({first['diverged']} of {first['seeds']} there)."
+        f"{text}; from {first['learning_rate']:.3g} on, {_times(first, best, 'learning_rate')} the "
+        f"best rate, most seeds diverge."
     )
 
 
@@ -74,23 +76,19 @@ def _without(summary: Summary, best: Row) -> str:
     mean = _nearest(group, 1.0)
     if mean is not None:
         parts.append(
-            f"with the mean loss (rate 1) the validation loss is {mean['validation_loss']:.3g}, "
-            f"{mean['validation_loss'] / best['validation_loss']:.2g} times the best"
+            f"rate 1 on the mean loss gives {mean['validation_loss']:.3g}, "
+            f"{_times(mean, best, 'validation_loss')} the best"
         )
     summed = _nearest(group, float(batch)) if batch else None
     if summed is not None:
         parts.append(
-            f"with the loss summed over the batch (rate {batch}; tried: "
-            f"{summed['learning_rate']:.3g}) it is {summed['validation_loss']:.3g} and "
+            f"rate 1 on the loss summed over a batch of {batch}, which is {batch} on the mean "
+            f"(tried: {summed['learning_rate']:.3g}), gives {summed['validation_loss']:.3g}, and "
             f"{summed['diverged']} of {summed['seeds']} seeds diverge"
         )
     if not parts:
-        return "This grid holds no rate near 1, so it says nothing of leaving the rate out."
-    return (
-        f"Leaving the rate out is choosing one unseen: {'; '.join(parts)}. The gradient says which "
-        "way is down, not how far; whether the loss is summed or averaged changes the step by the "
-        "batch's size."
-    )
+        return "No rate on this grid is near 1: it can't say what leaving the rate out costs."
+    return f"Without a learning rate: {'; '.join(parts)}."
 
 
 def _schedules(summary: Summary) -> str:
@@ -98,10 +96,11 @@ def _schedules(summary: Summary) -> str:
         f"{row['schedule']} {_interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
         for _, row in summary.best.iterrows()
     ]
-    return (
-        "Test accuracy, each schedule at its own rate chosen on validation (interquartile mean and "
-        f"95% interval over seeds): {'; '.join(rows)}."
-    )
+    return f"Test accuracy at the rate that validation chose: {'; '.join(rows)}."
+
+
+def _times(row: Row, best: Row, column: str) -> str:
+    return f"{row[column] / best[column]:.2g} times" if best[column] > 0 else "above"
 
 
 def _of_schedule(summary: Summary, schedule: str) -> Frame:

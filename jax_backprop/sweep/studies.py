@@ -41,6 +41,7 @@ def run_study(
     identity = {
         **{key: value for key, value in described.items() if key not in ("title", "question")},
         "data_checksum": data.checksum,
+        "train_examples": len(data.train.labels),
         "classes": data.classes,
         "tile_width": width_for(init, data, grid, study.batch_size),
         "engine": ENGINE,
