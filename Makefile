@@ -56,6 +56,7 @@ bench: $(READY) ## Measure accuracy and speed against peers (a few minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
 
 figures: $(RESULTS)/report.html ## Copy the README's picture from the study's results
+	mkdir -p experiments/figures
 	cp $(RESULTS)/loss_by_rate.svg experiments/figures/
 
 clean: ## Remove the environment, caches and results

@@ -121,7 +121,7 @@ def _draw(table: pd.DataFrame, out: Path) -> None:
             "loss:Q",
             scale=alt.Scale(type="log", reverse=True),
             title="training loss (nats)",
-            axis=alt.Axis(format="~e"),
+            axis=alt.Axis(format="~e", values=DECADES),
         ),
         color=alt.Color("way:N", title=None),
         strokeDash=alt.StrokeDash("way:N", title=None),
