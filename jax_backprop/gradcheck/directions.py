@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
-HALVINGS = 12
+HALVINGS = 24  # down to 6e-9 of the size: the last readable ones lie nearer than most kinks
+SLOPES = 5  # the last halvings' slopes: of these the median
 SLOPE_PASS = 1.9
 DIRECTIONS = 3  # seeded random directions a leaf
 
@@ -66,31 +67,45 @@ def examine(
     """
     step = EPS ** (1 / 3) * size
     halvings = 0.1 * size * 0.5 ** np.arange(HALVINGS)
-    offsets = np.concatenate([[0, step, -step, step / 2, -step / 2], halvings])
+    tiny = 1e-13 * size * np.arange(1, 5)  # too small to see anything but rounding
+    offsets = np.concatenate([[0, step, -step, step / 2, -step / 2], tiny, halvings, -halvings])
     values = values_on_line(offsets)
-    base, ends, rest = values[0], values[1:5], values[5:]
+    base, ends, near = values[0], values[1:5], values[5:9]
+    plus, minus = values[9 : 9 + HALVINGS], values[9 + HALVINGS :]
     whole, half = (ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / step
     noise = 10 * EPS * max(abs(base), 1) / step
     gap = abs(whole - directional)
     scale = max(abs(whole), abs(directional))
-    slopes = _taylor_slopes(np.abs(rest - base - halvings * directional), abs(base))
+    floor = max(100 * EPS * abs(base), 10 * float(np.max(np.abs(near - base - tiny * directional))))
+    slopes, even_slopes = _taylor_slopes(
+        np.abs(plus - base - halvings * directional), np.abs(plus - 2 * base + minus), floor
+    )
     return Directional(
         error=float(gap / scale) if scale > 0 else 0.0,
         margin=float(gap / (4 * abs(whole - half) + noise)),
-        slope=float(np.mean(slopes)) if slopes.size else float("inf"),
-        kink=_has_kink(base, ends, step, noise) or _is_erratic(slopes),
+        slope=float(np.median(slopes)) if slopes.size else float("inf"),
+        kink=_has_kink(base, ends, step, noise) or _is_kinked(slopes, even_slopes),
     )
 
 
-def _taylor_slopes(remainders: np.ndarray, size: float) -> np.ndarray:
-    """Return the slopes of the last three halvings that rounding leaves readable.
+def _taylor_slopes(
+    remainders: np.ndarray, even_parts: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slopes of the last readable remainders, and of f(t) + f(-t) - 2 f(0) beside them.
 
-    None is left where the remainder vanishes: the function is linear along the direction, and the
-    gradient exact.
+    A remainder is readable above the floor that rounding sets. Of the slopes the median is judged,
+    since rounding reaches the very last. None is left where the remainder vanishes: the function is
+    linear along the direction, and the gradient exact.
     """
-    lost = np.flatnonzero(remainders <= 100 * EPS * size)
-    readable = remainders[: int(lost[0]) if lost.size else len(remainders)]
-    return -np.diff(np.log2(readable))[-3:]
+    lost = np.flatnonzero(remainders <= floor)
+    last = int(lost[0]) if lost.size else len(remainders)
+    window = slice(max(0, last - SLOPES - 1), last)
+    even = even_parts[window]
+    return _slopes(remainders[window]), _slopes(even[even > floor])
+
+
+def _slopes(values: np.ndarray) -> np.ndarray:
+    return -np.diff(np.log2(values))
 
 
 def _has_kink(base: float, ends: np.ndarray, step: float, noise: float) -> bool:
@@ -103,12 +118,14 @@ def _has_kink(base: float, ends: np.ndarray, step: float, noise: float) -> bool:
     return bool(abs(2 * half - whole) > noise)
 
 
-def _is_erratic(slopes: np.ndarray) -> bool:
-    """Tell a kink farther out: the slopes of neighbouring halvings jump.
+def _is_kinked(slopes: np.ndarray, even_slopes: np.ndarray) -> bool:
+    """Tell a kink farther out: the slopes jump, or the even part falls as a kink's |t| does.
 
-    Without one they change by at most 0.18 a halving, from 2 to 1 for a wrong gradient.
+    A wrong gradient adds an odd part alone, and its slopes change by at most 0.18 a halving, from 2
+    to 1; the even part of a smooth function has slope 2 or more.
     """
-    return bool(slopes.size > 1 and np.max(np.abs(np.diff(slopes))) > 0.5)
+    jumps = slopes.size > 1 and np.max(np.abs(np.diff(slopes))) > 0.5
+    return bool(jumps or (even_slopes.size and np.median(even_slopes) < SLOPE_PASS))
 
 
 def leaf_direction(params: Any, index: int, seed: int) -> tuple[Any, float]:
