@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from jax_backprop.errors import InputError
 
+LOCK, HOLDER = ".lock", ".holder"
+
 
 def write_atomic(path: Path, content: bytes | str) -> str:
     """Replace a file so that a reader, or a crash, sees the old content or the new, never a part.
@@ -63,7 +65,9 @@ def claim_folder(folder: Path, *, marker: str) -> None:
                 expected="a folder, new or empty",
                 remedy="Give another --out.",
             )
-        foreign = list(folder.iterdir()) if folder.is_dir() else []
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+        # A run that was stopped before it saved anything leaves these alone behind.
+        foreign = [entry for entry in entries if entry.name not in (LOCK, HOLDER)]
         if foreign and not (folder / marker).is_file():
             raise InputError(
                 "output folder",
@@ -79,7 +83,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone, or raise InputError with the holder's pid."""
-    lock, holder = FileLock(folder / ".lock", timeout=0), folder / ".holder"
+    lock, holder = FileLock(folder / LOCK, timeout=0), folder / HOLDER
     with _explained(folder):
         try:
             lock.acquire()

@@ -268,3 +268,5 @@ def test_an_interrupted_sweep_says_so(monkeypatch, capsys, tmp_path: Path) -> No
     monkeypatch.setattr("jax_backprop.sweep.studies.sweep", interrupt)
     assert call("sweep", study, "--out", tmp_path / "out") == 130
     assert "the same command continues" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert call("sweep", study, "--out", tmp_path / "out") == 0

@@ -52,6 +52,14 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
+def test_what_a_stopped_run_leaves_behind_does_not_lock_the_folder(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".holder").write_text("1234")
+    claim_folder(tmp_path, marker="study.json")
+    with locked(tmp_path):
+        pass
+
+
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from jax_backprop.storage import locked\n"

@@ -118,7 +118,11 @@ def load_study(path: Path) -> tuple[Tables, dict[str, Any]]:
             expected="a study that has run",
             remedy="Run `jax-backprop sweep` on it again: it continues.",
         )
-    return Tables(*(ds.dataset(path / kind).to_table() for kind in Tables._fields)), manifest
+    parts = {
+        kind: [path / name for name in manifest["parts"] if name.startswith(kind)]
+        for kind in Tables._fields
+    }
+    return Tables(*(ds.dataset(parts[kind]).to_table() for kind in Tables._fields)), manifest
 
 
 def provenance() -> dict[str, Any]:
