@@ -49,11 +49,12 @@ def test_rows_of_d_logits_sum_to_zero(smoothing: float) -> None:
     np.testing.assert_allclose(d_logits.sum(axis=1), 0, atol=5e-7)
 
 
-def test_squared_error_is_half_the_squared_distance() -> None:
-    one_hot = jax.nn.one_hot(LABELS, 5)
-    expected = 0.5 * ((LOGITS - one_hot) ** 2).sum(axis=1)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_squared_error_is_half_the_squared_distance(smoothing: float) -> None:
+    targets = (1 - smoothing) * jax.nn.one_hot(LABELS, 5) + smoothing / 5
+    expected = 0.5 * ((LOGITS - targets) ** 2).sum(axis=1)
     np.testing.assert_allclose(
-        LOSSES["squared_error"].forward(LOGITS, LABELS, 0.0), expected, rtol=1e-6
+        LOSSES["squared_error"].forward(LOGITS, LABELS, smoothing), expected, rtol=1e-6
     )
 
 

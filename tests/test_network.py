@@ -112,17 +112,18 @@ def test_the_pytree_is_that_of_jax_value_and_grad() -> None:
 
 def test_penalties_are_traced_and_leave_biases_out() -> None:
     traces = []
+    params = jax.tree.map(lambda leaf: leaf + 0.3, PARAMS)  # biases too
 
     @jax.jit
     def both(penalties: Penalties):
         traces.append(1)
-        return value_and_grad(PARAMS, BATCH, network=NETWORK, penalties=penalties)
+        return value_and_grad(params, BATCH, network=NETWORK, penalties=penalties)
 
-    weights = sum(float((layer.weights**2).sum()) for layer in PARAMS)
+    weights = sum(float((layer.weights**2).sum()) for layer in params)
     plain, penalised = both(Penalties(0.0, 0.0)), both(Penalties(0.2, 0.0))
     np.testing.assert_allclose(penalised[0] - plain[0], 0.1 * weights, rtol=1e-5)
     np.testing.assert_allclose(
-        penalised[1][0].weights - plain[1][0].weights, 0.2 * PARAMS[0].weights, atol=1e-6
+        penalised[1][0].weights - plain[1][0].weights, 0.2 * params[0].weights, atol=1e-6
     )
     np.testing.assert_array_equal(penalised[1][0].biases, plain[1][0].biases)
     assert len(traces) == 1

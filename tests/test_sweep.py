@@ -20,6 +20,7 @@ from jax_backprop import (
     Network,
     Schedule,
     Study,
+    evaluate,
     fit,
     init_params,
     load_study,
@@ -77,6 +78,9 @@ def test_a_cell_is_the_single_run(blobs: Dataset) -> None:
     cell = cells.query("seed == 2 and schedule == 'cosine' and learning_rate == 1.0").iloc[0]
     np.testing.assert_allclose(cell["train_loss"], alone.history.train.loss[-1], rtol=1e-4)
     np.testing.assert_allclose(cell["loss_at_start"], alone.history.train.loss[0], rtol=1e-5)
+    tested = evaluate(alone.params, blobs.test, network=NETWORK)
+    np.testing.assert_allclose(cell["test_loss"], tested.loss, rtol=1e-4)
+    np.testing.assert_allclose(cell["test_accuracy"], tested.accuracy, rtol=1e-6)
     curve = tables.curves.to_pandas().query("cell == @cell.cell")
     np.testing.assert_allclose(curve["validation_loss"], alone.history.validation.loss, rtol=1e-4)
     assert curve["step"].tolist() == [0, 10, 20, 30]
@@ -208,6 +212,10 @@ def test_facts_of_a_curve() -> None:
     assert found["best_loss"].tolist() == [np.float32(0.4), 1.0]
     assert found["rises"].tolist() == [1, 1] and found["first_rise"].tolist() == [2, 1]
     assert found["non_finite"].tolist() == [False, True]
+    long = np.concatenate([[9.0], np.linspace(5, 1, 27), [0.5, 4.0, 0.1]])[
+        None
+    ]  # 30 after the start
+    assert facts(long, np.array([True]))["tail_loss"].tolist() == [0.5]  # median of the last 3
 
 
 def parts(folder: Path) -> dict[str, str]:

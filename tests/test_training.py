@@ -13,6 +13,7 @@ import pytest
 from jax_backprop import (
     Batch,
     Dataset,
+    Evaluation,
     InputError,
     Network,
     Penalties,
@@ -143,6 +144,32 @@ def test_a_non_finite_loss_freezes_the_run(blobs: Dataset) -> None:
     assert 0 < first < 29
     frozen = run(blobs, network=network, learning_rate=1e6, epochs=4)
     jax.tree.map(np.testing.assert_array_equal, result.params, frozen.params)
+
+
+def test_frozen_is_for_good(blobs: Dataset) -> None:
+    """A loss that is finite again, on another batch, doesn't set a frozen run moving."""
+
+    def nan_once(params, batch: Batch):
+        loss_value = params["n"]
+        is_first = batch.inputs[0, 0] == first
+        return jnp.where(is_first, jnp.nan, loss_value), {"n": jnp.ones(())}
+
+    order = np.asarray(epoch_orders(KEYS.order, 0, epochs=1, examples=104, batch_size=10))
+    first = blobs.train.inputs[order[4, 0], 0]  # the fifth batch's first feature
+
+    def measure(params, batch: Batch) -> Evaluation:
+        return Evaluation(params["n"], jnp.zeros(()))
+
+    result = run(
+        blobs,
+        params={"n": jnp.zeros(())},
+        network=None,
+        value_and_grad=nan_once,
+        evaluate=measure,
+        learning_rate=1.0,
+    )
+    assert np.isnan(result.history.steps.loss).sum() == 1
+    assert result.params["n"] == -4
 
 
 def test_users_own_functions_and_penalties(blobs: Dataset) -> None:
