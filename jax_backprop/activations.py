@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Units = Float[Array, "batch units"]
+Units = Float[Array, "batch units *lanes"]
 
 
 def sigmoid(pre_activations: Units) -> Units:

@@ -10,7 +10,7 @@ from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.losses import LOSSES
 from jax_backprop.network import dense_backward, l2_penalty, l2_penalty_backward, layer_inputs
 from jax_backprop.settings import Network
-from jax_backprop.types import Batch, Layer, Params, Penalties, Scalar
+from jax_backprop.types import Batch, Layer, Params, Penalties, Scalar, Scalars
 
 
 def value_and_grad(
@@ -20,7 +20,7 @@ def value_and_grad(
     network: Network,
     penalties: Penalties = Penalties(),
     block_size: int | None = BLOCK_SIZE,
-) -> tuple[Scalar, Params]:
+) -> tuple[Scalars, Params]:
     """Return the mean loss and its gradient, with the pytree of ``jax.value_and_grad(loss)``.
 
     Args:
@@ -33,7 +33,7 @@ def value_and_grad(
     """
     examples = batch.labels.shape[0]
 
-    def block_sums(block: Batch) -> tuple[Scalar, Params]:
+    def block_sums(block: Batch) -> tuple[Scalars, Params]:
         return _sum_value_and_grad(params, block, examples, network, penalties.label_smoothing)
 
     value, grads = sum_over_blocks(block_sums, batch, block_size)
@@ -45,16 +45,17 @@ def value_and_grad(
 
 def _sum_value_and_grad(
     params: Params, block: Batch, examples: int, network: Network, label_smoothing: float | Scalar
-) -> tuple[Scalar, Params]:
+) -> tuple[Scalars, Params]:
     """Return a block's share of the mean over ``examples``: of the loss and of its gradient."""
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     *inputs, logits = layer_inputs(params, block.inputs, network=network)
-    value = jnp.sum(loss.forward(logits, block.labels, label_smoothing)) / examples
+    value = jnp.sum(loss.forward(logits, block.labels, label_smoothing), axis=0) / examples
 
     d_outputs = loss.backward(logits, block.labels, label_smoothing) / examples  # (14)
     d_layers: list[Layer] = []
-    for layer, layer_input in zip(reversed(params), reversed(inputs), strict=True):
-        d_inputs, d_layer = dense_backward(d_outputs, layer_input, layer)  # (16), (21); (18)
-        d_layers.append(d_layer)
-        d_outputs = activation.backward(d_inputs, layer_input)  # (19); unused below the first layer
+    for index in reversed(range(len(params))):
+        d_inputs, d_layer = dense_backward(d_outputs, inputs[index], params[index])
+        d_layers.append(d_layer)  # (16), (21)
+        if index > 0:
+            d_outputs = activation.backward(d_inputs, inputs[index])  # (18), (19)
     return value, tuple(reversed(d_layers))

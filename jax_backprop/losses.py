@@ -14,21 +14,27 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.types import AnyArray, Scalar
 
-Logits = Float[Array, "batch classes"]
+# Many networks may run side by side in a last axis, ``lanes``; every rule works with or without it.
+Logits = Float[Array, "batch classes *lanes"]
 Labels = Int[AnyArray, " batch"]
 
 
 class _OtherClasses(NamedTuple):
     """Softmax as seen from the label: every term relative to the label's own."""
 
-    is_label: Bool[Array, "batch classes"]
-    shift: Float[Array, "batch 1"]  # max(0, the largest z_j - z_label): keeps exp in range
+    is_label: Bool[Array, "batch classes *ones"]
+    shift: Float[Array, "batch 1 *lanes"]  # max(0, the largest z_j - z_label): keeps exp in range
     terms: Logits  # e^(z_j - z_label - shift) for every other class j, 0 at the label
-    total: Float[Array, "batch 1"]  # sum of the terms
+    total: Float[Array, "batch 1 *lanes"]  # sum of the terms
+
+
+def _is_label(logits: Logits, labels: Labels) -> Bool[Array, "batch classes *ones"]:
+    found = labels[:, None] == jnp.arange(logits.shape[1])[None, :]
+    return found.reshape(found.shape + (1,) * (logits.ndim - 2))
 
 
 def _other_classes(logits: Logits, labels: Labels) -> _OtherClasses:
-    is_label = labels[:, None] == jnp.arange(logits.shape[1])[None, :]
+    is_label = _is_label(logits, labels)
     label_logits = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
     margins = logits - label_logits
     # The result doesn't depend on the shift, so autodiff may take it as a constant.
@@ -39,7 +45,7 @@ def _other_classes(logits: Logits, labels: Labels) -> _OtherClasses:
 
 def softmax_cross_entropy(
     logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
-) -> Float[Array, " batch"]:
+) -> Float[Array, " batch *lanes"]:
     """Return -log softmax(logits)[label], in nats: homework (4) and (5).
 
     Computed as log1p of the sum over the OTHER classes of e^(z_j - z_label). Log-softmax as it is
@@ -74,7 +80,7 @@ def softmax_cross_entropy_backward(
 
 def squared_error(
     logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
-) -> Float[Array, " batch"]:
+) -> Float[Array, " batch *lanes"]:
     """Return half the squared distance of the logits to the one-hot label, summed over classes."""
     errors = squared_error_backward(logits, labels, label_smoothing)
     return 0.5 * jnp.sum(errors**2, axis=1)
@@ -85,14 +91,14 @@ def squared_error_backward(
 ) -> Logits:
     """Return d_logits = logits - L per example, the linear head's counterpart of homework (14)."""
     classes = logits.shape[1]
-    one_hot = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
+    one_hot = _is_label(logits, labels).astype(logits.dtype)
     return logits - one_hot + label_smoothing * (one_hot - 1 / classes)
 
 
 class Loss(NamedTuple):
     """A loss per example, and its backward to the logits."""
 
-    forward: Callable[[Logits, Labels, float | Scalar], Float[Array, " batch"]]
+    forward: Callable[[Logits, Labels, float | Scalar], Float[Array, " batch *lanes"]]
     backward: Callable[[Logits, Labels, float | Scalar], Logits]
 
 

@@ -1,4 +1,7 @@
-"""The network: initial parameters, forward pass, loss and accuracy, as pure functions."""
+"""The network: initial parameters, forward pass, loss and accuracy, as pure functions.
+
+Parameters with one more axis at the end, ``lanes``, are those of many networks side by side.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,25 @@ from jaxtyping import Array, Float
 from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.losses import LOSSES
+from jax_backprop.products import (
+    InputGrads,
+    Inputs,
+    Outputs,
+    product,
+    product_inputs_backward,
+    product_weights_backward,
+)
 from jax_backprop.settings import Network
-from jax_backprop.types import AnyArray, Batch, Evaluation, Layer, Params, Penalties, Scalar
+from jax_backprop.types import (
+    AnyArray,
+    Batch,
+    Evaluation,
+    Layer,
+    Params,
+    Penalties,
+    Scalar,
+    Scalars,
+)
 
 
 def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
@@ -32,28 +52,26 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
     return tuple(layers)
 
 
-def dense(inputs: Float[Array, "batch fan_in"], layer: Layer) -> Float[Array, "batch fan_out"]:
+def dense(inputs: Inputs, layer: Layer) -> Outputs:
     """Return Z = inputs W + b: homework (1) for the hidden layer, (3) for the output layer."""
-    return inputs @ layer.weights + layer.biases[None, :]
+    return product(inputs, layer.weights) + layer.biases[None, :]
 
 
-def dense_backward(
-    d_outputs: Float[Array, "batch fan_out"], inputs: Float[Array, "batch fan_in"], layer: Layer
-) -> tuple[Float[Array, "batch fan_in"], Layer]:
+def dense_backward(d_outputs: Outputs, inputs: Inputs, layer: Layer) -> tuple[InputGrads, Layer]:
     """Return d_inputs = d_outputs W^T and the sums over the batch of d_weights and d_biases.
 
     d_weights is homework (15), (16) and (20), (21), summed over examples, which the homework leaves
     at one. d_inputs is (18) with the sum over all outputs that (17) and (21) lack. d_biases, which
     it doesn't derive, is the sum of d_outputs, since dZ/db = 1.
     """
-    d_inputs = d_outputs @ layer.weights.T
-    d_layer = Layer(weights=inputs.T @ d_outputs, biases=jnp.sum(d_outputs, axis=0))
-    return d_inputs, d_layer
+    d_weights = product_weights_backward(inputs, d_outputs)
+    d_layer = Layer(weights=d_weights, biases=jnp.sum(d_outputs, axis=0))
+    return product_inputs_backward(d_outputs, layer.weights), d_layer
 
 
 def layer_inputs(
     params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
-) -> list[Float[Array, "batch units"]]:
+) -> list[Float[Array, "batch units *maybe_lanes"]]:
     """Return the input of every layer, then the logits: what a backward pass needs to keep."""
     activation = ACTIVATIONS[network.activation].forward
     values = [jnp.asarray(inputs, params[0].weights.dtype)]
@@ -65,14 +83,15 @@ def layer_inputs(
 
 def forward(
     params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
-) -> Float[Array, "batch classes"]:
+) -> Float[Array, "batch classes *lanes"]:
     """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss."""
     return layer_inputs(params, inputs, network=network)[-1]
 
 
-def l2_penalty(params: Params, l2: float | Scalar) -> Scalar:
+def l2_penalty(params: Params, l2: float | Scalar) -> Scalars:
     """Return l2 / 2 times the sum of all squared weights; biases are left out."""
-    return 0.5 * l2 * sum((jnp.sum(layer.weights**2) for layer in params), jnp.zeros(()))
+    squares = [jnp.sum(layer.weights**2, axis=(0, 1)) for layer in params]
+    return 0.5 * l2 * sum(squares[1:], squares[0])
 
 
 def l2_penalty_backward(params: Params, l2: float | Scalar) -> Params:
@@ -82,14 +101,14 @@ def l2_penalty_backward(params: Params, l2: float | Scalar) -> Params:
 
 def loss(
     params: Params, batch: Batch, *, network: Network, penalties: Penalties = Penalties()
-) -> Scalar:
+) -> Scalars:
     """Return the mean loss over the batch, homework (5) for N examples, plus the penalties.
 
     The MEAN over examples: a sum would multiply the gradient, and so the learning rate, by N.
     """
     logits = forward(params, batch.inputs, network=network)
     losses = LOSSES[network.loss].forward(logits, batch.labels, penalties.label_smoothing)
-    return jnp.mean(losses) + l2_penalty(params, penalties.l2)
+    return jnp.mean(losses, axis=0) + l2_penalty(params, penalties.l2)
 
 
 def evaluate(
@@ -100,8 +119,9 @@ def evaluate(
     def totals(block: Batch) -> Evaluation:
         logits = forward(params, block.inputs, network=network)
         losses = LOSSES[network.loss].forward(logits, block.labels, 0.0)
-        correct = jnp.argmax(logits, axis=1) == block.labels
-        return Evaluation(jnp.sum(losses), jnp.sum(correct, dtype=logits.dtype))
+        labels = block.labels.reshape(-1, *(1,) * (logits.ndim - 2))
+        correct = jnp.argmax(logits, axis=1) == labels
+        return Evaluation(jnp.sum(losses, axis=0), jnp.sum(correct, axis=0, dtype=logits.dtype))
 
     examples = batch.labels.shape[0]
     return jax.tree.map(lambda total: total / examples, sum_over_blocks(totals, batch, block_size))

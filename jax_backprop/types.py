@@ -11,6 +11,7 @@ Dimension names, the same in every signature:
 | ``classes``               | units of the last layer (the homework's K)                      |
 | ``steps``                 | updates of the parameters                                       |
 | ``cells``                 | training runs of a sweep                                        |
+| ``lanes``                 | networks side by side in a last axis, where there is one        |
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
+Scalars: TypeAlias = Float[Array, "*lanes"]  # one number, or one a lane
 Device: TypeAlias = Any  # a jax.Device, which is no type to a checker
 
 
 class Layer(NamedTuple):
     """Weights and biases of one fully connected layer."""
 
-    weights: Float[Array, "fan_in fan_out"]
-    biases: Float[Array, " fan_out"]
+    weights: Float[Array, "fan_in fan_out *lanes"]
+    biases: Float[Array, " fan_out *lanes"]
 
 
 Params: TypeAlias = tuple[Layer, ...]
@@ -59,11 +61,11 @@ class Penalties(NamedTuple):
 class Evaluation(NamedTuple):
     """Mean loss (nats per example for cross-entropy, penalties left out) and accuracy in [0, 1]."""
 
-    loss: Float[Array, ""]
-    accuracy: Float[Array, ""]
+    loss: Scalars
+    accuracy: Scalars
 
 
-ValueAndGrad: TypeAlias = Callable[[Any, Batch], tuple[Scalar, Any]]
+ValueAndGrad: TypeAlias = Callable[[Any, Batch], tuple[Scalars, Any]]
 Evaluate: TypeAlias = Callable[[Any, Batch], Evaluation]
 Init: TypeAlias = Callable[[Array], PyTree]
 

@@ -195,12 +195,12 @@ def _run(
     for periods, period in plan.segments():
         length = periods * period
         order = _segment_order(key, done, length, len(dataset.train.labels), plan)
-        state, (reported, *evaluated) = _run_segment(
+        state, (reported, evaluated) = _run_segment(
             state,
             jnp.asarray(rates[done : done + length]).reshape(periods, period),
             None if order is None else order.reshape(periods, period, -1),
             train,
-            validation,
+            (train, validation),
             learner=learner,
             layer_factors=layer_factors,
         )

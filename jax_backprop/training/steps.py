@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training.learner import Learner
-from jax_backprop.types import Batch, Evaluation
+from jax_backprop.types import Batch, Evaluation, Scalars
 
 
 class TrainState(NamedTuple):
-    """What is carried from step to step; ``finite`` turns False for good at a non-finite loss."""
+    """What is carried from step to step; ``finite`` turns False for good at a non-finite loss.
+
+    Many runs may go side by side in a last axis, ``lanes``, of every leaf; the learner must know
+    """
 
     params: Any
     optimizer_state: Any
     rule_state: Any
-    finite: Bool[Array, ""]
+    finite: Bool[Array, "*lanes"]
 
 
 class Metrics(NamedTuple):
@@ -31,9 +34,9 @@ class Metrics(NamedTuple):
       grad_norm: the gradient's Euclidean norm, over all leaves.
     """
 
-    loss: Float[Array, ""]
-    learning_rate: Float[Array, ""]
-    grad_norm: Float[Array, ""]
+    loss: Scalars
+    learning_rate: Scalars
+    grad_norm: Scalars
 
 
 def init_state(params: Any, learner: Learner) -> TrainState:
@@ -46,7 +49,7 @@ def init_state(params: Any, learner: Learner) -> TrainState:
 def step(
     state: TrainState,
     batch: Batch,
-    scheduled_rate: Float[Array, ""],
+    scheduled_rate: Scalars,
     *,
     learner: Learner,
     layer_factors: Any = None,
@@ -68,18 +71,34 @@ def step(
     )
     if layer_factors is not None:
         direction = jax.tree.map(
-            lambda factor, part: jax.tree.map(lambda leaf: factor * leaf, part),
+            lambda factor, part: jax.tree.map(lambda leaf: _spread(factor, leaf) * leaf, part),
             layer_factors,
             direction,
         )
     params = jax.tree.map(
-        lambda leaf, step_: leaf - jnp.asarray(rate, leaf.dtype) * step_, state.params, direction
+        lambda leaf, step_: leaf - _spread(rate, leaf) * step_, state.params, direction
     )
     finite = state.finite & jnp.isfinite(loss)
     moved = TrainState(params, optimizer_state, rule_state, finite)
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, state)
-    metrics = Metrics(loss, jnp.asarray(rate), optax.tree.norm(grads))
+    kept = jax.tree.map(
+        lambda new, old: jnp.where(jnp.broadcast_to(finite, new.shape), new, old), moved, state
+    )
+    metrics = Metrics(loss, jnp.asarray(rate), _norm(grads, loss.ndim))
     return kept._replace(finite=finite), metrics
+
+
+def _spread(value: Any, leaf: Array) -> Array:
+    """Return a number, or one a lane, in a leaf's dtype and over its other axes."""
+    return jnp.broadcast_to(jnp.asarray(value, leaf.dtype), leaf.shape)
+
+
+def _norm(grads: Any, lane_axes: int) -> Array:
+    """Return the Euclidean norm over all leaves, one a lane."""
+    squares = [
+        jnp.sum(leaf**2, axis=tuple(range(leaf.ndim - lane_axes)))
+        for leaf in jax.tree.leaves(grads)
+    ]
+    return jnp.sqrt(sum(squares[1:], squares[0]))
 
 
 def epoch_orders(
@@ -106,7 +125,7 @@ def epoch_orders(
 
 def run_steps(
     state: TrainState,
-    rates: Float[Array, " steps"],
+    rates: Float[Array, " steps *lanes"],
     order: Int[Array, "steps batch"] | None,
     train: Batch,
     *,
@@ -116,7 +135,7 @@ def run_steps(
     """Scan over steps; ``order`` None is the full batch."""
 
     def body(
-        state: TrainState, inputs: tuple[Float[Array, ""], Int[Array, " batch"] | None]
+        state: TrainState, inputs: tuple[Scalars, Int[Array, " batch"] | None]
     ) -> tuple[TrainState, Metrics]:
         rate, rows = inputs
         batch = train if rows is None else Batch(train.inputs[rows], train.labels[rows])
@@ -127,22 +146,22 @@ def run_steps(
 
 def run_periods(
     state: TrainState,
-    rates: Float[Array, "periods steps"],
+    rates: Float[Array, "periods steps *lanes"],
     order: Int[Array, "periods steps batch"] | None,
     train: Batch,
-    validation: Batch,
+    evaluated: Sequence[Batch],
     *,
     learner: Learner,
     layer_factors: Any = None,
-) -> tuple[TrainState, tuple[Metrics, Evaluation, Evaluation]]:
-    """Scan over periods of steps, each ended by an evaluation on train and on validation."""
+) -> tuple[TrainState, tuple[Metrics, tuple[Evaluation, ...]]]:
+    """Scan over periods of steps, each ended by an evaluation on every split of ``evaluated``."""
 
     def body(state: TrainState, inputs: Any) -> Any:
         rates, order = inputs
         state, metrics = run_steps(
             state, rates, order, train, learner=learner, layer_factors=layer_factors
         )
-        evaluations = (learner.evaluate(state.params, split) for split in (train, validation))
-        return state, (metrics, *evaluations)
+        evaluations = tuple(learner.evaluate(state.params, split) for split in evaluated)
+        return state, (metrics, evaluations)
 
     return jax.lax.scan(body, state, (rates, order))
