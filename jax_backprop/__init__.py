@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jax_backprop.errors import InputError
     from jax_backprop.gradcheck import check_value_and_grad
     from jax_backprop.network import evaluate, forward, init_params, loss
-    from jax_backprop.settings import LearningRates, Network, Optimizer, Run, Schedule, Study
+    from jax_backprop.settings import Network, Optimizer, Run, Schedule
+    from jax_backprop.study_file import Range, Study
     from jax_backprop.sweep import Grid, load_study
     from jax_backprop.training import fit, network_learner, role_keys, step
     from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties
@@ -29,11 +30,11 @@ __all__ = [
     "Grid",
     "InputError",
     "Layer",
-    "LearningRates",
     "Network",
     "Optimizer",
     "Params",
     "Penalties",
+    "Range",
     "Run",
     "Schedule",
     "Study",
@@ -58,7 +59,8 @@ _ROOMS = {
     "errors": ("InputError",),
     "gradcheck": ("check_value_and_grad",),
     "network": ("evaluate", "forward", "init_params", "loss"),
-    "settings": ("LearningRates", "Network", "Optimizer", "Run", "Schedule", "Study"),
+    "settings": ("Network", "Optimizer", "Run", "Schedule"),
+    "study_file": ("Range", "Study"),
     "sweep": ("Grid", "load_study"),
     "training": ("fit", "network_learner", "role_keys", "step"),
     "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties"),

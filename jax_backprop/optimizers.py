@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import optax
 
-from jax_backprop.settings import Optimizer
+from jax_backprop.settings import Optimizer, OptimizerName
+from jax_backprop.types import Scalar
 
 
 @functools.lru_cache
 def make_direction(optimizer: Optimizer) -> optax.GradientTransformation:
     """Return the optax transformation of gradients into a direction to step AGAINST.
 
-    ``params - rate * direction`` is then exactly optax's ``sgd``, ``sgd(momentum=...)``, ``adam``
-    and ``adamw``. The same settings give the same object, so that nothing compiles twice.
+    The same settings give the same object, so that nothing compiles twice.
     """
-    match optimizer.name:
+    return direction(optimizer.name, optimizer.given)
+
+
+def direction(
+    name: OptimizerName, parameters: Mapping[str, float | Scalar]
+) -> optax.GradientTransformation:
+    """Return a named direction; its parameters may be traced, so sweeping them doesn't recompile.
+
+    ``params - rate * direction`` is then exactly optax's ``sgd``, ``sgd(momentum=...)``, ``adam``
+    and ``adamw``.
+    """
+    values: Any = dict(parameters)
+    match name:
         case "heavy_ball":
-            return optax.trace(optimizer.momentum or 0.0)
+            return optax.trace(values["momentum"])
         case "nesterov":
-            return optax.trace(optimizer.momentum or 0.0, nesterov=True)
+            return optax.trace(values["momentum"], nesterov=True)
         case "adam":
-            return _adam(optimizer)
+            return optax.scale_by_adam(b1=values["b1"], b2=values["b2"], eps=values["epsilon"])
         case "adamw":
             return optax.chain(
-                _adam(optimizer), optax.add_decayed_weights(optimizer.weight_decay or 0.0)
+                direction("adam", values), optax.add_decayed_weights(values["weight_decay"])
             )
         case _:
             return optax.identity()
-
-
-def _adam(optimizer: Optimizer) -> optax.GradientTransformation:
-    assert optimizer.b1 is not None and optimizer.b2 is not None and optimizer.epsilon is not None
-    return optax.scale_by_adam(b1=optimizer.b1, b2=optimizer.b2, eps=optimizer.epsilon)

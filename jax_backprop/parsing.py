@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, did_you_mean
-from jax_backprop.settings import Settings, Study
+from jax_backprop.settings import Settings
+from jax_backprop.study_file import Study
 
 _Model = TypeVar("_Model", bound=Settings)
 
 
-def read_study(path: Path) -> Study:
-    """Read a study file (TOML), or raise InputError with what is wrong and where."""
+def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
+    """Read a study file (TOML), or raise InputError with what is wrong and where.
+
+    Args:
+      path: of the file.
+      changes: fields to replace, each "KEY=VALUE" as a line of TOML, such as "epochs=2" or
+        "axes.seed={count=2}".
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -32,7 +40,41 @@ def read_study(path: Path) -> Study:
         raise InputError(
             f"study file {path}", got=f"{error}", expected="valid TOML", remedy="Mend that line."
         ) from None
+    for change in changes:
+        _replace(data, change)
     return parse(Study, data, f"study file {path}")
+
+
+def _replace(data: dict[str, Any], change: str) -> None:
+    """Replace one field of plain data by a line of TOML; a bare word is a string."""
+    key, equals, value = change.partition("=")
+    for line in (change, f"{key} = {json.dumps(value.strip())}"):
+        try:
+            new = tomllib.loads(line)
+            break
+        except tomllib.TOMLDecodeError:
+            continue
+    else:
+        equals = ""
+    if not equals:
+        raise InputError(
+            "--set",
+            got=repr(change),
+            expected="KEY=VALUE as in a study file",
+            remedy="Such as --set epochs=2, or --set 'axes.seed={count=2}'.",
+        )
+    while True:
+        ((name, found),) = new.items()
+        inner = data.get(name)
+        if not (isinstance(found, dict) and isinstance(inner, dict) and _is_path(key, name)):
+            data[name] = found
+            return
+        data, new, key = inner, found, key.strip().removeprefix(name).removeprefix(".")
+
+
+def _is_path(key: str, name: str) -> bool:
+    """Tell whether a dotted key goes on behind its first part."""
+    return key.strip().startswith(f"{name}.")
 
 
 def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:

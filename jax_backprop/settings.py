@@ -94,6 +94,11 @@ class _Named(Settings, frozen=True):
         return {"name": name, **known, **given}
 
     @property
+    def given(self) -> dict[str, float | int]:
+        """The parameters that it takes, with their values."""
+        return {key: getattr(self, key) for key in self.parameters[self.model_dump()["name"]]}
+
+    @property
     def label(self) -> str:
         """A short name that tells it from others: parameters are shown where not the default."""
         name = str(self.model_dump()["name"])
@@ -158,45 +163,14 @@ class Optimizer(_Named, frozen=True):
     weight_decay: NonNegative | None = None
 
 
-class LearningRates(Settings, frozen=True):
-    """Learning rates to try: ``values``, or log-spaced from ``low`` to ``high``, both included."""
+class Run(Settings, frozen=True):
+    """One training run: what a command line, or a cell of a study, chooses.
 
-    values: Annotated[tuple[NonNegative, ...], Field(min_length=1, strict=False)] | None = None
-    low: Positive | None = None
-    high: Positive | None = None
-    points_per_decade: Annotated[int, Field(ge=3)] = 8
-
-    @model_validator(mode="after")
-    def _one_form(self) -> LearningRates:
-        if self.values is not None:
-            if self.low is not None or self.high is not None:
-                raise ValueError("give either values, or low and high, not both")
-            if len(set(self.values)) != len(self.values):
-                raise ValueError("a value is given twice")
-        elif self.low is None or self.high is None:
-            raise ValueError("give values = [...], or low and high")
-        elif self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
-        return self
-
-    def grid(self) -> tuple[float, ...]:
-        """Return the rates, ascending for a range; a decade's ends are exact powers of ten."""
-        if self.values is not None:
-            return self.values
-        assert self.low is not None and self.high is not None
-        rates, index = [], 0
-        while not rates or rates[-1] < self.high:
-            decade, part = divmod(index, self.points_per_decade)
-            rates.append(
-                float(f"{self.low * 10.0**decade * 10 ** (part / self.points_per_decade):.12g}")
-            )
-            index += 1
-        within = [rate for rate in rates if rate <= self.high * (1 + 1e-9)]
-        return tuple(within)
-
-
-class Recipe(Settings, frozen=True):
-    """What a single run and a study have in common."""
+    Args:
+      data_fraction: share of the training split that is used, from its start (the splits are
+        shuffled), so that a smaller share is part of a larger one.
+      layer_factors: factors of the learning rate, one a layer; None for 1 everywhere.
+    """
 
     dataset: DatasetName = "digits"
     split_seed: Annotated[int, Field(ge=0)] = 0
@@ -210,6 +184,11 @@ class Recipe(Settings, frozen=True):
     gradient: GradientName = "hand"
     batch_size: PositiveInt | None = None
     epochs: PositiveInt = 50
+    data_fraction: PositiveFraction = 1.0
+    layer_factors: Annotated[tuple[NonNegative, ...], Field(strict=False)] | None = None
+    learning_rate: NonNegative = 1.0
+    schedule: Schedule = Schedule()
+    seed: Annotated[int, Field(ge=0)] = 0
 
     def network(self, inputs: int, classes: int) -> Network:
         """Return the network that fits data of so many inputs and classes."""
@@ -218,27 +197,3 @@ class Recipe(Settings, frozen=True):
             activation=self.activation,
             loss=self.loss,
         )
-
-
-class Run(Recipe, frozen=True):
-    """One training run."""
-
-    learning_rate: NonNegative = 1.0
-    schedule: Schedule = Schedule()
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Study(Recipe, frozen=True):
-    """A learning-rate study: learning rates x schedules x seeds, paired by seed."""
-
-    title: str
-    question: str
-    learning_rates: LearningRates
-    schedules: Annotated[tuple[Schedule, ...], Field(min_length=1, strict=False)] = (Schedule(),)
-    seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
-
-    @model_validator(mode="after")
-    def _schedules_differ(self) -> Study:
-        if len(set(self.schedules)) != len(self.schedules):
-            raise ValueError("two of the schedules are the same")
-        return self

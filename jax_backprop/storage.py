@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 from jax_backprop.errors import InputError
 
 LOCK, HOLDER = ".lock", ".holder"
+TEMPORARY = ".writing"
 
 
 def write_atomic(path: Path, content: bytes | str) -> str:
@@ -24,7 +26,9 @@ def write_atomic(path: Path, content: bytes | str) -> str:
     data = content.encode() if isinstance(content, str) else content
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY
+        )
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -102,6 +106,40 @@ def locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             holder.unlink()
         lock.release()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with _explained(path):
+        path.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what interrupted writes left in a folder that is locked by this process."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        remove_file(path)
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to the first free of FOLDER.old-1, -2 ... and return its new path."""
+    numbers = itertools.count(1)
+    places = (folder.with_name(f"{folder.name}.old-{number}") for number in numbers)
+    place = next(place for place in places if not place.exists())
+    with _explained(folder), locked(folder):
+        folder.rename(place)
+        (place / HOLDER).unlink(missing_ok=True)
+    return place
+
+
+def private_folder(path: Path) -> Path | None:
+    """Make a folder that only this user can read and write; None where that can't be had."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError:
+        return None
+    is_ours = found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return path if is_ours else None
 
 
 def _umask() -> int:

@@ -17,12 +17,12 @@ from jax_backprop.settings import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS
 STUDY = """
 title = "t"
 question = "q"
-seeds = 2
 epochs = 2
 batch_size = 64
 hidden_sizes = [4]
-[learning_rates]
-values = [0.1, 1.0]
+[axes]
+seed = { count = 2 }
+learning_rate = [0.1, 1.0]
 """
 
 
@@ -148,7 +148,7 @@ def test_sweep_and_report(capsys, tmp_path: Path) -> None:
     assert "0 trained now" in capsys.readouterr().out
     assert call("report", out) == 0
     assert "report.html" in capsys.readouterr().out
-    assert call("sweep", study, "--out", out, "--epochs", 3) == 2
+    assert call("sweep", study, "--out", out, "--set", "epochs=3") == 2
     assert "epochs = 2 there and 3 here" in capsys.readouterr().err
 
 
@@ -187,18 +187,28 @@ def test_mistakes_exit_with_2_and_one_paragraph(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text + "high = 3.0", "give either values, or low and high"),
+        (lambda text: text.replace("[0.1, 1.0]", "{ low = 3, high = 1 }"), "must be below high"),
+        (
+            lambda text: text.replace("learning_rate", "learning_rat"),
+            "Did you mean 'learning_rate'",
+        ),
+        (lambda text: text + '"optimizer.momentum" = [0.9]', "takes no parameters"),
+        (lambda text: text + '"layer_factors.2" = [0.9]', "expected 0 to 1"),
+        (lambda text: text + 'schedule = ["cosin"]', "Did you mean 'cosine'?"),
+        (lambda text: text + "[[exclude]]\nseed = [0, 1]", "got no cells"),
+        (lambda text: 'zip = [["seed", "learning_rat"]]\n' + text, "Did you mean 'learning_rate'"),
         (lambda text: text.replace("epochs", "epoch"), "Did you mean 'epochs'?"),
         (lambda text: text.replace("epochs = 2", 'epochs = "2"'), "field 'epochs': got '2'"),
-        (lambda text: text.replace("seeds = 2", "seeds = 2.5"), "field 'seeds': got 2.5"),
+        (lambda text: text.replace("count = 2", "count = 2.5"), "got 2.5"),
+        (lambda text: text.replace("count = 2", "count = 1000000000000"), "at most 4,000,000"),
         (lambda text: text.replace('title = "t"', ""), "no field 'title'"),
         (lambda text: text.replace("= 2", "= = 2"), "expected valid TOML"),
-        (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "got nan; expected input"),
+        (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "axis 'learning_rate'"),
         (lambda text: text.replace("[0.1, 1.0]", "[-1.0]"), "got -1.0"),
         (lambda text: 'activation = "tan"\n' + text, "Did you mean 'tanh'?"),
         (lambda text: 'dataset = "mnist"\n' + text, "one of digits"),
         (lambda text: text.replace("= 64", "= 6400"), "batch size: got 6400"),
-        (lambda text: text + '[[schedules]]\nname = "cosine"\nwarmup = 1', "unknown field"),
+        (lambda text: text + 'schedule = [{ name = "cosine", warmup = 1 }]', "unknown field"),
     ],
 )
 def test_bad_study_files(change, message: str, capsys, tmp_path: Path) -> None:
@@ -265,7 +275,7 @@ def test_an_interrupted_sweep_says_so(monkeypatch, capsys, tmp_path: Path) -> No
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jax_backprop.sweep.studies.sweep", interrupt)
+    monkeypatch.setattr("jax_backprop.sweep.studies.run_in_folder", interrupt)
     assert call("sweep", study, "--out", tmp_path / "out") == 130
     assert "the same command continues" in capsys.readouterr().err
     monkeypatch.undo()

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 ROWS = [
     ("errors",),
     ("types", "settings", "storage"),
-    ("parsing", "activations", "losses", "blocks"),
+    ("parsing", "study_file", "activations", "losses", "blocks", "products"),
     ("network",),
     ("backprop",),
     ("curvature",),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jax_backprop import InputError, LearningRates, Schedule
+from jax_backprop import InputError, Range, Schedule
 from jax_backprop.schedules import learning_rates
 from jax_backprop.settings import SCHEDULE_PARAMETERS, ScheduleName
 
@@ -109,9 +109,7 @@ def test_parameters_that_a_schedule_does_not_take_are_refused() -> None:
 
 @given(low=st.integers(-6, 1), decades=st.integers(1, 6), points=st.integers(3, 20))
 def test_ranges_hold_both_ends_and_exact_powers_of_ten(low: int, decades: int, points: int) -> None:
-    rates = LearningRates(
-        low=10.0**low, high=10.0 ** (low + decades), points_per_decade=points
-    ).grid()
+    rates = Range(low=10.0**low, high=10.0 ** (low + decades), points_per_decade=points).numbers()
     assert len(rates) == decades * points + 1
     np.testing.assert_allclose(
         rates[::points], [10.0 ** (low + n) for n in range(decades + 1)], rtol=1e-12

@@ -19,7 +19,7 @@ from jax_backprop.sweep import run_study
 def cells(**columns: list) -> pd.DataFrame:
     rows = len(columns["tail_loss"])
     defaults = {
-        "schedule": ["constant"] * rows,
+        "series": ["constant"] * rows,
         "seed": [0] * rows,
         "loss_at_start": [2.0] * rows,
         "rises": [0] * rows,
@@ -40,9 +40,7 @@ def test_the_outcome_tree() -> None:
 
 
 def test_nothing_learned_and_groups_of_their_own() -> None:
-    table = cells(
-        tail_loss=[1.9, 1.95, 0.1, 1.5], schedule=["a", "a", "b", "b"], rises=[0, 0, 0, 0]
-    )
+    table = cells(tail_loss=[1.9, 1.95, 0.1, 1.5], series=["a", "a", "b", "b"], rises=[0, 0, 0, 0])
     found = classify(table)
     assert found["nothing_learned"].tolist() == [True, True, False, False]
     assert found["outcome"].tolist() == ["monotone", "monotone", "monotone", "slow"]
@@ -80,7 +78,7 @@ def test_a_single_seed_has_no_interval() -> None:
 def test_best_rates_say_when_at_the_edge() -> None:
     rates = pd.DataFrame(
         {
-            "schedule": ["a"] * 3 + ["b"] * 3,
+            "series": ["a"] * 3 + ["b"] * 3,
             "learning_rate": [0.1, 1.0, 10.0] * 2,
             "validation_loss": [1.0, 0.5, 0.54, 0.5, 1.0, 2.0],
         }
@@ -96,9 +94,11 @@ def folder(tmp_path_factory) -> Path:
     study = {
         "title": "A study <of> rates",
         "question": "Is it wise?",
-        "learning_rates": {"low": 1e-2, "high": 1e3, "points_per_decade": 3},
-        "schedules": ["constant", "cosine"],
-        "seeds": 4,
+        "axes": {
+            "learning_rate": {"low": 1e-2, "high": 1e3, "points_per_decade": 3},
+            "schedule": ["constant", "cosine"],
+            "seed": {"count": 4},
+        },
         "batch_size": 22,
         "epochs": 5,
         "hidden_sizes": [8],
@@ -136,8 +136,9 @@ def test_the_answer_comes_from_the_cells(folder: Path) -> None:
 def test_the_answer_claims_no_more_than_the_grid_shows(
     rates: list[float], verdict: str, tmp_path: Path
 ) -> None:
-    fields = {"title": "t", "question": "q", "learning_rates": {"values": rates}, "seeds": 2}
-    fields |= {"batch_size": 32, "epochs": 2, "hidden_sizes": [8]}
+    axes = {"learning_rate": rates, "seed": [0, 1]}
+    fields = {"title": "t", "question": "q", "axes": axes, "batch_size": 32}
+    fields |= {"epochs": 2, "hidden_sizes": [8]}
     run_study(Study.model_validate(fields), tmp_path)
     text = answer(summarize(tmp_path))
     assert text[0].startswith(verdict)

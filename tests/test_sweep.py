@@ -1,15 +1,14 @@
-"""The sweep engine: ids, tiles, bits, neighbours, resume, anybody's network."""
+"""The sweep engine: programs, tiles, bits, neighbours, anybody's network."""
 
 from __future__ import annotations
 
-import json
+import logging
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from jax_backprop import (
@@ -18,45 +17,41 @@ from jax_backprop import (
     Grid,
     InputError,
     Network,
-    Schedule,
-    Study,
+    Optimizer,
     evaluate,
     fit,
     init_params,
-    load_study,
     network_learner,
     role_keys,
 )
-from jax_backprop.storage import file_sha256
-from jax_backprop.sweep import Tables, run_study, sweep
+from jax_backprop.sweep import Options, Tables, sweep
+from jax_backprop.sweep.program import OutOfMemoryError
 from jax_backprop.sweep.tables import facts
-from jax_backprop.sweep.tiles import lay_out, tile_width
+from jax_backprop.sweep.tiles import Size, cell_size, lay_out, segment_length, tile_width
 
 NETWORK = Network(layer_sizes=(6, 6, 3))
 INIT = lambda key: init_params(NETWORK, key=key)  # noqa: E731
 LEARNER = network_learner(NETWORK)
-GRID = Grid(
-    learning_rates=(0.01, 0.1, 1.0, 10.0, 1000.0),
-    schedules=(Schedule(), Schedule(name="cosine")),
-    seeds=(0, 1, 2),
-)
-STUDY = Study.model_validate(
-    {
-        "title": "t",
-        "question": "q",
-        "learning_rates": {"values": [0.1, 1.0, 4.0]},
-        "seeds": 12,
-        "batch_size": 64,
-        "epochs": 2,
-        "hidden_sizes": [4],
-    }
-)
+AXES = {
+    "learning_rate": (0.01, 0.1, 1.0, 10.0, 1000.0),
+    "schedule": ("constant", "cosine"),
+    "seed": (0, 1, 2),
+}
+GRID = Grid(AXES)
+
+
+def rates(*values: float, seeds: tuple[int, ...] = (0,)) -> Grid:
+    return Grid({"learning_rate": values, "seed": seeds})
 
 
 def run(data: Dataset, grid: Grid = GRID, **changes) -> Tables:
     settings = {"evaluate": LEARNER.evaluate, "batch_size": 10, "epochs": 3} | changes
     return sweep(
-        INIT, settings.pop("value_and_grad", LEARNER.value_and_grad), data, grid, **settings
+        settings.pop("init", INIT),
+        settings.pop("value_and_grad", LEARNER.value_and_grad),
+        data,
+        grid,
+        **settings,
     )
 
 
@@ -87,17 +82,17 @@ def test_a_cell_is_the_single_run(blobs: Dataset) -> None:
 
 
 def test_same_bits_on_any_number_of_devices(blobs: Dataset) -> None:
-    reference = run(blobs, devices=jax.devices()[:1])
+    reference = run(blobs, options=Options(devices=jax.devices()[:1]))
     for count in (2, 3, 4):
-        other = run(blobs, devices=jax.devices()[:count])
+        other = run(blobs, options=Options(devices=jax.devices()[:count]))
         assert other.cells.equals(reference.cells)
-        assert other.curves.equals(reference.curves)
+        assert other.curves is not None and other.curves.equals(reference.curves)
 
 
 def test_a_cells_bits_do_not_depend_on_its_neighbours(blobs: Dataset) -> None:
     """Neither on their rates nor on one that turns NaN: same tile width, other company."""
-    with_nan = Grid((1.0, 0.3, 1e30, 0.02), seeds=(0,))
-    calm = Grid((1.0, 0.7, 0.5, 0.02), seeds=(0,))
+    with_nan = rates(1.0, 0.3, 1e30, 0.02)
+    calm = rates(1.0, 0.7, 0.5, 0.02)
     network = Network(layer_sizes=(6, 6, 3), activation="relu", loss="squared_error")
     learner = network_learner(network)
     results = [
@@ -149,7 +144,12 @@ def test_anybodys_network(blobs: Dataset) -> None:
         return -jnp.take_along_axis(log_probabilities, batch.labels[:, None], axis=1).mean()
 
     cells = sweep(
-        init, jax.value_and_grad(loss), blobs, Grid((0.0, 0.1)), batch_size=10, epochs=10
+        init,
+        jax.value_and_grad(loss),
+        blobs,
+        rates(0.0, 0.1, seeds=(0, 1)),
+        batch_size=10,
+        epochs=10,
     ).cells.to_pandas()
     by_rate = cells.groupby("learning_rate")
     still, moved = by_rate.get_group(0.0), by_rate.get_group(0.1)
@@ -159,7 +159,7 @@ def test_anybodys_network(blobs: Dataset) -> None:
 
 
 def test_full_batch_and_momentum(blobs: Dataset) -> None:
-    tables = run(blobs, Grid((0.1, 1.0), seeds=(0,)), batch_size=None, epochs=200)
+    tables = run(blobs, rates(0.1, 1.0), batch_size=None, epochs=200)
     assert tables.curves.num_rows == 2 * 101
     assert (tables.cells.to_pandas()["train_loss"] < 0.5).all()
 
@@ -168,8 +168,8 @@ def test_full_batch_and_momentum(blobs: Dataset) -> None:
     ("changes", "message"),
     [
         ({"batch_size": 1000}, "batch size: got 1000"),
-        ({"grid": Grid((float("inf"),))}, "got inf at step 0"),
-        ({"grid": Grid((-0.1,))}, "got -0.1 at step 0"),
+        ({"grid": rates(float("inf"))}, "got inf at step 0"),
+        ({"grid": rates(-0.1)}, "got -0.1 at step 0"),
     ],
 )
 def test_bad_sweeps(blobs: Dataset, changes: dict, message: str) -> None:
@@ -181,7 +181,7 @@ def test_width_is_a_fixed_rule_on_shapes() -> None:
     def width(sizes: tuple[int, ...], batch: int, cells: int = 1000) -> int:
         network = Network(layer_sizes=sizes)
         params = jax.eval_shape(partial(init_params, network), key=jax.random.key(0))
-        return tile_width(params, batch * sizes[0] * 4, cells)
+        return tile_width(cell_size(params, batch, sizes[0] * 4, 1), cells)
 
     assert width((64, 32, 10), 32) == 8
     assert width((784, 128, 10), 128) == 4
@@ -191,18 +191,19 @@ def test_width_is_a_fixed_rule_on_shapes() -> None:
 
 
 def test_tiles_hold_one_seed_each_and_are_filled_with_repeats() -> None:
-    tiles = lay_out(GRID.cells(), 4)
-    assert [tile.real for tile in tiles] == [4, 4, 2] * 3
-    assert all(cell.seed == tile.seed for tile in tiles for cell in tile.cells)
-    assert all(len(tile.cells) == 4 for tile in tiles)
-    assert sum(tile.real for tile in tiles) == len(GRID.cells())
+    seeds = np.repeat([0, 1, 2], 10)[np.random.default_rng(0).permutation(30)]
+    layout = lay_out(seeds, 4, Size(10, 40, 1, 4, 1))
+    assert layout.real.tolist() == [4, 4, 2] * 3
+    assert (seeds[layout.rows] == np.repeat([0, 1, 2], 3)[:, None]).all()
+    real = np.arange(4)[None, :] < layout.real[:, None]
+    assert sorted(layout.rows[real].tolist()) == list(range(30))
 
 
-def test_cell_ids_come_from_contents_alone() -> None:
-    wider = Grid((*GRID.learning_rates, 3.0), GRID.schedules[::-1], (5, *GRID.seeds))
-    ids = {cell.id for cell in GRID.cells()}
-    assert len(ids) == 30 and ids < {cell.id for cell in wider.cells()}
-    assert GRID.cells()[0].id == Grid((0.01,), seeds=(0,)).cells()[0].id
+def test_segments_divide_the_periods() -> None:
+    assert segment_length(50, 1e9) == 50
+    assert segment_length(50, 5e11) == 10
+    assert segment_length(47, 5e11) in (1, 47)
+    assert segment_length(1, 1e15) == 1
 
 
 def test_facts_of_a_curve() -> None:
@@ -212,67 +213,138 @@ def test_facts_of_a_curve() -> None:
     assert found["best_loss"].tolist() == [np.float32(0.4), 1.0]
     assert found["rises"].tolist() == [1, 1] and found["first_rise"].tolist() == [2, 1]
     assert found["non_finite"].tolist() == [False, True]
+    np.testing.assert_allclose(found["mean_relative_loss"], [0.5, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(found["mean_inverse_loss"], [1.0, 0.5 / 3], rtol=1e-6)
     long = np.concatenate([[9.0], np.linspace(5, 1, 27), [0.5, 4.0, 0.1]])[
         None
     ]  # 30 after the start
     assert facts(long, np.array([True]))["tail_loss"].tolist() == [0.5]  # median of the last 3
 
 
-def parts(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*.parquet"))}
+def compilations(caplog, name: str) -> int:
+    text = f"Finished XLA compilation of jit({name})"
+    return sum(text in record.message for record in caplog.records)
 
 
-def test_a_study_is_stored_and_not_run_twice(tmp_path: Path) -> None:
-    progress = []
-    first = run_study(STUDY, tmp_path / "a")
-    again = run_study(STUDY, tmp_path / "a", on_progress=progress.append)
-    assert progress[-1].computed_cells == 0 and progress[-1].done_cells == 36
-    assert first.cells.equals(again.cells)
-    run_study(STUDY, tmp_path / "b")
-    assert parts(tmp_path / "a") == parts(tmp_path / "b")
-    tables, manifest = load_study(tmp_path / "a")
-    assert tables.cells.equals(first.cells)
-    assert manifest["complete"] and manifest["identity"]["tile_width"] == 4
-    assert manifest["parts"] == parts(tmp_path / "a")
+def test_one_compilation_of_the_training_segment_a_group(blobs: Dataset, caplog) -> None:
+    """Rates, schedules, seeds, momentum, factors and traced floats share it; shapes split."""
+
+    def value_and_grad(params, batch: Batch, *, l2: float):
+        loss, grads = LEARNER.value_and_grad(params, batch)
+        return loss + l2, grads
+
+    grid = Grid(
+        {
+            "learning_rate": (0.1, 1.0),
+            "schedule": ("constant", "cosine"),
+            "seed": (0, 1),
+            "optimizer": ("heavy_ball",),
+            "optimizer.momentum": (0.5, 0.9),
+            "layer_factors.1": (1.0, 0.5),
+            "l2": (0.0, 0.25),
+            "batch_size": (10, 20),
+        }
+    )
+    with jax.log_compiles(), caplog.at_level(logging.WARNING, "jax"):
+        cells = run(blobs, grid, value_and_grad=value_and_grad).cells.to_pandas()
+    assert len(cells) == 128 and compilations(caplog, "segment_tile") == 2
+    pairs = cells.pivot(
+        index=[name for name in grid.axes if name != "l2"], columns="l2", values="loss_at_start"
+    )
+    assert (pairs[0.0] == pairs[0.25]).all(), "loss at the start is evaluate's, without l2"
+    assert cells.groupby("optimizer.momentum")["train_loss"].mean().nunique() == 2
 
 
-def test_an_interrupted_or_damaged_study_continues(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("jax_backprop.sweep.tiles.SHARD_TILES", 4)
-    run_study(STUDY, tmp_path / "whole")
-
-    def stop(progress) -> None:
-        if progress.done_cells >= 12:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_study(STUDY, tmp_path / "part", on_progress=stop)
-    damaged = tmp_path / "part" / "cells" / "part-00000.parquet"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    progress = []
-    run_study(STUDY, tmp_path / "part", on_progress=progress.append)
-    assert [p.computed_cells for p in progress] == [12, 24, 36]
-    assert parts(tmp_path / "part") == parts(tmp_path / "whole")
-
-
-def test_another_study_in_the_folder_is_refused(tmp_path: Path) -> None:
-    run_study(STUDY, tmp_path)
-    before = parts(tmp_path) | {"study.json": file_sha256(tmp_path / "study.json")}
-    other = Study.model_validate({**STUDY.model_dump(exclude_none=True), "epochs": 3})
-    with pytest.raises(InputError, match="epochs = 2 there and 3 here"):
-        run_study(other, tmp_path)
-    after = parts(tmp_path) | {"study.json": file_sha256(tmp_path / "study.json")}
-    assert before == after
-
-
-def test_parts_hold_no_clock_and_no_host(tmp_path: Path) -> None:
-    run_study(STUDY, tmp_path)
-    names = set(pq.read_table(tmp_path / "cells").column_names)
-    assert not {name for name in names if "second" in name or "time" in name or "host" in name}
-    manifest = json.loads((tmp_path / "study.json").read_text())
-    assert set(manifest["provenance"]) == {"versions", "device", "machine", "commit"}
-    assert set(manifest["seconds"]) == {"sweep"}
+def test_axes_reach_what_they_name(blobs: Dataset) -> None:
+    """Each axis gives what the single run with that setting gives."""
+    grid = Grid(
+        {
+            "optimizer": (Optimizer(), Optimizer(name="adam")),
+            "layer_factors.0": (1.0, 0.0),
+            "data_fraction": (1.0, 0.5),
+        }
+    )
+    cells = run(blobs, grid, learning_rate=0.05).cells.to_pandas()
+    half = blobs.train._replace(inputs=blobs.train.inputs[:52], labels=blobs.train.labels[:52])
+    keys = role_keys(0)
+    for _, cell in cells.iterrows():
+        data = blobs if cell["data_fraction"] == 1 else replace(blobs, train=half)
+        alone = fit(
+            INIT(keys.init),
+            data,
+            key=keys.order,
+            network=NETWORK,
+            learning_rate=0.05,
+            optimizer=cell["optimizer"],
+            layer_factors=(cell["layer_factors.0"], 1.0),
+            batch_size=10,
+            epochs=3,
+        )
+        np.testing.assert_allclose(cell["train_loss"], alone.history.train.loss[-1], rtol=1e-4)
+    assert cells["train_loss"].nunique() == 8
 
 
-def test_a_folder_without_a_study(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Run `jax-backprop sweep"):
-        load_study(tmp_path)
+def test_static_axes_of_the_users_own(blobs: Dataset) -> None:
+    """A hidden size as a whole number: another shape, so another program."""
+
+    def init(key, *, hidden: int):
+        return init_params(Network(layer_sizes=(6, hidden, 3)), key=key)
+
+    grid = Grid({"hidden": (4, 5), "learning_rate": (0.5, 1.0)})
+    cells = run(blobs, grid, init=init).cells.to_pandas()
+    assert cells["hidden"].tolist() == [4, 4, 5, 5] and cells["loss_at_start"].nunique() == 2
+
+
+def test_curves_are_optional_and_steps_can_be_kept(blobs: Dataset) -> None:
+    grid = rates(0.5, 1.0)
+    none, full = (run(blobs, grid, curves=kind) for kind in ("none", "steps"))
+    assert none.curves is None and none.steps is None and full.curves is not None
+    np.testing.assert_allclose(
+        none.cells["tail_loss"].to_numpy(), full.cells["tail_loss"].to_numpy(), rtol=1e-5
+    )
+    assert full.steps is not None
+    steps = full.steps.to_pandas()
+    assert len(steps) == 2 * 30 and (steps["grad_norm"] > 0).all()
+    assert sorted(set(steps["learning_rate"])) == [0.5, 1.0]
+
+
+def test_a_full_batch_is_judged_at_every_step(blobs: Dataset) -> None:
+    """A rise between two evaluations is seen, and the loss at the start is the objective's."""
+    cells = run(blobs, rates(30.0), batch_size=None, epochs=400, curves="none").cells.to_pandas()
+    alone = fit(
+        INIT(role_keys(0).init),
+        blobs,
+        key=role_keys(0).order,
+        network=NETWORK,
+        learning_rate=30.0,
+        epochs=400,
+    )
+    losses = alone.history.steps.loss
+    risen = (np.diff(losses.astype(np.float64)) > 1e-6 * losses[0]).sum()
+    assert abs(cells["rises"][0] - risen) <= 1 and risen > 2
+    np.testing.assert_allclose(cells["loss_at_start"][0], losses[0], rtol=1e-6)
+
+
+def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
+    big = Network(layer_sizes=(6, 200, 3))
+    learner = network_learner(big)
+    notices: list[str] = []
+
+    def run_within(max_bytes: int) -> Tables:
+        return sweep(
+            lambda key: init_params(big, key=key),
+            learner.value_and_grad,
+            blobs,
+            rates(0.1, 0.5, 1.0, 2.0),
+            evaluate=learner.evaluate,
+            batch_size=10,
+            epochs=3,
+            options=Options(tile_width=4, max_bytes=max_bytes, on_notice=notices.append),
+        )
+
+    with pytest.raises(OutOfMemoryError, match="1 allowed") as error:
+        run_within(1)
+    needed_by_one = int(str(error.value).split()[0].replace(",", ""))
+    notices.clear()
+    assert run_within(needed_by_one).cells.num_rows == 4
+    assert len(notices) == 2 and "going on with 1" in notices[1]

@@ -9,9 +9,10 @@ from types import FrameType
 
 import tyro
 
+from jax_backprop.cli.console import complain
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.prediction import predict
-from jax_backprop.cli.studies import report, sweep
+from jax_backprop.cli.studies import draw_map, merge, report, sweep
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
 
@@ -21,6 +22,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "sweep": sweep,
+    "merge": merge,
+    "map": draw_map,
     "report": report,
 }
 DESCRIPTION = """Backpropagation derived by hand, proven against autodiff, and learning-rate studies
@@ -35,10 +38,10 @@ def main() -> None:
     try:
         _dispatch(sys.argv[1:])
     except InputError as error:
-        _complain(f"error: {error}")
+        complain(f"error: {error}")
         sys.exit(2)
     except KeyboardInterrupt:
-        _complain("interrupted: what was finished is saved; the same command continues")
+        complain("interrupted: what was finished is saved; the same command continues")
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nothing is left to say
@@ -66,9 +69,5 @@ def _first_line(command: Callable[..., None]) -> Callable[[], None]:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    _complain("terminated: what was finished is saved; the same command continues")
+    complain("terminated: what was finished is saved; the same command continues")
     sys.exit(143)
-
-
-def _complain(message: str) -> None:
-    sys.stderr.write(message + "\n")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from jax_backprop.sweep import Progress as SweepProgress
 
 # Wide enough for the tables where the output is not a terminal.
 out = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
@@ -35,13 +43,61 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[..., Non
         yield advance_to
 
 
+@contextlib.contextmanager
+def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
+    """Show a sweep's progress: a bar on a terminal, or JSON lines on standard output."""
+    if as_json:
+
+        def write(progress: SweepProgress) -> None:
+            row = {k: None if v == math.inf else v for k, v in progress._asdict().items()}
+            sys.stdout.write(json.dumps(row) + "\n")
+            sys.stdout.flush()
+
+        yield write
+        return
+    with progress("networks") as advance:
+
+        def show(found: SweepProgress) -> None:
+            if not found.steps_per_second:
+                return advance(found.done_cells, "compiling", found.total_cells)
+            left = "?" if found.seconds_left == math.inf else _clock(found.seconds_left)
+            return advance(
+                found.done_cells,
+                f"{found.cells_per_second:,.0f} cells/s, {found.steps_per_second:,.0f} steps/s, "
+                f"{left} left; {found.diverged} diverged, best validation loss "
+                f"{found.best_loss:.3g}",
+                found.total_cells,
+            )
+
+        yield show
+
+
+def complain(message: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(message + "\n")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def use_all_cores() -> None:
     """Make every core that this process may use a JAX device, unless the user chose a number.
 
-    To be called before jax computes; JAX_NUM_CPU_DEVICES=1 is such a choice.
+    To be called before jax computes; JAX_NUM_CPU_DEVICES=1 is such a choice. Compiled programs are
+    kept in a folder that only this user can read and write: who can write to it can run code.
     """
     import jax
 
+    from jax_backprop.storage import private_folder
+
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        if folder := private_folder(Path(home) / "jax-backprop" / "compiled"):
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     if jax.config.jax_num_cpu_devices > 0:  # pyright: ignore[reportAttributeAccessIssue]
         return
     affinity = getattr(os, "sched_getaffinity", None)

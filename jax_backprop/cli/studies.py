@@ -1,76 +1,117 @@
-"""``sweep`` and ``report``: run a study file, and show what it says."""
+"""``sweep``, ``merge`` and ``report``: run a study file, and show what it says."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.signals import stop_on_signal
 from jax_backprop.errors import InputError
-from jax_backprop.parsing import parse, read_study
-from jax_backprop.settings import Study
+from jax_backprop.parsing import read_study
+from jax_backprop.study_file import Study
+
+if TYPE_CHECKING:
+    from jax_backprop.sweep import Options, Progress
 
 StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+MaybeFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+GIB = 1024**3
+STOPPING = "stopping after this segment; the same command continues (again: stop at once)"
 
 
 def sweep(
     study: StudyFile,
     /,
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
-    epochs: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
-    seeds: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
+    out: MaybeFolder = None,
+    new: MaybeFolder = None,
+    set_aside: bool = False,
+    set: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction
+    ] = (),
+    part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None,
+    dry_run: bool = False,
+    tune_width: bool = False,
+    tile_width: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
+    json_progress: bool = False,
+    max_cells: int = 4_000_000,
+    max_gib: float = 8.0,
 ) -> None:
-    """Run a learning-rate study: every learning rate x schedule x seed of a TOML file.
+    """Run a study: train one network for every combination of a TOML file's axes.
 
-    Results go to DIR as they are finished: cells/ (a row a network), curves/ (a row a point) and
-    study.json (what was run, with what). Run it again to continue, or to find nothing left to do.
-    All cores are used, and the results have the same bits on any number of them.
+    Results go to --out as they are finished: cells/ (a row a network, Parquet), curves/ (a row a
+    point) and study.json (what was run, with what). Run it again to continue, or to find nothing
+    left to do; a study with more values on its axes keeps what is there and adds to it. Ctrl-C
+    stops after the running segment. All cores are used, and the results have the same bits on any
+    number of them.
 
-    A study file, all fields but the first three optional:
+    A study file names what all its networks share, and the axes along which they differ:
 
-      title = "..."; question = "...";
-      learning_rates = {low = 1e-3, high = 1e2, points_per_decade = 8}, or {values = [0.1, 1.0]};
-      schedules = [{name = "constant"}, {name = "cosine", final_fraction = 0.1}];
-      seeds = 10; dataset = "digits"; split_seed = 0; hidden_sizes = [32]; activation = "sigmoid";
-      loss = "softmax_cross_entropy"; batch_size = 32 (leave it out for the full batch);
-      epochs = 50; optimizer = {name = "heavy_ball", momentum = 0.9}; l2 = 0.0;
-      label_smoothing = 0.0; init_scale = 1.0; gradient = "hand".
+      title = "..."; question = "..."; dataset = "digits"; hidden_sizes = [32]; batch_size = 32;
+      epochs = 50; ... (the fields of `jax-backprop train`; leave batch_size out for the full batch)
+
+      [axes]
+      learning_rate = { low = 1e-3, high = 1e2, points_per_decade = 8 }
+      schedule = ["constant", { name = "cosine", final_fraction = 0.1 }]
+      seed = { count = 10 }
+      hidden_sizes = [[16], [32, 32]]
+      optimizer = ["heavy_ball"]
+      "optimizer.momentum" = [0.5, 0.9]
+      "layer_factors.0" = { low = 0.1, high = 10, count = 5 }
+
+    Any field can be an axis: a list, { low, high, points_per_decade } or { low, high, count },
+    even in log. Besides: zip = [["batch_size", "learning_rate"]] walks axes together;
+    [[include]] adds the grid again with other values of an axis; [[exclude]] leaves out cells that
+    match ({ low, high } matches a range); curves = "none" keeps summaries alone, "steps" also loss,
+    rate and gradient norm along the steps; tile_width is the number of cells that run side by side.
 
     Args:
       study: The study file, such as experiments/learning_rate.toml.
       out: Folder of the results: new, empty, or of the same study.
-      epochs: Instead of the study file's.
-      seeds: Instead of the study file's.
+      new: Folder of the results, which must not be there yet: starts beside another study.
+      set_aside: If --out holds another study, rename it to DIR.old-1 (-2 ...) and start anew.
+      set: Replace fields of the study file, such as epochs=2 or 'axes.seed={count=2}'.
+      part: Take only a share of the work, such as 3/10; `jax-backprop merge` joins the folders.
+      dry_run: Show cells, groups, tile widths, memory and expected time; run nothing.
+      tune_width: Measure which tile width is fastest here, and write it into the study file.
+      tile_width: Cells a tile, instead of the study file's or the rule's.
+      json_progress: Write progress to standard output, a JSON object a line.
+      max_cells: Refuse a larger grid.
+      max_gib: Memory that a program may use on a device beside its data, in GiB.
     """
-    chosen = read_study(study)
-    changes = {
-        key: value for key, value in (("epochs", epochs), ("seeds", seeds)) if value is not None
-    }
-    if changes:
-        chosen = parse(Study, chosen.model_dump(exclude_none=True) | changes, "command line")
-    from jax_backprop.sweep import Progress, run_study
+    chosen = read_study(study, set)
+    options = _options(chosen, part, tile_width, max_cells, max_gib)
+    if tune_width:
+        from jax_backprop.cli.estimates import tune
 
-    console.use_all_cores()
-    last: list[Progress] = []
-    total = len(chosen.learning_rates.grid()) * len(chosen.schedules) * chosen.seeds
-    with console.progress("networks", total) as advance:
+        return tune(study, chosen, options)
+    if dry_run:
+        from jax_backprop.cli.estimates import show
 
-        def on_progress(progress: Progress) -> None:
-            last[:] = [progress]
-            advance(
-                progress.done_cells,
-                f"best validation loss {progress.best_loss:.3g}, non-finite {progress.non_finite}",
-            )
+        return show(chosen, options)
+    _run(chosen, _folder(out, new), options, set_aside=set_aside, json_progress=json_progress)
+    return None
 
-        run_study(chosen, out, on_progress=on_progress)
-    found = last[0].total_cells - last[0].computed_cells
-    console.out.print(
-        f"{last[0].total_cells:,} networks in {out}: {last[0].computed_cells:,} trained now, "
-        f"{found:,} found there"
-    )
+
+def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional], /) -> None:
+    """Join the shares of one study, made by `jax-backprop sweep --part`, into one folder.
+
+    The files are the same, by SHA-256, as if one run had made them all.
+
+    Args:
+      out: New folder of the whole study.
+      folders: The folders of all the shares.
+    """
+    from jax_backprop.sweep import load_study
+    from jax_backprop.sweep import merge as join
+
+    join(out, folders)
+    cells = load_study(out).num_rows
+    console.out.print(f"{cells:,} networks of {len(folders)} shares in {out}", markup=False)
 
 
 def report(folder: Folder, /) -> None:
@@ -98,3 +139,112 @@ def report(folder: Folder, /) -> None:
     for line in answer(summary):
         console.out.print(line, markup=False)
     console.out.print(f"Report: {page}", markup=False, soft_wrap=True)
+
+
+def _options(
+    study: Study, part: str | None, tile_width: int | None, max_cells: int, max_gib: float
+) -> Options:
+    """Return the options of a run; the devices are set up here."""
+    share = _share(part)
+    for name, value in (("--tile-width", tile_width), ("--max-cells", max_cells)):
+        if value is not None and value < 1:
+            raise InputError(name, got=value, expected="1 or more", remedy="Give a larger one.")
+    from jax_backprop.sweep import Options
+
+    console.use_all_cores()
+    return Options(
+        tile_width=tile_width or study.tile_width,
+        share=share,
+        max_cells=max_cells,
+        max_bytes=int(max_gib * GIB),
+        on_notice=lambda sentence: console.err.print(f"note: {sentence}", markup=False),
+    )
+
+
+def _share(part: str | None) -> tuple[int, int]:
+    if part is None:
+        return (1, 1)
+    first, slash, second = part.partition("/")
+    if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise InputError(
+        "--part",
+        got=repr(part),
+        expected="K/N with K from 1 to N",
+        remedy="Such as 3/10 on the third of ten machines.",
+    )
+
+
+def _folder(out: Path | None, new: Path | None) -> Path:
+    if (out is None) == (new is None):
+        raise InputError(
+            "--out",
+            got="neither --out nor --new" if out is None else "both --out and --new",
+            expected="one folder for the results",
+            remedy="--out DIR begins or continues; --new DIR begins only.",
+        )
+    if new is not None and new.exists():
+        raise InputError(
+            "--new",
+            got=f"{new}, which exists",
+            expected="a folder that isn't there yet",
+            remedy="Name another, or continue it with --out.",
+        )
+    folder = out or new
+    assert folder is not None
+    return folder
+
+
+def _run(
+    study: Study, folder: Path, options: Options, *, set_aside: bool, json_progress: bool
+) -> None:
+    from dataclasses import replace
+
+    from jax_backprop.sweep import InterruptedSweepError, run_study
+    from jax_backprop.sweep.studies import set_aside_other
+
+    last: list[Progress] = []
+    with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
+
+        def on_progress(progress: Progress) -> None:
+            last[:] = [progress]
+            show(progress)
+
+        if set_aside and (moved := set_aside_other(study, folder)):
+            options.on_notice(f"{folder} held another study: it is now {moved}")
+        try:
+            run_study(study, folder, replace(options, on_progress=on_progress, should_stop=stop))
+        except InterruptedSweepError:
+            console.complain("interrupted: what was finished is saved; the same command continues")
+            sys.exit(stop.exit_code)
+    done = last[0]
+    found = done.done_cells - done.computed_cells
+    if not json_progress:
+        console.out.print(
+            f"{done.total_cells:,} networks in {folder}: {done.computed_cells:,} trained now, "
+            f"{found:,} found there",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def draw_map(folder: Folder, /) -> None:
+    """Draw a study of two numeric axes as a picture: a pixel a network.
+
+    Blue pixels are networks that converged, red ones ended above their start; the darker, the
+    faster. Writes map.png (a pixel a network), map_axes.svg and map_axes.png (with axes).
+
+    Args:
+      folder: Results of `jax-backprop sweep`, such as of experiments/trainability_map.toml.
+    """
+    from jax_backprop.report.trainability import write_map
+
+    with console.err.status("drawing"):
+        found, paths = write_map(folder)
+    rows, columns = found.pixels.shape[:2]
+    console.out.print(
+        f"{rows * columns:,} networks, {found.converged:.1%} converged: "
+        + ", ".join(map(str, paths)),
+        markup=False,
+        soft_wrap=True,
+    )

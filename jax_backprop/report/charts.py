@@ -24,40 +24,42 @@ CURVE_FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the best rate: the curves th
 
 def figures(summary: Summary) -> dict[str, tuple[str, alt.TopLevelMixin]]:
     """Return every figure by its file name, with its caption."""
-    seeds = summary.study["seeds"]
-    return {
+    seeds = summary.seeds
+    found = {
         "loss_by_rate": (
             "Final validation loss against the learning rate: interquartile mean over "
             f"{seeds} seeds, band: 95% bootstrap interval. A cross marks a rate at which a seed "
             "diverged; below, how many of the seeds did.",
             loss_by_rate(summary),
-        ),
-        "training_curves": (
-            "Training loss along the run, each schedule at its own best rate and at powers of ten "
+        )
+    }
+    if summary.curves is not None:
+        found["training_curves"] = (
+            "Training loss along the run, each series at its own best rate and at powers of ten "
             "times that: median over seeds, band: quartiles. The dashed line is a uniform guess.",
             training_curves(summary),
-        ),
-        "outcomes": (
-            "How the runs went, by learning rate: number of seeds. Monotone: the training loss "
-            "never rose; edge: it rose and still ended near the best; slow, degraded: it ended "
-            "over 10 times the best without or with a rise; diverged: it ended above its start.",
-            outcomes(summary),
-        ),
-    }
+        )
+    found["outcomes"] = (
+        "How the runs went, by learning rate: number of seeds. Monotone: the training loss "
+        "never rose; edge: it rose and still ended near the best; slow, degraded: it ended "
+        "over 10 times the best without or with a rise; diverged: it ended above its start.",
+        outcomes(summary),
+    )
+    return found
 
 
 def loss_by_rate(summary: Summary) -> Any:
-    """Return loss against rate, a line a schedule, over a strip that counts diverged seeds."""
+    """Return loss against rate, a line a series, over a strip that counts diverged seeds."""
     rates = _finite(summary.rates, ["validation_loss", "validation_loss_high"])
-    names = list(summary.best["schedule"])
+    names = list(summary.best["series"])
     color = alt.Color(
-        "schedule:N", title="schedule", scale=_scale(names), legend=alt.Legend(symbolOpacity=1)
+        "series:N", title="series", scale=_scale(names), legend=alt.Legend(symbolOpacity=1)
     )
     x = _rate_axis(summary.rates)
     y = _loss_axis("validation_loss:Q", "validation loss (nats per example)")
     base = alt.Chart(rates).encode(x=x, color=color)
     tooltip = [
-        alt.Tooltip("schedule:N"),
+        alt.Tooltip("series:N"),
         alt.Tooltip("learning_rate:Q", format=".3g", title="learning rate"),
         alt.Tooltip("validation_loss:Q", format=".3g", title="validation loss"),
         alt.Tooltip("validation_loss_low:Q", format=".3g", title="95% from"),
@@ -84,20 +86,20 @@ def loss_by_rate(summary: Summary) -> Any:
 def _diverged_strip(summary: Summary, names: list[str]) -> Any:
     base = alt.Chart(summary.rates[summary.rates["diverged"] > 0]).encode(
         x=_rate_axis(summary.rates),
-        y=alt.Y("schedule:N", title=None, scale=alt.Scale(domain=names)),
+        y=alt.Y("series:N", title=None, scale=alt.Scale(domain=names)),
     )
-    color = alt.Color("schedule:N", scale=_scale(names), legend=None)
+    color = alt.Color("series:N", scale=_scale(names), legend=None)
     text = base.mark_text(fontSize=9).encode(text="diverged:Q", color=color)
     return text.properties(width=WIDTH, height=18 * len(names), title="diverged seeds")
 
 
 def training_curves(summary: Summary) -> Any:
-    """Return training loss against the step at chosen multiples of each schedule's best rate."""
+    """Return training loss against the step at chosen multiples of each series' best rate."""
     chosen = _chosen_curves(summary)
     start = float(summary.cells["loss_at_start"].median())
     charts = []
-    for name in summary.best["schedule"]:
-        data = chosen[chosen["schedule"] == name]
+    for name in summary.best["series"]:
+        data = chosen[chosen["series"] == name]
         base = alt.Chart(data).encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=4)),
             color=alt.Color(
@@ -129,8 +131,8 @@ def training_curves(summary: Summary) -> Any:
 
 
 def outcomes(summary: Summary) -> Any:
-    """Return the share of the seeds with each outcome, by rate, a panel a schedule."""
-    keys = ["schedule", "learning_rate"]
+    """Return the share of the seeds with each outcome, by rate, a panel a series."""
+    keys = ["series", "learning_rate"]
     long = summary.rates.melt(keys, list(OUTCOMES), var_name="outcome", value_name="runs")
     long["top"] = long.groupby(keys)["runs"].cumsum()
     long["bottom"] = long["top"] - long["runs"]
@@ -139,7 +141,7 @@ def outcomes(summary: Summary) -> Any:
     long["left"], long["right"] = long["learning_rate"] / factor, long["learning_rate"] * factor
     color_scale = alt.Scale(domain=list(OUTCOMES), range=list(OUTCOME_COLORS.values()))
     panels = [
-        alt.Chart(long[(long["runs"] > 0) & (long["schedule"] == name)])
+        alt.Chart(long[(long["runs"] > 0) & (long["series"] == name)])
         .mark_rect(stroke="white", strokeWidth=0.5)
         .encode(
             x=_rate_axis(summary.rates, field="left", margin=factor),
@@ -150,7 +152,7 @@ def outcomes(summary: Summary) -> Any:
             tooltip=[alt.Tooltip("learning_rate:Q", format=".3g"), "outcome:N", "runs:Q"],
         )
         .properties(width=WIDTH, height=70, title=name)
-        for name in summary.best["schedule"]
+        for name in summary.best["series"]
     ]
     return alt.vconcat(*panels, spacing=4)
 
@@ -158,26 +160,24 @@ def outcomes(summary: Summary) -> Any:
 def _chosen_curves(summary: Summary) -> Frame:
     """Return median and quartiles over seeds of the curves at chosen multiples of the best rate."""
     keys = summary.cells.loc[
-        summary.cells["learning_rate"] > 0, ["cell", "schedule", "learning_rate"]
+        summary.cells["learning_rate"] > 0, ["cell", "series", "learning_rate"]
     ]
     parts = []
     for _, best in summary.best.iterrows():
-        grid = np.sort(keys.loc[keys["schedule"] == best["schedule"], "learning_rate"].unique())
+        grid = np.sort(keys.loc[keys["series"] == best["series"], "learning_rate"].unique())
         for times in CURVE_FACTORS:
             rate = grid[
                 np.argmin(np.abs(np.log(np.maximum(grid, 1e-300) / best["learning_rate"] / times)))
             ]
             if not 0.8 < rate / best["learning_rate"] / times < 1.25:
                 continue
-            mine = keys[(keys["schedule"] == best["schedule"]) & (keys["learning_rate"] == rate)]
+            mine = keys[(keys["series"] == best["series"]) & (keys["learning_rate"] == rate)]
             curves = summary.curves[summary.curves["cell"].isin(mine["cell"])]
             losses = curves.groupby("step")["train_loss"]
             part = losses.quantile([0.25, 0.5, 0.75]).unstack()
             part.columns = pd.Index(["low", "median", "high"])
             parts.append(
-                part.reset_index().assign(
-                    schedule=best["schedule"], learning_rate=rate, times=times
-                )
+                part.reset_index().assign(series=best["series"], learning_rate=rate, times=times)
             )
     return _finite(pd.concat(parts, ignore_index=True), ["low", "median", "high"])
 

@@ -60,14 +60,14 @@ def write_report(summary: Summary, folder: Path) -> Path:
 
 def best_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of the table of best rates."""
-    columns = ["schedule", "best rate", "within 10%", "validation loss", "test loss"]
+    columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
     columns += ["test accuracy", "diverged"]
     rows = []
     for _, row in summary.best.iterrows():
         edge = " (edge of the grid)" if row["at_edge"] else ""
         rows.append(
             [
-                row["schedule"],
+                row["series"],
                 f"{row['learning_rate']:.3g}{edge}",
                 f"{row['band_low']:.3g} to {row['band_high']:.3g}",
                 *(_interval(row, name) for name in ("validation_loss", "test_loss")),
@@ -86,7 +86,7 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
     seconds = ", ".join(f"{name} {value:g} s" for name, value in manifest["seconds"].items())
     grid = (
         f"{rates.nunique()} learning rates from {rates.min():g} to {rates.max():g}, "
-        f"{summary.best['schedule'].nunique()} schedules, {study['seeds']} seeds"
+        f"{summary.best['series'].nunique()} series, {summary.seeds} seeds"
     )
     return [
         ("study", setting(summary)),
@@ -97,7 +97,7 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
         ),
         ("gradient", study["gradient"]),
         ("batches", _batches(manifest)),
-        ("tile width", str(manifest["identity"]["tile_width"])),
+        ("tile width", ", ".join(map(str, sorted(set(manifest["tile_widths"].values()))))),
         ("versions", ", ".join(f"{name} {v}" for name, v in provenance["versions"].items())),
         ("device", f"{provenance['device']} ({provenance['machine']})"),
         ("commit", provenance["commit"] or "not from a checkout"),
@@ -106,7 +106,11 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _batches(manifest: dict[str, Any]) -> str:
-    size, examples = manifest["study"].get("batch_size"), manifest["identity"]["train_examples"]
+    study, axes = manifest["study"], manifest["identity"]["axes"]
+    if "batch_size" in axes or "data_fraction" in axes:
+        return "by series; the last partial batch of an epoch is dropped"
+    size = study.get("batch_size")
+    examples = round(study["data_fraction"] * manifest["identity"]["train_examples"])
     if size is None:
         return f"the full batch of {examples:,} examples"
     return (

@@ -14,26 +14,34 @@ def answer(summary: Summary) -> list[str]:
     """Return the answer in four sentences, each with the numbers that it rests on."""
     best = summary.best.iloc[0]
     lines = [_verdict(summary, best), _too_far(summary, best), _without(summary, best)]
-    return [*lines, _schedules(summary)]
+    return [*lines, _by_series(summary)]
 
 
 def setting(summary: Summary) -> str:
-    """Return what was trained, in a few words."""
-    study = summary.study
+    """Return what was trained, in a few words; what an axis changes is said by the series."""
+    study, axes = summary.study, summary.manifest["identity"]["axes"]
     batch = study.get("batch_size")
-    return (
-        f"{study['dataset']}, hidden {'-'.join(map(str, study['hidden_sizes']))} "
-        f"{study['activation']}, {'batches of ' + str(batch) if batch else 'full batch'}, "
-        f"{study['epochs']} epochs, {study['optimizer']['name'].replace('_', ' ')}, "
-        f"{study['seeds']} paired seeds"
+    words = {
+        "dataset": study["dataset"],
+        "hidden_sizes": f"hidden {'-'.join(map(str, study['hidden_sizes']))}",
+        "activation": study["activation"],
+        "batch_size": f"batches of {batch}" if batch else "full batch",
+        "epochs": f"{study['epochs']} epochs",
+        "optimizer": study["optimizer"]["name"].replace("_", " "),
+    }
+    return ", ".join(
+        [
+            *(text for name, text in words.items() if name not in axes),
+            f"{summary.seeds} paired seeds",
+        ]
     )
 
 
 def _verdict(summary: Summary, best: Row) -> str:
-    group = _of_schedule(summary, best["schedule"])
+    group = _of_series(summary, best["series"])
     low, high = group.iloc[0], group.iloc[-1]
     worst = max(low["validation_loss"], high["validation_loss"])
-    cells = summary.cells[summary.cells["schedule"] == best["schedule"]]
+    cells = summary.cells[summary.cells["series"] == best["series"]]
     if len(group) == 1:
         verdict = "One rate alone can't say"
     elif best["diverged"] * 2 > best["seeds"] or cells["nothing_learned"].mean() > 0.5:
@@ -45,14 +53,14 @@ def _verdict(summary: Summary, best: Row) -> str:
     edge = ", the edge of the grid: widen it" if best["at_edge"] else ""
     return (
         f"{verdict}: the final validation loss is {_interval(best, 'validation_loss')} at the best "
-        f"rate ({best['learning_rate']:.3g}, {best['schedule']} schedule{edge}), "
+        f"rate ({best['learning_rate']:.3g}, {best['series']}{_kind(summary)}{edge}), "
         f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
         f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
     )
 
 
 def _too_far(summary: Summary, best: Row) -> str:
-    group = _of_schedule(summary, best["schedule"])
+    group = _of_series(summary, best["series"])
     near = group["learning_rate"].between(best["band_low"], best["band_high"])
     text = (
         f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} ({near.sum()} of "
@@ -70,7 +78,7 @@ def _too_far(summary: Summary, best: Row) -> str:
 
 
 def _without(summary: Summary, best: Row) -> str:
-    group = _of_schedule(summary, best["schedule"])
+    group = _of_series(summary, best["series"])
     batch = summary.study.get("batch_size")
     parts = []
     mean = _nearest(group, 1.0)
@@ -91,20 +99,26 @@ def _without(summary: Summary, best: Row) -> str:
     return f"Without a learning rate: {'; '.join(parts)}."
 
 
-def _schedules(summary: Summary) -> str:
+def _by_series(summary: Summary) -> str:
     rows = [
-        f"{row['schedule']} {_interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
+        f"{row['series']} {_interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
         for _, row in summary.best.iterrows()
     ]
     return f"Test accuracy at the rate that validation chose: {'; '.join(rows)}."
+
+
+def _kind(summary: Summary) -> str:
+    """Return what a series' name is the name of, if that is plain."""
+    others = set(summary.manifest["identity"]["axes"]) - {"learning_rate", "seed"}
+    return " schedule" if others <= {"schedule"} else ""
 
 
 def _times(row: Row, best: Row, column: str) -> str:
     return f"{row[column] / best[column]:.2g} times" if best[column] > 0 else "above"
 
 
-def _of_schedule(summary: Summary, schedule: str) -> Frame:
-    return summary.rates[summary.rates["schedule"] == schedule].sort_values("learning_rate")
+def _of_series(summary: Summary, name: str) -> Frame:
+    return summary.rates[summary.rates["series"] == name].sort_values("learning_rate")
 
 
 def _nearest(group: Frame, rate: float) -> Row | None:

@@ -8,7 +8,7 @@ from jax_backprop.study.frame import Frame
 
 OUTCOMES = ("monotone", "edge", "slow", "degraded", "diverged")
 RISE = 1e-6  # relative to the loss at the start
-FAR = 10.0  # times the best tail of the same schedule and seed
+FAR = 10.0  # times the best tail of the same series and seed
 NOTHING_LEARNED = 0.9  # of the loss at the start
 
 
@@ -20,7 +20,7 @@ def classify(cells: Frame) -> Frame:
     loss ever rose, else **slow**; else **edge** if it rose, else **monotone**. A group whose best
     tail is over 0.9 of the start is "nothing learned".
     """
-    group = cells.groupby(["schedule", "seed"])["tail_loss"]
+    group = cells.groupby(["series", "seed"])["tail_loss"]
     best = group.transform(lambda tail: np.fmin.reduce(tail.to_numpy()))
     rose = cells["rises"] > 0
     far = cells["tail_loss"] > FAR * best

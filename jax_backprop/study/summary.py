@@ -1,7 +1,11 @@
-"""A study in numbers: a row a schedule and rate, the best rates, and the homework's answer."""
+"""A study in numbers: a row a series and rate, and each series' best rate.
+
+A series is what differs neither in learning rate nor in seed: one schedule, one width.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,8 @@ import pandas as pd
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.statistics import estimate
-from jax_backprop.sweep import load_study
+from jax_backprop.sweep import load_tables
+from jax_backprop.sweep.store import read_manifest
 
 MEASURES = (
     "train_loss",
@@ -31,11 +36,11 @@ class Summary:
     Args:
       manifest: study.json.
       cells: a row a cell, with its outcome.
-      curves: a row a point of each cell's curve.
-      rates: a row a schedule and learning rate: interquartile means over seeds with 95% intervals
+      curves: a row a point of each cell's curve; None if the study kept none.
+      rates: a row a series and learning rate: interquartile means over seeds with 95% intervals
         (``validation_loss``, ``validation_loss_low``, ``..._high``), and how many seeds had each
         outcome.
-      best: a row a schedule: the row of ``rates`` with the least validation loss, ``at_edge`` if it
+      best: a row a series: the row of ``rates`` with the least validation loss, ``at_edge`` if it
         is the grid's first or last rate, ``band_low`` and ``band_high`` of the rates near it.
     """
 
@@ -46,6 +51,11 @@ class Summary:
     best: Frame
 
     @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return int(self.cells["seed"].nunique())
+
+    @property
     def study(self) -> dict[str, Any]:
         """The study file's contents, with defaults filled in."""
         return self.manifest["study"]
@@ -53,16 +63,37 @@ class Summary:
 
 def summarize(folder: Path) -> Summary:
     """Read a study's folder and summarize it. Raises InputError if it holds none."""
-    tables, manifest = load_study(folder)
-    cells = classify(tables.cells.to_pandas())
+    tables, manifest = load_tables(folder), read_manifest(folder)
+    table = tables.cells.to_pandas()
+    names = manifest["identity"]["axes"]
+    cells = classify(table.assign(series=series(table, names)))
     rates = summarize_rates(cells)
-    return Summary(manifest, cells, tables.curves.to_pandas(), rates, best_rates(rates))
+    curves = None if tables.curves is None else tables.curves.to_pandas()
+    return Summary(manifest, cells, curves, rates, best_rates(rates))
+
+
+def series(cells: Frame, axes: Sequence[str]) -> Frame:
+    """Return the name of each cell's series: its values along all axes but rate and seed."""
+    names = [name for name in axes if name not in ("learning_rate", "seed")]
+    if not names:
+        return cells["schedule"].astype(str)
+    # A parameter of a schedule or optimizer is in that one's label where it isn't the default.
+    shown = [name for name in names if name.partition(".")[0] not in names or "." not in name]
+    parts = [
+        cells[name].astype(str) if name == "schedule" else name + "=" + cells[name].map(_short)
+        for name in shown
+    ]
+    return parts[0].str.cat(parts[1:], sep=", ")
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def summarize_rates(cells: Frame) -> Frame:
-    """Aggregate cells over seeds: a row a schedule and learning rate."""
-    keys = ["schedule", "learning_rate"]
-    order = list(dict.fromkeys(cells["schedule"]))
+    """Aggregate cells over seeds: a row a series and learning rate."""
+    keys = ["series", "learning_rate"]
+    order = list(dict.fromkeys(cells["series"]))
     columns: dict[str, Any] = {}
     index = cells.set_index(keys).index.unique().sort_values()
     for measure in MEASURES:
@@ -81,14 +112,14 @@ def summarize_rates(cells: Frame) -> Frame:
         rates[outcome] = counts[outcome].reindex(index, fill_value=0) if outcome in counts else 0
     rates["seeds"] = cells.groupby(keys).size().reindex(index)
     rates = rates.reset_index()
-    rank = rates["schedule"].map({name: place for place, name in enumerate(order)})
+    rank = rates["series"].map({name: place for place, name in enumerate(order)})
     return rates.iloc[np.lexsort([rates["learning_rate"], rank])].reset_index(drop=True)
 
 
 def best_rates(rates: Frame) -> Frame:
-    """Choose each schedule's rate by validation loss: a row a schedule, in order."""
+    """Choose each series' rate by validation loss: a row a series, in order."""
     rows = []
-    for _, group in rates.groupby("schedule", sort=False):
+    for _, group in rates.groupby("series", sort=False):
         row = group.loc[group["validation_loss"].idxmin()].to_dict()
         grid = group["learning_rate"]
         near = grid[group["validation_loss"] <= NEAR_BEST * row["validation_loss"]]

@@ -1,9 +1,24 @@
-"""The sweep engine: a grid of training runs as one compiled program, its results on disk."""
+"""The sweep engine: a grid of training runs as a few compiled programs, its results on disk."""
 
-from jax_backprop.sweep.engine import Progress, sweep
-from jax_backprop.sweep.grid import Cell, Grid
+from jax_backprop.sweep.engine import sweep
+from jax_backprop.sweep.folders import load_tables, merge
+from jax_backprop.sweep.grid import Cells, Grid
+from jax_backprop.sweep.options import InterruptedSweepError, Options
+from jax_backprop.sweep.progress import Progress
 from jax_backprop.sweep.store import load_study
 from jax_backprop.sweep.studies import run_study
 from jax_backprop.sweep.tables import Tables
 
-__all__ = ["Cell", "Grid", "Progress", "Tables", "load_study", "run_study", "sweep"]
+__all__ = [
+    "Cells",
+    "Grid",
+    "InterruptedSweepError",
+    "Options",
+    "Progress",
+    "Tables",
+    "load_study",
+    "load_tables",
+    "merge",
+    "run_study",
+    "sweep",
+]

@@ -1,47 +1,178 @@
-"""The grid of a sweep: its cells, each one training run with an id from its contents."""
+"""The grid of a sweep: axes and their values, expanded to cells held as columns of codes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import NamedTuple
+from typing import Any
 
-from jax_backprop.settings import Schedule
-from jax_backprop.storage import sha256
+import numpy as np
+
+from jax_backprop.errors import InputError, unknown_name
+
+MAX_CELLS = 4_000_000  # a limit against typing mistakes: a flag raises it
 
 
-class Cell(NamedTuple):
-    """One training run of a sweep."""
+@dataclass(frozen=True)
+class Cells:
+    """Training runs as columns: each axis has its distinct values, and each cell a code into them.
 
-    seed: int
-    schedule: Schedule
-    learning_rate: float
+    A million cells take four bytes an axis and cell, where a million objects would take gigabytes.
 
-    @property
-    def id(self) -> str:
-        """A stable name, from the cell's contents alone."""
-        content = {
-            "seed": self.seed,
-            "schedule": self.schedule.model_dump(exclude_none=True),
-            "learning_rate": self.learning_rate,
-        }
-        return sha256(json.dumps(content, sort_keys=True).encode())[:16]
+    Args:
+      values: distinct values of each axis.
+      codes: for each axis, (cells,) int32 indices into its values.
+    """
+
+    values: Mapping[str, tuple[Hashable, ...]]
+    codes: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.codes.values())))
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of one axis, one a cell."""
+        values = self.values[name]
+        return [values[code] for code in self.codes[name]]
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return the values of a numeric axis, (cells,) in float64."""
+        return np.asarray(self.values[name], np.float64)[self.codes[name]]
+
+    def take(self, rows: np.ndarray) -> Cells:
+        """Return some of the cells, by index or mask."""
+        return Cells(self.values, {name: codes[rows] for name, codes in self.codes.items()})
+
+    def cell(self, row: int) -> dict[str, Any]:
+        """Return one cell's values."""
+        return {name: values[self.codes[name][row]] for name, values in self.values.items()}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Learning rates x schedules x seeds.
+    """Axes of any kind, and which of their combinations are cells.
 
-    Paired by seed: every cell of one seed starts from the same weights and sees the same examples
-    in the same order, so that differences between rates are not differences of luck.
+    Args:
+      axes: values by name. The engine knows ``learning_rate``, ``schedule``, ``seed``,
+        ``optimizer``, ``batch_size``, ``epochs``, ``data_fraction``, and with a dot
+        ``optimizer.momentum``, ``schedule.final_fraction``, ``layer_factors.0`` and so on; any
+        other axis is handed by name to those of ``init``, ``value_and_grad`` and ``evaluate``
+        that take it.
+      zipped: groups of axes that are walked together instead of crossed.
+      include: more cells: each a mapping of axes to other values, crossed with the rest.
+      exclude: cells to leave out: each maps axes to a value, a list, or ``{"low", "high"}``; a
+        cell that matches all of it is left out.
     """
 
-    learning_rates: Sequence[float]
-    schedules: Sequence[Schedule] = (Schedule(),)
-    seeds: Sequence[int] = tuple(range(10))
+    axes: Mapping[str, Sequence[Any]]
+    zipped: Sequence[Sequence[str]] = ()
+    include: Sequence[Mapping[str, Any]] = ()
+    exclude: Sequence[Mapping[str, Any]] = ()
 
-    def cells(self) -> list[Cell]:
-        """Return the cells, seed by seed."""
-        return [Cell(*cell) for cell in product(self.seeds, self.schedules, self.learning_rates)]
+    @property
+    def size(self) -> int:
+        """Number of cells before duplicates and excluded ones are left out; exact at any size."""
+        return sum(math.prod(map(len, blocks)) for blocks in self._products())
+
+    def cells(self, max_cells: int = MAX_CELLS) -> Cells:
+        """Return the cells. Raises InputError if they are too many, or an axis is wrong."""
+        if self.size > max_cells:
+            raise InputError(
+                "grid",
+                got=f"{self.size:,} cells",
+                expected=f"at most {max_cells:,}",
+                remedy="Take fewer values or axes, or raise the limit (--max-cells).",
+            )
+        known: dict[str, dict[Hashable, int]] = {name: {} for name in self.axes}
+        parts = [_expand(blocks, known) for blocks in self._products()]
+        values = {name: tuple(codes) for name, codes in known.items()}
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in self.axes}
+        cells = Cells(values, joined)
+        if len(parts) > 1:
+            _, first = np.unique(np.stack(list(joined.values())), axis=1, return_index=True)
+            cells = cells.take(np.sort(first))
+        for rule in self.exclude:
+            cells = cells.take(~self._matches(cells, rule))
+        if not len(cells):
+            raise InputError("grid", got="no cells", expected="one or more", remedy="Exclude less.")
+        return cells
+
+    def _products(self) -> list[list[_Block]]:
+        """Return the product of the axes, and one more for each include, as lists of factors."""
+        products = [self._blocks(self.axes)]
+        for table in self.include:
+            for name in table:
+                self._known_axis(name)
+            replaced = {
+                name: _as_list(table.get(name, values)) for name, values in self.axes.items()
+            }
+            products.append(self._blocks(replaced))
+        return products
+
+    def _blocks(self, axes: Mapping[str, Sequence[Any]]) -> list[_Block]:
+        """Return the factors of the product: an axis each, or a group of zipped ones."""
+        groups = [tuple(group) for group in self.zipped]
+        for group in groups:
+            for name in group:
+                self._known_axis(name)
+            lengths = {name: len(axes[name]) for name in group}
+            if len(set(lengths.values())) > 1:
+                raise InputError(
+                    "zipped axes",
+                    got=", ".join(f"{n} values of {name}" for name, n in lengths.items()),
+                    expected="as many values of each",
+                    remedy="Zipped axes are walked together: give each the same number of values.",
+                )
+        zipped = {name for group in groups for name in group}
+        names = [(name,) for name in axes if name not in zipped] + groups
+        names.sort(key=lambda group: list(axes).index(group[0]))
+        return [_Block(group, tuple(axes[name] for name in group)) for group in names]
+
+    def _matches(self, cells: Cells, rule: Mapping[str, Any]) -> np.ndarray:
+        """Return which cells match an exclude."""
+        found = np.ones(len(cells), bool)
+        for name, wanted in rule.items():
+            self._known_axis(name)
+            fits = [_fits(value, wanted) for value in cells.values[name]]
+            found &= np.asarray(fits, bool)[cells.codes[name]]
+        return found
+
+    def _known_axis(self, name: str) -> None:
+        if name not in self.axes:
+            raise unknown_name("axis", name, self.axes)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One factor of a product: axes that are walked together."""
+
+    names: tuple[str, ...]
+    values: tuple[Sequence[Any], ...]
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+
+def _expand(blocks: list[_Block], known: dict[str, dict[Hashable, int]]) -> dict[str, np.ndarray]:
+    """Return the codes of a product, the last axis varying fastest; new values are added."""
+    total = math.prod(map(len, blocks))
+    codes, stride = {}, total
+    for block in blocks:
+        stride //= len(block)
+        place = np.arange(total, dtype=np.int64) // stride % len(block)
+        for name, values in zip(block.names, block.values, strict=True):
+            table = known[name]
+            found = [table.setdefault(value, len(table)) for value in values]
+            codes[name] = np.asarray(found, np.int32)[place]
+    return codes
+
+
+def _as_list(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list | tuple | range | np.ndarray) else [given]
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and set(wanted) <= {"low", "high"}:
+        return wanted.get("low", -math.inf) <= value <= wanted.get("high", math.inf)
+    return value in wanted if isinstance(wanted, list | tuple) else value == wanted

@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import platform
-import subprocess
-from collections.abc import Iterator
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from jax_backprop.errors import InputError
-from jax_backprop.storage import claim_folder, file_sha256, locked, write_atomic
-from jax_backprop.sweep.tables import Tables
+from jax_backprop.storage import (
+    claim_folder,
+    file_sha256,
+    locked,
+    remove_file,
+    remove_temporaries,
+    sha256,
+    write_atomic,
+)
+from jax_backprop.sweep.provenance import provenance
 
 MANIFEST = "study.json"
-ENGINE = 1  # raised when the engine's bits change: results of two engines never mix
+CHECKPOINT = "checkpoint.safetensors"
+ENGINE = 2  # raised when the engine's bits change: results of two engines never mix
+TABLES = ("cells", "curves", "steps")
 
 
 class StudyFolder:
@@ -33,143 +40,245 @@ class StudyFolder:
 
     @property
     def complete(self) -> bool:
-        """Every shard has been computed."""
+        """Every shard of this folder's share has been computed."""
         return bool(self.manifest["complete"])
 
-    def read(self, shard: int) -> Tables | None:
-        """Return a shard's tables, or None where it has to be computed (again)."""
-        tables = []
-        for kind in Tables._fields:
-            name = _part(kind, shard)
-            path = self.path / name
-            known = self.manifest["parts"].get(name)
-            if known is None or not path.is_file() or file_sha256(path) != known:
-                return None
-            tables.append(pq.read_table(path))
-        return Tables(*tables)
+    @property
+    def widths(self) -> dict[str, int]:
+        """Tile width of each group that has been begun."""
+        return self.manifest["tile_widths"]
 
-    def write(self, shard: int, tables: Tables) -> None:
-        """Save a shard: its parts first, then the manifest that vouches for them."""
-        for kind, table in zip(Tables._fields, tables, strict=True):
-            buffer = io.BytesIO()
-            pq.write_table(table, buffer, compression="zstd")
-            name = _part(kind, shard)
-            self.manifest["parts"][name] = write_atomic(self.path / name, buffer.getvalue())
-        self._save()
+    def has(self, part: int) -> bool:
+        """Tell whether a part is there, whole."""
+        return _part("cells", part) in self.manifest["parts"]
 
-    def finish(self, seconds: dict[str, float]) -> None:
+    def read(self, part: int) -> dict[str, pa.Table]:
+        """Return a part's tables."""
+        names = {kind: _part(kind, part) for kind in TABLES}
+        return {
+            kind: pq.read_table(self.path / name)
+            for kind, name in names.items()
+            if name in self.manifest["parts"]
+        }
+
+    def write(self, part: int, tables: Mapping[str, pa.Table]) -> None:
+        """Save a part: its tables first, then the manifest that vouches for them."""
+        for kind in reversed(TABLES):  # "cells" last: ``has`` asks for it
+            if kind in tables:
+                name = _part(kind, part)
+                content = to_parquet(tables[kind])
+                self.manifest["parts"][name] = write_atomic(self.path / name, content)
+        self.save()
+        remove_file(self.path / CHECKPOINT)
+
+    def read_checkpoint(self) -> bytes | None:
+        """Return the checkpoint of a shard in the middle of its run, if there is one."""
+        path = self.path / CHECKPOINT
+        return path.read_bytes() if path.is_file() else None
+
+    def write_checkpoint(self, content: bytes) -> None:
+        """Save a shard in the middle of its run."""
+        write_atomic(self.path / CHECKPOINT, content)
+
+    @property
+    def generations(self) -> list[dict[str, Any]]:
+        """The grid's first cells, and those of each extension: how many, and their list's hash."""
+        return self.manifest["generations"]
+
+    def read_generation(self, number: int) -> list[str] | None:
+        """Return the ids of the cells that one generation added, in order; None if damaged."""
+        path = self.path / _generation(number)
+        if not _is(path, self.generations[number]["sha256"]):
+            return None
+        return pq.read_table(path)["cell"].to_pylist()
+
+    def write_generation(self, number: int, ids: list[str]) -> str:
+        """Write a generation's ids; return the SHA-256."""
+        return write_atomic(self.path / _generation(number), to_parquet(self.ids_table(ids)))
+
+    def add_generation(self, ids: list[str], study: Mapping[str, Any]) -> None:
+        """Record cells that are to be computed; those of earlier generations stay as they are."""
+        digest = self.write_generation(len(self.generations), ids)
+        self.generations.append({"cells": len(ids), "sha256": digest})
+        self.manifest |= {"study": dict(study), "complete": False}
+        self.save()
+
+    def copy_parts(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        """Take over the parts and the generations of another folder, each checked by its hash."""
+        lists = {_generation(n): g["sha256"] for n, g in enumerate(manifest["generations"])}
+        for name, known in {**manifest["parts"], **lists}.items():
+            if not _is(folder / name, known):
+                raise damaged(folder / name)
+            if not _is(self.path / name, known):
+                write_atomic(self.path / name, (folder / name).read_bytes())
+        self.manifest["generations"] = list(manifest["generations"])
+        self.manifest["parts"] |= manifest["parts"]
+        self.save()
+
+    @staticmethod
+    def ids_table(ids: list[str]) -> pa.Table:
+        """Return a list of cells as it is stored."""
+        return pa.table({"cell": pa.array(ids, pa.string())})
+
+    def finish(self, seconds: Mapping[str, float]) -> None:
         """Mark the study complete; the seconds of this run are added to those of earlier ones."""
         spent = self.manifest["seconds"]
         for name, value in seconds.items():
             spent[name] = round(spent.get(name, 0.0) + value, 2)
         self.manifest["complete"] = True
-        self._save()
+        self.save()
 
-    def _save(self) -> None:
+    def drop_damaged(self) -> list[str]:
+        """Forget parts that are missing or not what was written, so that they are computed anew."""
+        lost = [
+            name
+            for name, known in self.manifest["parts"].items()
+            if not _is(self.path / name, known)
+        ]
+        for name in lost:
+            index = name.rpartition("-")[2]
+            for kind in TABLES:
+                self.manifest["parts"].pop(f"{kind}/part-{index}", None)
+        if lost:
+            self.manifest["complete"] = False
+        return lost
+
+    def save(self) -> None:
+        """Write the manifest."""
         write_atomic(self.path / MANIFEST, json.dumps(self.manifest, indent=1) + "\n")
 
 
 @contextlib.contextmanager
 def open_study(
-    path: Path, identity: dict[str, Any], study: dict[str, Any]
+    path: Path, identity: Mapping[str, Any], study: Mapping[str, Any], *, share: str | None = None
 ) -> Iterator[StudyFolder]:
     """Hold a study's folder, new or to be continued.
+
+    Args:
+      path: the folder.
+      identity: what has to be equal for results to belong together.
+      study: the study's description, for the record.
+      share: such as "3/10", if this folder takes only a share of the tiles.
 
     Raises InputError, changing nothing, if it holds something else or another study.
     """
     claim_folder(path, marker=MANIFEST)
     with locked(path):
-        manifest_path = path / MANIFEST
-        if manifest_path.exists():
+        identity = json.loads(json.dumps(identity))
+        if (path / MANIFEST).exists():
             manifest = read_manifest(path)
-            _refuse_difference(path, manifest["identity"], identity)
+            refuse_difference(path, manifest | manifest["identity"], identity | {"part": share})
         else:
             manifest = {
-                "study": study,
+                "study": dict(study),
+                "hash": sha256(json.dumps(identity, sort_keys=True).encode()),
                 "identity": identity,
+                "part": share,
+                "tile_widths": {},
+                "generations": [],
                 "provenance": provenance(),
                 "seconds": {},
                 "complete": False,
                 "parts": {},
             }
-        yield StudyFolder(path, manifest)
+        remove_temporaries(path)
+        folder = StudyFolder(path, manifest)
+        folder.drop_damaged()
+        yield folder
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return study.json of a results folder, or raise InputError."""
     try:
-        return json.loads((path / MANIFEST).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        missing = {"identity", "generations", "parts", "complete"} - set(manifest)
+    except (OSError, ValueError) as error:
         raise InputError(
             "results folder",
             got=f"{path / MANIFEST} ({getattr(error, 'strerror', None) or error})",
             expected="the folder of a study",
             remedy="Run `jax-backprop sweep STUDY.toml --out FOLDER` first.",
         ) from None
+    if missing:
+        raise InputError(
+            "results folder",
+            got=f"{path / MANIFEST} without {', '.join(sorted(missing))}",
+            expected="the folder of a study, as this version writes it",
+            remedy="Move it aside (`jax-backprop sweep ... --set-aside` does) and run it again.",
+        )
+    return manifest
 
 
-def load_study(path: Path) -> tuple[Tables, dict[str, Any]]:
-    """Return the tables and the manifest of a finished or unfinished study."""
+def load_table(path: Path, kind: str = "cells") -> pa.Table | None:
+    """Return one of a study's tables, whole, or None if it has none of that kind.
+
+    Raises InputError if the folder holds no finished cells, or a part isn't what was written.
+    """
     manifest = read_manifest(path)
-    if not any(name.startswith("cells") for name in manifest["parts"]):
+    names = [name for name in sorted(manifest["parts"]) if name.startswith(f"{kind}/")]
+    if not names and kind == "cells":
         raise InputError(
             "results folder",
             got=f"{path}, without any finished cells",
             expected="a study that has run",
             remedy="Run `jax-backprop sweep` on it again: it continues.",
         )
-    parts = {
-        kind: [path / name for name in manifest["parts"] if name.startswith(kind)]
-        for kind in Tables._fields
-    }
-    return Tables(*(ds.dataset(parts[kind]).to_table() for kind in Tables._fields)), manifest
+    for name in names:
+        if not _is(path / name, manifest["parts"][name]):
+            raise damaged(path / name)
+    return ds.dataset([path / name for name in names]).to_table() if names else None
 
 
-def provenance() -> dict[str, Any]:
-    """Return with what this runs: versions, device, and the source's commit where there is one."""
-    packages = ("jax-backprop", "jax", "jaxlib", "optax", "numpy", "pyarrow")
-    return {
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "device": f"{jax.local_device_count()} x {jax.devices()[0].device_kind}",
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
-        "commit": _commit(),
-    }
+def load_study(path: Path) -> pa.Table:
+    """Return a study's results as one table, a row a cell, finished or not.
+
+    The files lie in ``path / "cells"`` and are one Parquet data set for pandas, DuckDB and polars
+    too. Raises InputError if the folder holds no study, or a part isn't what was written.
+    """
+    table = load_table(path)
+    assert table is not None, "load_table raises where there are no cells"
+    return table
 
 
-def _part(kind: str, shard: int) -> str:
-    return f"{kind}/part-{shard:05d}.parquet"
-
-
-def _refuse_difference(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
+def refuse_difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise InputError that shows how a folder's study differs from the one that is to be run."""
+    keys = [key for key in wanted if found.get(key) != wanted[key]]
     if keys:
         differences = "; ".join(
-            f"{key} = {found.get(key)!r} there and {wanted.get(key)!r} here" for key in keys
+            f"{key} = {found.get(key)!r} there and {wanted[key]!r} here" for key in keys
         )
         raise InputError(
             "output folder",
             got=f"{path}, which holds another study ({differences})",
-            expected="a new folder, or the same study to continue",
-            remedy="Give another --out, or remove that folder; nothing in it was changed.",
+            expected="the same study to continue, or more cells of it",
+            remedy="`--new DIR` starts beside it; nothing in it was changed.",
         )
 
 
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
+def damaged(path: Path) -> InputError:
+    """Return the error for a file that isn't what was written."""
+    return InputError(
+        "results folder",
+        got=f"{path}, missing or damaged",
+        expected="the file that was written there (by its SHA-256)",
+        remedy="Run `jax-backprop sweep` on it again: that part alone is computed anew.",
+    )
 
 
-def _commit() -> str | None:
-    """Return the source's commit, marked if it was changed since; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _is(path: Path, known: str) -> bool:
+    return path.is_file() and file_sha256(path) == known
+
+
+def _part(kind: str, index: int) -> str:
+    return f"{kind}/part-{index:05d}.parquet"
+
+
+def _generation(index: int) -> str:
+    return f"generations/part-{index:05d}.parquet"

@@ -2,62 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
+from pydantic import ValidationError
 
+from jax_backprop import backprop
+from jax_backprop import network as networks
 from jax_backprop.data import load_dataset
-from jax_backprop.network import init_params
-from jax_backprop.settings import Study
-from jax_backprop.sweep.engine import Progress, sweep, width_for
+from jax_backprop.errors import InputError
+from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
+from jax_backprop.parsing import explain
+from jax_backprop.settings import Network, Run
+from jax_backprop.storage import set_aside
+from jax_backprop.study_file import Study, axis_values
+from jax_backprop.sweep.cells import resolve
+from jax_backprop.sweep.folders import holds_other, run_in_folder
 from jax_backprop.sweep.grid import Grid
-from jax_backprop.sweep.store import ENGINE, open_study
+from jax_backprop.sweep.options import Options
+from jax_backprop.sweep.problem import Problem
+from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.tables import Tables
-from jax_backprop.training import network_learner
-from jax_backprop.types import Penalties
+from jax_backprop.types import Batch, Dataset, Evaluation, Params, Penalties, Scalars
 
 
-def run_study(
-    study: Study, out: Path, *, on_progress: Callable[[Progress], None] | None = None
-) -> Tables:
+def run_study(study: Study, out: Path, options: Options | None = None) -> Tables:
     """Run what a study's folder doesn't hold yet, and return all of its tables.
 
     Raises InputError if the study can't be run, or the folder holds something else.
     """
-    data = load_dataset(study.dataset, split_seed=study.split_seed)
-    network = study.network(data.features, data.classes)
-    penalties = Penalties(l2=study.l2, label_smoothing=study.label_smoothing)
-    learner = network_learner(
-        network, penalties=penalties, optimizer=study.optimizer, gradient=study.gradient
-    )
-
-    def init(key: jax.Array) -> object:
-        return init_params(network, key=key, init_scale=study.init_scale)
-
-    grid = Grid(study.learning_rates.grid(), study.schedules, tuple(range(study.seeds)))
+    grid = study_grid(study)
     described = study.model_dump(mode="json", exclude_none=True)
-    identity = {
-        **{key: value for key, value in described.items() if key not in ("title", "question")},
-        "data_checksum": data.checksum,
-        "train_examples": len(data.train.labels),
-        "classes": data.classes,
-        "tile_width": width_for(init, data, grid, study.batch_size),
-        "engine": ENGINE,
-        "jaxlib": version("jaxlib"),
-        "platform": jax.default_backend(),
-    }
-    with open_study(out, identity, described) as folder:
-        return sweep(
-            init,
-            learner.value_and_grad,
-            data,
-            grid,
-            evaluate=learner.evaluate,
-            direction=learner.direction,
-            batch_size=study.batch_size,
-            epochs=study.epochs,
-            folder=folder,
-            on_progress=on_progress,
+    return run_in_folder(study_problem(study), grid, out, options or Options(), described)
+
+
+def make_runner(study: Study, options: Options) -> Runner:
+    """Return the study laid out and ready to run, without a folder."""
+    problem, grid = study_problem(study), study_grid(study)
+    runner = Runner(problem, list(grid.axes), options)
+    runner.add(resolve(grid.cells(options.max_cells), problem.fixed))
+    return runner
+
+
+def set_aside_other(study: Study, folder: Path) -> Path | None:
+    """Rename a folder that holds another study; return its new name, or None if it doesn't."""
+    other = holds_other(study_problem(study), study_grid(study), folder)
+    return set_aside(folder) if other else None
+
+
+def study_grid(study: Study) -> Grid:
+    """Return the grid of a study file, every value checked by the field that it is a value of."""
+    axes = {name: _values(name, given) for name, given in study.axes.items()}
+    include = [{name: _values(name, _listed(v)) for name, v in t.items()} for t in study.include]
+    exclude = [
+        {name: v if isinstance(v, dict) else _values(name, _listed(v)) for name, v in t.items()}
+        for t in study.exclude
+    ]
+    return Grid(axes, study.zip, include, exclude)
+
+
+def study_problem(study: Study) -> Problem:
+    """Return what all cells of a study share: the project's own network, and the data."""
+    data = load_dataset(study.dataset, split_seed=study.split_seed)
+    fixed = {name: getattr(study, name) for name in Run.model_fields}
+    functions = _functions(data)
+    return Problem(*functions, data, fixed, curves=study.curves, lanes=True)
+
+
+def _functions(data: Dataset) -> tuple[Any, Any, Any]:
+    """Return init, value_and_grad and evaluate of the project's network, by settings."""
+
+    def network(hidden_sizes: tuple[int, ...], activation: str, loss: str) -> Network:
+        sizes = (data.features, *hidden_sizes, data.classes)
+        return Network.model_validate(
+            {"layer_sizes": sizes, "activation": activation, "loss": loss}
         )
+
+    def init(
+        key: jax.Array, *, hidden_sizes: Any, activation: str, loss: str, init_scale: Any
+    ) -> Params:
+        chosen = network(hidden_sizes, activation, loss)
+        return networks.init_params(chosen, key=key, init_scale=init_scale)
+
+    def value_and_grad(
+        params: Params,
+        batch: Batch,
+        *,
+        hidden_sizes: Any,
+        activation: str,
+        loss: str,
+        l2: Any,
+        label_smoothing: Any,
+        gradient: str,
+    ) -> tuple[Scalars, Params]:
+        chosen = network(hidden_sizes, activation, loss)
+        penalties = Penalties(l2=l2, label_smoothing=label_smoothing)
+        if gradient == "autodiff":
+            return autodiff_value_and_grad(chosen, penalties)(params, batch)
+        return backprop.value_and_grad(params, batch, network=chosen, penalties=penalties)
+
+    def evaluate(
+        params: Params, batch: Batch, *, hidden_sizes: Any, activation: str, loss: str
+    ) -> Evaluation:
+        return networks.evaluate(params, batch, network=network(hidden_sizes, activation, loss))
+
+    return init, value_and_grad, evaluate
+
+
+def _values(name: str, given: Any) -> tuple[Any, ...]:
+    where = f"axis {name!r}"
+    try:
+        return axis_values(name, given)
+    except ValidationError as error:
+        raise explain(error, Run, where) from None
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            where, got=repr(given), expected=str(error), remedy="Change that axis."
+        ) from None
+
+
+def _listed(given: Any) -> Any:
+    return given if isinstance(given, list | dict | tuple) else [given]

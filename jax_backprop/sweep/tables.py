@@ -1,97 +1,135 @@
-"""A shard's results as two tables: a row a cell, and a row a point of each cell's curve."""
+"""A shard's results as tables: a row a cell, a row a point of its curve, a row a recorded step."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import pyarrow as pa
 
-from jax_backprop.sweep.program import TileResults
-from jax_backprop.sweep.tiles import Tile
+from jax_backprop.sweep.cells import label
+from jax_backprop.sweep.grid import Cells
 
 CURVE_POINTS = 100  # a longer curve keeps every n-th point, and its last
 RISE = 1e-6  # of the loss at the start: a smaller increase is rounding
-TAIL = 0.1  # share of the evaluations after the start
+TAIL = 0.1  # share of the losses after the start
 
 
 class Tables(NamedTuple):
-    """Results of a sweep; no clock times, so that two runs give the same bytes."""
+    """Results of a sweep: a row a cell, a row a point of a curve, a row a recorded step."""
 
     cells: pa.Table
-    curves: pa.Table
+    curves: pa.Table | None
+    steps: pa.Table | None
 
 
-def to_tables(tiles: list[Tile], results: TileResults, evaluated_at: np.ndarray) -> Tables:
-    """Return the tables of a shard.
+class Record(NamedTuple):
+    """What the host has of a shard's cells, lanes that repeat a cell left out.
 
     Args:
-      tiles: the shard's tiles, in the order of the results' first axis.
-      results: of at least those tiles; repeats and padding are left out.
-      evaluated_at: updates done before each point of a curve, (points,), the first one 0.
+      losses: (cells, points) training loss, the first before any update: of every step for the
+        full batch (penalties included), else of every evaluation (left out).
+      finite: (cells,) whether every loss of the run was finite.
+      final: name to (cells,), the last evaluations: ``train_loss``, ``test_accuracy`` ...
+      curves: name to (cells, points), the evaluations; empty if they aren't kept.
+      evaluated_at: (points,) updates done before each evaluation.
+      metrics: name to (cells, steps), what was recorded of each step; empty if nothing was.
     """
-    lanes = [(row, lane) for row, tile in enumerate(tiles) for lane in range(tile.real)]
-    cells = [tiles[row].cells[lane] for row, lane in lanes]
-    rows, columns = np.array(lanes).T
 
-    def pick(leaf: Any) -> np.ndarray:
-        return np.asarray(leaf)[rows, columns]
+    losses: np.ndarray
+    finite: np.ndarray
+    final: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
+    evaluated_at: np.ndarray
+    metrics: dict[str, np.ndarray]
 
-    train, validation, test = (
-        jax.tree.map(pick, part) for part in (results.train, results.validation, results.test)
-    )
-    ids = [cell.id for cell in cells]
-    table: dict[str, Any] = {
-        "cell": ids,
-        "schedule": [cell.schedule.label for cell in cells],
-        "learning_rate": [cell.learning_rate for cell in cells],
-        "seed": pa.array([cell.seed for cell in cells], pa.int32()),
+
+def join_tables(parts: Sequence[Mapping[str, pa.Table]]) -> Tables:
+    """Return the tables of all parts as one each."""
+    kinds = {kind: [part[kind] for part in parts if kind in part] for kind in Tables._fields}
+    joined: dict[str, Any] = {
+        kind: pa.concat_tables(found) if found else None for kind, found in kinds.items()
     }
-    for name, split in (("train", train), ("validation", validation)):
-        table[f"{name}_loss"] = split.loss[:, -1]
-        table[f"{name}_accuracy"] = split.accuracy[:, -1]
-    table |= {"test_loss": test.loss, "test_accuracy": test.accuracy}
-    table |= facts(np.asarray(train.loss), pick(results.finite))
-    return Tables(pa.table(table), _curves(ids, train, validation, evaluated_at))
+    return Tables(**joined)
+
+
+def to_tables(cells: Cells, ids: list[str], record: Record) -> dict[str, pa.Table]:
+    """Return ``cells``, and ``curves`` and ``steps`` if they were kept.
+
+    No clock times and no host, so that two runs give the same bytes.
+    """
+    table: dict[str, Any] = {"cell": pa.array(ids, pa.string())}
+    table |= {name: _column(cells, name) for name in cells.values}
+    table |= record.final | facts(record.losses, record.finite)
+    tables = {"cells": pa.table(table)}
+    if record.curves:
+        tables["curves"] = _long(ids, record.curves, record.evaluated_at)
+    if record.metrics:
+        steps = next(iter(record.metrics.values())).shape[1]
+        tables["steps"] = _long(ids, record.metrics, np.arange(steps))
+    return tables
 
 
 def facts(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
     """Return what is needed to tell how each run went; the verdict is drawn when reading.
 
     Args:
-      losses: (cells, points) training loss at each evaluation, the first before any update.
+      losses: (cells, points) training loss, the first before any update.
       finite: (cells,) whether every loss of the run was finite.
 
     Returns:
-      ``loss_at_start``; ``tail_loss``, the median of the last tenth; ``best_loss``; ``rises``, how
-      often the loss grew by more than 1e-6 of its start; ``first_rise``, the first evaluation after
+      ``loss_at_start``; ``tail_loss``, the median of the last tenth; ``best_loss``;
+      ``mean_relative_loss``, the mean of min(L / L0, 1): small for a run that fell fast;
+      ``mean_inverse_loss``, the mean of min(L0 / L, 1): small for one that grew fast; ``rises``,
+      how often the loss grew by more than 1e-6 of its start; ``first_rise``, the first point after
       such growth, 0 for never; ``non_finite``.
     """
-    start, after = losses[:, :1].astype(np.float64), losses[:, 1:].astype(np.float64)
+    finite = finite & np.isfinite(losses).all(axis=1)
+    exact = losses.astype(np.float64)
+    start, after = exact[:, :1], exact[:, 1:]
     tail = max(1, int(TAIL * after.shape[1]))
-    with np.errstate(invalid="ignore", over="ignore"):
-        risen = np.diff(losses.astype(np.float64), axis=1) > RISE * start
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        risen = np.diff(exact, axis=1) > RISE * start
+        relative = after / start
         return {
             "loss_at_start": losses[:, 0],
             "tail_loss": np.median(after[:, -tail:], axis=1),
             "best_loss": np.fmin.reduce(losses, axis=1),
+            "mean_relative_loss": _mean(np.minimum(relative, 1), worst=1.0),
+            "mean_inverse_loss": _mean(np.minimum(1 / relative, 1), worst=0.0),
             "rises": risen.sum(axis=1).astype(np.int32),
             "first_rise": np.where(risen.any(axis=1), risen.argmax(axis=1) + 1, 0).astype(np.int32),
             "non_finite": ~finite,
         }
 
 
-def _curves(ids: list[str], train: Any, validation: Any, evaluated_at: np.ndarray) -> pa.Table:
-    stride = -(-(len(evaluated_at) - 1) // CURVE_POINTS)
-    kept = np.unique(np.append(np.arange(0, len(evaluated_at), stride), len(evaluated_at) - 1))
+def _mean(values: np.ndarray, worst: float) -> np.ndarray:
+    return np.where(np.isfinite(values), values, worst).mean(axis=1).astype(np.float32)
+
+
+def _column(cells: Cells, name: str) -> pa.Array:
+    """Return an axis as numbers, or as strings from a dictionary."""
+    values, codes = cells.values[name], cells.codes[name]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        whole = all(isinstance(value, int) for value in values)
+        return pa.array(np.asarray(values, np.int64 if whole else np.float64)[codes])
+    shown = [None if value is None else str(label(value)) for value in values]
+    # Only the labels that occur: a part's bytes then depend on its own cells alone.
+    used, codes = np.unique(codes, return_inverse=True)
+    names = pa.array([shown[code] for code in used], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names)
+
+
+def _long(ids: list[str], columns: dict[str, np.ndarray], steps: np.ndarray) -> pa.Table:
+    """Return curves as rows, decimated."""
+    stride = max(1, -(-(len(steps) - 1) // CURVE_POINTS))
+    kept = np.unique(np.append(np.arange(0, len(steps), stride), len(steps) - 1))
+    rows = np.repeat(np.arange(len(ids), dtype=np.int32), len(kept))
     return pa.table(
         {
-            "cell": pa.array(np.repeat(ids, len(kept))).dictionary_encode(),
-            "step": np.tile(evaluated_at[kept].astype(np.int32), len(ids)),
-            "train_loss": train.loss[:, kept].reshape(-1),
-            "train_accuracy": train.accuracy[:, kept].reshape(-1),
-            "validation_loss": validation.loss[:, kept].reshape(-1),
-            "validation_accuracy": validation.accuracy[:, kept].reshape(-1),
+            "cell": pa.DictionaryArray.from_arrays(pa.array(rows), pa.array(ids, pa.string())),
+            "step": np.tile(steps[kept].astype(np.int32), len(ids)),
+            **{name: values[:, kept].reshape(-1) for name, values in columns.items()},
         }
     )

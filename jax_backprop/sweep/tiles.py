@@ -1,69 +1,142 @@
-"""Cells laid out in tiles of a fixed width: the unit that a compiled program runs.
+"""Cells laid out in tiles of a fixed width, tiles in shards: from shapes alone.
 
 How many cells share a program changes their last bits, so the width is part of a study's identity
-and comes from a fixed rule, never from a stopwatch.
+and comes from a fixed rule, never from a stopwatch; so does what one part of the store holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+import math
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from jax_backprop.sweep.grid import Cell
-
-TILE_BYTES = 256 * 1024  # what the cells of a tile touch each step should fit in a core's cache
-MIN_WIDTH, MAX_WIDTH = 4, 64
-SHARD_TILES = 16  # tiles a shard: a second or so of work, saved as one part
-
-
-class Tile(NamedTuple):
-    """Cells of one seed that run side by side; the last are repeats where ``real`` is less."""
-
-    seed: int
-    cells: tuple[Cell, ...]
-    real: int
+# What the cells of a tile touch each step should fit in a core's cache; a GPU wants many cells.
+TILE_BYTES = {"cpu": 256 * 1024}
+GPU_TILE_BYTES = 32 * 1024 * 1024
+MIN_WIDTH, MAX_WIDTH, GPU_MAX_WIDTH = 4, 64, 1024
+SHARD_WORK = 3e11  # floating-point operations a shard, a second or two of work on two cores
+MIN_SHARD_TILES = 8  # so that up to eight devices share even the heaviest shard
+MAX_SHARD_VALUES = 2e7  # losses a shard keeps on the host
+SEGMENT_WORK = 1e11  # about half a second: how long a signal waits
+LANES_LAST_PARAMS = 1024  # networks of fewer parameters run faster with the cells in the last axis
 
 
-def tile_width(params: Any, batch_bytes: int, cells_a_seed: int) -> int:
+class Layout(NamedTuple):
+    """Cells in tiles, tiles in shards.
+
+    Args:
+      rows: (tiles, width), the cell in each lane; the last lanes of a tile repeat its last cell
+        where ``real`` is less than the width.
+      real: (tiles,), how many lanes of a tile are cells of their own.
+      shard_tiles: tiles a shard, the last one fewer.
+    """
+
+    rows: np.ndarray
+    real: np.ndarray
+    shard_tiles: int
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-len(self.rows) // self.shard_tiles)
+
+    def shard(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows and real lanes of one shard's tiles."""
+        tiles = slice(index * self.shard_tiles, (index + 1) * self.shard_tiles)
+        return self.rows[tiles], self.real[tiles]
+
+
+class Size(NamedTuple):
+    """What one cell of a group takes.
+
+    Args:
+      params: number of parameters.
+      params_bytes: of them.
+      batch: examples a step.
+      batch_bytes: of those examples.
+      steps: updates.
+    """
+
+    params: int
+    params_bytes: int
+    batch: int
+    batch_bytes: int
+    steps: int
+
+    @property
+    def work(self) -> float:
+        """Floating-point operations of a run: forward, and twice that backward."""
+        return 6.0 * self.params * self.batch * self.steps
+
+
+def cell_size(params: Any, batch: int, example_bytes: int, steps: int) -> Size:
+    """Return a cell's size from the shapes of its parameters (``jax.eval_shape`` of ``init``)."""
+    leaves = jax.tree.leaves(params)
+    return Size(
+        params=sum(leaf.size for leaf in leaves),
+        params_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in leaves),
+        batch=batch,
+        batch_bytes=batch * example_bytes,
+        steps=steps,
+    )
+
+
+def tile_width(size: Size, most_cells: int, platform: str = "cpu") -> int:
     """Return how many cells share a tile: a power of two, from shapes alone.
 
     Measured (``make bench``): 8 is best at 64-32-10 with batches of 32, 4 at 784-128-10 with 128.
 
     Args:
-      params: shapes of a cell's parameters (arrays, or ``jax.eval_shape`` of ``init``).
-      batch_bytes: of one step's examples.
-      cells_a_seed: the most cells of any seed; a tile is never wider than they need.
+      size: of a cell.
+      most_cells: that can share a tile; a tile is never wider than they need.
+      platform: ``cpu``, or a GPU's.
     """
-    params_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
-    cell_bytes = 2 * params_bytes + batch_bytes  # parameters, gradient, examples
+    room = TILE_BYTES.get(platform, GPU_TILE_BYTES)
+    widest = MAX_WIDTH if platform in TILE_BYTES else GPU_MAX_WIDTH
+    cell_bytes = 2 * size.params_bytes + size.batch_bytes  # parameters, gradient, examples
     width = MIN_WIDTH
-    while width < MAX_WIDTH and width * 2 * cell_bytes <= TILE_BYTES:
+    while width < widest and width * 2 * cell_bytes <= room:
         width *= 2
     needed = 1
-    while needed < min(cells_a_seed, width):
+    while needed < min(most_cells, width):
         needed *= 2
     return needed
 
 
-def lay_out(cells: Sequence[Cell], width: int) -> list[Tile]:
-    """Cut the cells of each seed into tiles; the last of a seed is filled with repeats.
+def lay_out(sharing: np.ndarray, width: int, size: Size) -> Layout:
+    """Cut cells into tiles and tiles into shards.
 
-    Cells of one tile share a seed, so they share each batch: one product serves all their first
-    layers (1.2 times the speed at 64-32-10).
+    Args:
+      sharing: (cells,), equal for cells that may share a tile. Those of one seed do with
+        mini-batches: they share each batch, and one product serves all their first layers (1.2
+        times the speed at 64-32-10).
+      width: cells a tile.
+      size: of a cell.
     """
-    tiles = []
-    for seed, group in groupby(sorted(cells, key=lambda cell: cell.seed), lambda cell: cell.seed):
-        members = list(group)
-        for start in range(0, len(members), width):
-            chosen = members[start : start + width]
-            filled = chosen + chosen[-1:] * (width - len(chosen))
-            tiles.append(Tile(seed, tuple(filled), len(chosen)))
-    return tiles
+    order = np.argsort(sharing, kind="stable")
+    _, starts, counts = np.unique(sharing[order], return_index=True, return_counts=True)
+    tiles = -(-counts // width)
+    owner = np.repeat(np.arange(len(counts)), tiles)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(tiles) - tiles, tiles)
+    first = starts[owner] + within * width
+    last = (starts + counts)[owner] - 1
+    places = np.minimum(first[:, None] + np.arange(width), last[:, None])
+    work, values = size.work * width, width * size.steps
+    shard_tiles = int(max(MIN_SHARD_TILES, min(SHARD_WORK / work, MAX_SHARD_VALUES / values)))
+    return Layout(order[places], np.minimum(width, last - first + 1), shard_tiles)
 
 
-def shards(tiles: Sequence[Tile]) -> list[list[Tile]]:
-    """Cut the tiles into shards: what one call runs, and one part of the store holds."""
-    return [list(tiles[start : start + SHARD_TILES]) for start in range(0, len(tiles), SHARD_TILES)]
+def segment_length(periods: int, work: float) -> int:
+    """Return how many periods a compiled segment holds: the divisor of them nearest to the wish.
+
+    A divisor, so that every segment is the same program.
+
+    Args:
+      periods: of a run.
+      work: floating-point operations of a whole shard.
+    """
+    wish = max(1.0, periods * min(1.0, SEGMENT_WORK / work))
+    divisors = [length for length in range(1, periods + 1) if periods % length == 0]
+    return min(divisors, key=lambda length: abs(math.log(length / wish)))

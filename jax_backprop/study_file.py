@@ -1,0 +1,176 @@
+"""A study as data: what is fixed, and the axes along which its cells differ. Imports no jax."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from jax_backprop.errors import unknown_name
+from jax_backprop.settings import (
+    OPTIMIZER_PARAMETERS,
+    SCHEDULE_PARAMETERS,
+    NonNegative,
+    Optimizer,
+    PositiveInt,
+    Run,
+    Schedule,
+    Settings,
+)
+
+CurvesName = Literal["none", "evaluations", "steps"]
+POINTS_PER_DECADE = 8
+FIXED_FIELDS = ("dataset", "split_seed", "gradient")  # the same for all cells of a study
+
+
+class Range(Settings, frozen=True):
+    """Numbers from ``low`` to ``high``, both included, even in log (or linear).
+
+    Args:
+      points_per_decade: steps a factor of ten, 8 if ``count`` isn't given.
+      count: how many numbers.
+      spacing: ``log`` or ``linear``; linear takes a count.
+    """
+
+    low: float
+    high: float
+    points_per_decade: Annotated[int, Field(ge=3)] | None = None
+    count: Annotated[int, Field(ge=2)] | None = None
+    spacing: Literal["log", "linear"] = "log"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Range:
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
+        if self.points_per_decade is not None and self.count is not None:
+            raise ValueError("give either points_per_decade or count, not both")
+        if self.spacing == "linear" and self.count is None:
+            raise ValueError("linear spacing takes a count")
+        if self.spacing == "log" and self.low <= 0:
+            raise ValueError(f"low = {self.low:g} must be above 0 for log spacing")
+        return self
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the numbers, ascending; a decade's ends are exact powers of ten."""
+        if self.count is None:
+            per_decade = self.points_per_decade or POINTS_PER_DECADE
+            steps = math.log10(self.high / self.low) * per_decade
+            return tuple(self._at(index, per_decade) for index in range(int(steps + 1e-6) + 1))
+        shares = [index / (self.count - 1) for index in range(self.count)]
+        if self.spacing == "linear":
+            return tuple(self.low + (self.high - self.low) * share for share in shares)
+        ratio = self.high / self.low
+        return tuple(float(f"{self.low * ratio**share:.12g}") for share in shares)
+
+    def _at(self, index: int, per_decade: int) -> float:
+        decade, part = divmod(index, per_decade)
+        return float(f"{self.low * 10.0**decade * 10 ** (part / per_decade):.12g}")
+
+
+class Counted(Settings, frozen=True):
+    """Whole numbers: ``count`` of them from ``start``; what seeds are given by."""
+
+    count: PositiveInt
+    start: Annotated[int, Field(ge=0)] = 0
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers, ascending."""
+        return tuple(range(self.start, self.start + self.count))
+
+
+class Study(Run, frozen=True):
+    """A study: fields of a run that all cells share, and the axes along which they differ.
+
+    Args:
+      title, question: what the report is headed with.
+      axes: a field of a run (``optimizer.momentum``, ``schedule.final_fraction``,
+        ``layer_factors.0`` among them), and its values: a list, ``{low, high,
+        points_per_decade}``, ``{low, high, count, spacing}``, or ``{count, start}`` for seeds.
+        Cells are all combinations.
+      zip: groups of axes that are walked together, not crossed.
+      include: more cells, each table the same grid with those axes' values replaced.
+      exclude: cells to leave out: those that match every field of a table (a value, a list, or
+        ``{low, high}``).
+      curves: what is kept of each run beside its summary.
+      tile_width: cells that share a tile; by default from a rule on shapes.
+    """
+
+    title: str
+    question: str
+    axes: dict[str, Any]
+    zip: Annotated[tuple[tuple[str, ...], ...], Field(strict=False)] = ()
+    include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    curves: CurvesName = "evaluations"
+    tile_width: PositiveInt | None = None
+
+    @property
+    def fixed(self) -> Run:
+        """The run that every cell starts from."""
+        return Run(**{name: getattr(self, name) for name in Run.model_fields})
+
+
+def axis_values(name: str, given: Any) -> tuple[Any, ...]:
+    """Return an axis' values, checked and hashable, or raise ValueError or InputError.
+
+    Args:
+      name: of the axis.
+      given: a list, or a table of a ``Range`` or ``Counted``.
+    """
+    check_axis_name(name)
+    if isinstance(given, Mapping):
+        form = Counted if "count" in given and "low" not in given else Range
+        spec = form.model_validate_json(json.dumps(given))
+        ends = spec.numbers()
+        _check_value(name, ends[0])
+        _check_value(name, ends[-1])
+        return ends if isinstance(spec, Range) else tuple(int(number) for number in ends)
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"a list of values, or a table with low and high, was expected: {given!r}")
+    values = tuple(_check_value(name, value) for value in given)
+    if not values:
+        raise ValueError("an axis needs at least one value")
+    if len(set(values)) != len(values):
+        raise ValueError("a value is given twice")
+    return values
+
+
+def check_axis_name(name: str) -> None:
+    """Raise InputError for a name that is no field of a run, naming the nearest."""
+    if name not in axis_names() and not name.startswith("layer_factors."):
+        raise unknown_name("axis", name, axis_names())
+
+
+def axis_names() -> list[str]:
+    """Return what may be an axis: the fields of a run, and parameters with a dot."""
+    fields = [name for name in Run.model_fields if name not in (*FIXED_FIELDS, "layer_factors")]
+    dotted = [
+        f"{choice}.{parameter}"
+        for choice, table in (
+            ("schedule", SCHEDULE_PARAMETERS),
+            ("optimizer", OPTIMIZER_PARAMETERS),
+        )
+        for parameter in sorted({name for known in table.values() for name in known})
+    ]
+    return [*fields, *dotted, "layer_factors.0"]
+
+
+_FACTOR = TypeAdapter(NonNegative)
+
+
+def _check_value(name: str, value: Any) -> Any:
+    """Return one value of an axis as its field holds it; pydantic raises on a wrong one."""
+    if name.startswith("layer_factors."):
+        return _FACTOR.validate_python(value)
+    room, dot, parameter = name.partition(".")
+    if not dot:
+        plain = value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
+        return getattr(Run.model_validate_json(json.dumps({name: plain}, default=list)), name)
+    model, table = (
+        (Schedule, SCHEDULE_PARAMETERS) if room == "schedule" else (Optimizer, OPTIMIZER_PARAMETERS)
+    )
+    owner = next(choice for choice, known in table.items() if parameter in known)
+    return getattr(model.model_validate({"name": owner, parameter: value}), parameter)

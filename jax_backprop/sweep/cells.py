@@ -1,0 +1,157 @@
+"""What a cell is, from its axes and from what all cells share: settings, ids, groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from jax_backprop.errors import InputError
+from jax_backprop.schedules import evaluate_schedule
+from jax_backprop.settings import Optimizer, Schedule, Settings
+from jax_backprop.storage import sha256
+from jax_backprop.sweep.grid import Cells
+
+# What the engine itself reads; any other name is handed to the user's functions.
+ENGINE_DEFAULTS: dict[str, Any] = {
+    "learning_rate": 1.0,
+    "schedule": Schedule(),
+    "seed": 0,
+    "optimizer": Optimizer(),
+    "batch_size": None,
+    "epochs": 50,
+    "data_fraction": 1.0,
+}
+STATIC = ("batch_size", "epochs", "data_fraction")  # shapes and steps: another program each
+ID_LENGTH = 16
+_CALLABLE_STEPS = 1024  # of a schedule given as a function: enough to tell it from others
+
+
+def is_engine_name(name: str) -> bool:
+    """Tell whether the engine reads this axis itself."""
+    return name in ENGINE_DEFAULTS or name.startswith(("schedule.", "optimizer.", "layer_factors."))
+
+
+def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
+    """Return the cells with whole schedules and optimizers, and columns for what isn't an axis.
+
+    ``schedule.final_fraction`` and the like are put into the cell's schedule; so are the
+    optimizer's parameters. Raises InputError where a parameter isn't one that it takes.
+    """
+    values, codes = dict(cells.values), dict(cells.codes)
+    for name, default in ENGINE_DEFAULTS.items():
+        if name not in values:
+            values[name] = (fixed.get(name, default),)
+            codes[name] = np.zeros(len(cells), np.int32)
+    for name, model in (("schedule", Schedule), ("optimizer", Optimizer)):
+        dotted = [axis for axis in values if axis.startswith(f"{name}.")]
+        rows = np.stack([codes[axis] for axis in (name, *dotted)])
+        combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
+        values[name] = tuple(
+            _combined(
+                model,
+                values[name][first],
+                {
+                    axis.partition(".")[2]: values[axis][code]
+                    for axis, code in zip(dotted, rest, strict=True)
+                },
+            )
+            for first, *rest in combinations.T
+        )
+        codes[name] = inverse.reshape(-1).astype(np.int32)
+    return Cells(values, codes)
+
+
+def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
+    if callable(base) and not parameters:
+        return base
+    named = {"name": base} if isinstance(base, str) else base.model_dump(exclude_none=True)
+    try:
+        return model.model_validate({**named, **parameters})
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(
+            model.__name__.lower(),
+            got=f"{parameters or named}",
+            expected=message,
+            remedy="Exclude those cells, or give whole values of that axis instead.",
+        ) from None
+
+
+def cell_ids(cells: Cells, fixed: Mapping[str, Any]) -> list[str]:
+    """Return a stable name of each cell, from its contents alone: 16 hexadecimal digits.
+
+    Whether a value comes from an axis or is shared by all makes no difference, nor does anything
+    about the other cells.
+    """
+    names = sorted(name for name in {*fixed, *cells.values} if not _is_folded(name))
+    columns: list[list[bytes]] = []
+    for name in names:
+        fragments = [_fragment(name, each) for each in cells.values.get(name, (fixed.get(name),))]
+        codes = cells.codes.get(name)
+        columns.append(fragments if len(fragments) == 1 else [fragments[code] for code in codes])
+    count = len(cells)
+    rows = zip(*(column * count if len(column) == 1 else column for column in columns), strict=True)
+    return [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
+
+
+def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Split cells into groups that one program serves.
+
+    Args:
+      cells: resolved ones.
+      extras: axes that the engine doesn't read itself, and whether each is traced.
+
+    Returns:
+      The group of each cell, (cells,), and what each group's cells have in common.
+    """
+    names = [*STATIC, *(name for name, traced in extras.items() if not traced)]
+    optimizers = cells.values["optimizer"]
+    kinds = list(dict.fromkeys(optimizer.name for optimizer in optimizers))
+    kind = np.asarray([kinds.index(optimizer.name) for optimizer in optimizers])
+    rows = np.stack([*(cells.codes[name] for name in names), kind[cells.codes["optimizer"]]])
+    combinations, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # groups in the order of their first cells
+    rank = np.argsort(order)
+    found = []
+    for *codes, last in combinations.T[order]:
+        static = {name: cells.values[name][code] for name, code in zip(names, codes, strict=True)}
+        found.append({**static, "optimizer": kinds[last]})
+    return rank[inverse.reshape(-1)], found
+
+
+def _is_folded(name: str) -> bool:
+    return name.startswith(("schedule.", "optimizer."))
+
+
+def _fragment(name: str, value: Any) -> bytes:
+    return json.dumps({name: value}, sort_keys=True, default=_default).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return settings as plain data, as JSON holds it."""
+    return json.loads(json.dumps(value, default=_default))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, np.generic):
+        return value.item()
+    if callable(value):
+        row = evaluate_schedule(value, _CALLABLE_STEPS)
+        return [label(value), sha256(row.tobytes())]
+    raise TypeError(f"a cell can't hold {value!r}: it has no stable text")
+
+
+def label(value: Any) -> Any:
+    """Return how a value is shown in tables and charts."""
+    if isinstance(value, Settings):
+        return getattr(value, "label", str(value))
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return getattr(value, "__qualname__", value)

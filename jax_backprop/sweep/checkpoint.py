@@ -1,0 +1,67 @@
+"""A shard in the middle of its run, as one file of arrays: long cells go on where they were."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jax_backprop.storage import sha256
+from jax_backprop.sweep.program import Segment, Start
+from jax_backprop.sweep.shard import ShardRun
+from jax_backprop.types import Evaluation
+
+
+def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes:
+    """Return a run, its state and what it is of, with a SHA-256 over all."""
+    tensors = {f"state.{index}": leaf for index, leaf in enumerate(state)}
+    tensors |= {f"start.{index}": leaf for index, leaf in enumerate(jax.tree.leaves(run.start))}
+    for number, segment in enumerate(run.segments):
+        leaves = jax.tree.leaves(segment)
+        tensors |= {f"segment.{number}.{index}": leaf for index, leaf in enumerate(leaves)}
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in tensors.items()}
+    metrics = sorted(run.segments[0].metrics) if run.segments else []
+    header = {
+        "about": json.dumps(about, sort_keys=True),
+        "metrics": json.dumps(metrics),
+        "evaluations": str(len(run.segments[0].evaluations) if run.segments else 0),
+        "sha256": _digest(tensors),
+    }
+    return safetensors.numpy.save(tensors, metadata=header)
+
+
+def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarray]] | None:
+    """Return the run and its state, or None if it is damaged or of something else."""
+    try:
+        tensors = safetensors.numpy.load(data)
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])["__metadata__"]
+        whole = header["sha256"] == _digest(tensors)
+        if not whole or header["about"] != json.dumps(about, sort_keys=True):
+            return None
+        metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])
+    except (safetensors.SafetensorError, ValueError, KeyError, IndexError):
+        return None
+    template = Segment(dict.fromkeys(metrics, 0), (Evaluation(0, 0),) * evaluations)  # pyright: ignore
+    structure = jax.tree.structure(template)
+    segments = []
+    while f"segment.{len(segments)}.0" in tensors:
+        leaves = _numbered(tensors, f"segment.{len(segments)}.")
+        segments.append(jax.tree.unflatten(structure, leaves))
+    pair = Evaluation(0, 0)  # pyright: ignore[reportArgumentType]
+    start = jax.tree.unflatten(jax.tree.structure(Start(pair, pair)), _numbered(tensors, "start."))
+    return ShardRun(start, tuple(segments)), _numbered(tensors, "state.")
+
+
+def _numbered(tensors: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    count = sum(name.startswith(prefix) for name in tensors)
+    return [tensors[f"{prefix}{index}"] for index in range(count)]
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    parts = [name.encode() + tensors[name].tobytes() for name in sorted(tensors)]
+    return sha256(b"".join(parts))

@@ -1,0 +1,197 @@
+"""A sweep into its folder: begun, continued, extended, shared out and merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jax_backprop.errors import InputError
+from jax_backprop.storage import sha256
+from jax_backprop.sweep.cells import cell_ids, plain, resolve
+from jax_backprop.sweep.grid import Cells, Grid
+from jax_backprop.sweep.options import Options
+from jax_backprop.sweep.problem import Problem
+from jax_backprop.sweep.runner import Runner
+from jax_backprop.sweep.store import (
+    ENGINE,
+    MANIFEST,
+    StudyFolder,
+    load_table,
+    open_study,
+    read_manifest,
+    refuse_difference,
+    to_parquet,
+)
+from jax_backprop.sweep.tables import Tables
+
+
+def run_in_folder(
+    problem: Problem,
+    grid: Grid,
+    out: Path,
+    options: Options,
+    study: Mapping[str, Any] | None = None,
+) -> Tables:
+    """Run what a study's folder doesn't hold yet, and return all of its tables.
+
+    Raises InputError, changing nothing, if the folder holds something that this isn't more of.
+    """
+    cells = resolve(grid.cells(options.max_cells), problem.fixed)
+    described = dict(study) if study is not None else {"axes": plain(dict(grid.axes))}
+    part, of = options.share
+    share = f"{part}/{of}" if of > 1 else None
+    with open_study(out, _identity(problem, grid), described, share=share) as folder:
+        generations = _generations(folder, cells, cell_ids(cells, problem.fixed), described)
+        runner = Runner(problem, list(grid.axes), options, folder)
+        for generation in generations:
+            runner.add(generation)
+        _check_widths(folder, runner, options)
+        for _ in runner.run():
+            pass
+    return load_tables(out)
+
+
+def load_tables(path: Path) -> Tables:
+    """Return all tables of a study's folder."""
+    tables = {kind: load_table(path, kind) for kind in Tables._fields}
+    return Tables(**tables)  # pyright: ignore[reportArgumentType]
+
+
+def holds_other(problem: Problem, grid: Grid, folder: Path) -> bool:
+    """Tell whether a folder holds a study that this isn't more of, or one of another version."""
+    if not (folder / MANIFEST).exists():
+        return False
+    cells = resolve(grid.cells(), problem.fixed)
+    try:
+        manifest = read_manifest(folder)
+        refuse_difference(folder, manifest["identity"], _identity(problem, grid))
+        recorded = StudyFolder(folder, manifest)
+        known = set(cell_ids(cells, problem.fixed))
+        lists = [recorded.read_generation(n) for n in range(len(recorded.generations))]
+        return not all(ids is not None and known.issuperset(ids) for ids in lists)
+    except InputError:
+        return True
+
+
+def merge(out: Path, folders: Sequence[Path]) -> None:
+    """Join shares of one study, computed in folders of their own, into a new folder.
+
+    The result has the same files, by SHA-256, as if one machine had computed them all. Raises
+    InputError if they are not shares of one study, or are unfinished, or one is missing.
+    """
+    manifests = [read_manifest(folder) for folder in folders]
+    first = manifests[0]
+    for folder, manifest in zip(folders, manifests, strict=True):
+        wanted = {**first["identity"], "generations": first["generations"]}
+        refuse_difference(folder, {**manifest["identity"], **manifest}, wanted)
+        if not manifest["complete"]:
+            raise InputError(
+                "shares",
+                got=f"{folder}, which is unfinished",
+                expected="finished shares",
+                remedy="Run its sweep again: it continues.",
+            )
+    _check_shares([manifest["part"] for manifest in manifests])
+    with open_study(out, first["identity"], first["study"]) as joined:
+        for folder, manifest in zip(folders, manifests, strict=True):
+            joined.copy_parts(folder, manifest)
+        joined.manifest["merged"] = [manifest["provenance"] for manifest in manifests]
+        for manifest in manifests:
+            joined.widths.update(manifest["tile_widths"])
+        joined.finish({"sweep": sum(sum(manifest["seconds"].values()) for manifest in manifests)})
+
+
+def _identity(problem: Problem, grid: Grid) -> dict[str, Any]:
+    """Return what has to be equal for results to belong together, the cells apart."""
+    data, functions = problem.data, (problem.init, problem.value_and_grad, problem.evaluate)
+    names = [f"{f.__module__}.{f.__qualname__}" for f in functions if hasattr(f, "__qualname__")]
+    fixed = {name: value for name, value in problem.fixed.items() if name not in grid.axes}
+    return {
+        **plain(fixed),
+        "axes": sorted(grid.axes),
+        "curves": problem.curves,
+        "functions": names,
+        "data_checksum": data.checksum,
+        "train_examples": len(data.train.labels),
+        "classes": data.classes,
+        "engine": ENGINE,
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+        "platform": jax.default_backend(),
+        "float": str(jax.dtypes.canonicalize_dtype(np.float64)),
+    }
+
+
+def _generations(
+    folder: StudyFolder, cells: Cells, ids: list[str], described: Mapping[str, Any]
+) -> list[Cells]:
+    """Return the cells of each generation, those of the newest, if there are any, recorded."""
+    place = {name: row for row, name in enumerate(ids)}
+    found = [_recorded_ids(folder, number, ids) for number in range(len(folder.generations))]
+    rows = [[place.get(name, -1) for name in generation] for generation in found]
+    missing = sum(row < 0 for generation in rows for row in generation)
+    if missing:
+        raise InputError(
+            "output folder",
+            got=f"{folder.path}, which holds {missing:,} cells that aren't in this study "
+            f"(axes there: {folder.manifest['study'].get('axes')})",
+            expected="the same study to continue, or more cells of it",
+            remedy="`--new DIR` starts beside it; nothing in it was changed.",
+        )
+    old = {name for generation in found for name in generation}
+    added = [name for name in ids if name not in old]
+    if added:
+        folder.add_generation(added, described)
+        rows.append([place[name] for name in added])
+    return [cells.take(np.asarray(generation)) for generation in rows]
+
+
+def _recorded_ids(folder: StudyFolder, number: int, ids: list[str]) -> list[str]:
+    """Return a generation's ids; a damaged list of the whole grid's is written anew."""
+    known = folder.generations[number]
+    found = folder.read_generation(number)
+    if found is not None:
+        return found
+    if sha256(to_parquet(folder.ids_table(ids))) == known["sha256"]:
+        folder.write_generation(number, ids)
+        return ids
+    raise InputError(
+        "results folder",
+        got=f"{folder.path}, whose list of cells is missing or damaged",
+        expected="the list that was written there (by its SHA-256)",
+        remedy="Run the study that was begun there once: it is written anew.",
+    )
+
+
+def _check_widths(folder: StudyFolder, runner: Runner, options: Options) -> None:
+    if options.tile_width is None:
+        return
+    recorded = {group.key: folder.widths.get(group.key) for group in runner.groups}
+    other = {
+        key: width for key, width in recorded.items() if width not in (None, options.tile_width)
+    }
+    if other:
+        raise InputError(
+            "tile width",
+            got=options.tile_width,
+            expected=f"{next(iter(other.values()))}, with which {folder.path} was begun",
+            remedy="Leave it out to continue; `--new DIR` starts beside it.",
+        )
+
+
+def _check_shares(shares: Sequence[str | None]) -> None:
+    """Raise InputError unless these are all shares, 1/N to N/N."""
+    numbers = sorted(tuple(map(int, share.split("/"))) for share in shares if share is not None)
+    count = numbers[0][1] if numbers else 0
+    if numbers != [(part, count) for part in range(1, count + 1)]:
+        raise InputError(
+            "shares",
+            got=", ".join(str(share) for share in shares),
+            expected=f"each of 1/{count or 'N'} to {count or 'N'}/{count or 'N'} once",
+            remedy="Give the folder of every share, made with `jax-backprop sweep --part`.",
+        )

@@ -1,0 +1,214 @@
+"""From cells to what is compiled and run: groups that share a program, tiles, shards, segments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
+from jax_backprop.settings import Schedule
+from jax_backprop.sweep.cells import static_key
+from jax_backprop.sweep.grid import Cells
+from jax_backprop.sweep.problem import (
+    FACTOR,
+    Problem,
+    bind,
+    keywords,
+    layer_factors,
+    optimizer_columns,
+    traced_axes,
+)
+from jax_backprop.sweep.program import Recipe
+from jax_backprop.sweep.tiles import (
+    LANES_LAST_PARAMS,
+    Layout,
+    Size,
+    cell_size,
+    lay_out,
+    segment_length,
+    tile_width,
+)
+from jax_backprop.training import Plan, make_plan
+
+
+class Group(NamedTuple):
+    """Cells that one compiled program serves.
+
+    Args:
+      key: the static settings as text, the name of its tile width in the manifest.
+      cells: resolved, of this group alone.
+      rows: (cells,), which of all cells they are.
+      plan: steps and periods.
+      segment: periods a compiled segment.
+      recipe: what the program is made of.
+      hyper: traced settings by name, (cells,) each.
+    """
+
+    key: str
+    cells: Cells
+    rows: np.ndarray
+    size: Size
+    plan: Plan
+    segment: int
+    recipe: Recipe
+    layout: Layout
+    hyper: dict[str, np.ndarray]
+
+    @property
+    def width(self) -> int:
+        """Cells a tile."""
+        return self.layout.rows.shape[1]
+
+
+def make_groups(
+    problem: Problem,
+    cells: Cells,
+    *,
+    widths: Mapping[str, int],
+    tile_width: int | None = None,
+    platform: str = "cpu",
+) -> list[Group]:
+    """Split cells into groups, and lay each out.
+
+    Args:
+      problem: what they share.
+      cells: resolved ones.
+      widths: recorded widths by group; a group that has one keeps it.
+      tile_width: for the others, instead of the rule's.
+      platform: of the devices.
+
+    Raises:
+      InputError: an axis that nothing takes, a batch size or rate that can't be.
+    """
+    traced = traced_axes(problem, cells)
+    of_group, statics = static_key(cells, traced)
+    groups = []
+    for index, static in enumerate(statics):
+        rows = np.flatnonzero(of_group == index)
+        known = widths.get(json.dumps(static, sort_keys=True, default=str))
+        groups.append(
+            _make_group(
+                problem, cells.take(rows), rows, static, traced, known or tile_width, platform
+            )
+        )
+    return groups
+
+
+def with_width(group: Group, width: int) -> Group:
+    """Return a group laid out anew in tiles of another width."""
+    layout = lay_out(_sharing(group.cells, group.recipe), width, group.size)
+    return group._replace(layout=layout)
+
+
+def rates(group: Group, rows: np.ndarray, first: int, steps: int) -> np.ndarray:
+    """Return the learning rates of some cells, (*rows.shape, steps): peak x shape, rounded once."""
+    peaks = group.cells.numbers("learning_rate")[rows]
+    codes = group.cells.codes["schedule"][rows]
+    shapes = np.stack(
+        [
+            _shape(schedule, group.plan.steps)[first : first + steps]
+            for schedule in group.cells.values["schedule"]
+        ]
+    )
+    with np.errstate(over="ignore"):
+        return (peaks[..., None] * shapes[codes]).astype(_float())
+
+
+def _make_group(
+    problem: Problem,
+    cells: Cells,
+    rows: np.ndarray,
+    static: dict[str, Any],
+    traced: Mapping[str, bool],
+    width: int | None,
+    platform: str,
+) -> Group:
+    examples = max(1, round(static["data_fraction"] * len(problem.data.train.labels)))
+    plan = make_plan(examples, batch_size=static["batch_size"], epochs=static["epochs"])
+    full_batch = plan.batch_size is None
+    evaluated = problem.curves != "none"
+    if full_batch and not evaluated:
+        plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere
+    _check_rates(cells, plan.steps)
+    settings = {**problem.fixed, **static}
+    names = [name for name, is_traced in traced.items() if is_traced]
+    hyper = {name: cells.numbers(name) for name in ("learning_rate", *names)}
+    hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(FACTOR)}
+    hyper |= optimizer_columns(cells)
+    init, learner = bind(problem, settings, names, static["optimizer"])
+    shapes = jax.eval_shape(init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
+    inputs = problem.data.train.inputs
+    size = cell_size(shapes, plan.batch_size or examples, inputs.nbytes // len(inputs), plan.steps)
+    plain = problem.direction is None and static["optimizer"] == "gradient_descent"
+    recipe = Recipe(
+        init=init,
+        learner=learner,
+        layer_factors=layer_factors(shapes, problem.fixed.get("layer_factors"), hyper),
+        examples=examples,
+        evaluate_train=evaluated or not full_batch,
+        evaluate_validation=evaluated,
+        metrics=_metrics(problem.curves, full_batch),
+        seed_per_lane=full_batch,
+        lanes_last=plain and _lanes_last(problem, names, size),
+    )
+    sharing = _sharing(cells, recipe)
+    width = width or tile_width(size, int(np.bincount(sharing).max()), platform)
+    layout = lay_out(sharing, width, size)
+    work = size.work * width * min(layout.shard_tiles, len(layout.rows))
+    return Group(
+        key=json.dumps(static, sort_keys=True, default=str),
+        cells=cells,
+        rows=rows,
+        size=size,
+        plan=plan,
+        segment=segment_length(plan.periods, work),
+        recipe=recipe,
+        layout=layout,
+        hyper=hyper,
+    )
+
+
+def _lanes_last(problem: Problem, traced: list[str], size: Size) -> bool:
+    """Tell whether cells lie in the last axis: where the functions know it, and it is faster."""
+    trained = [f for f in (problem.value_and_grad, problem.evaluate) if f]
+    a_number_each = {name for f in trained for name in keywords(f)} & set(traced)
+    return problem.lanes and not a_number_each and size.params <= LANES_LAST_PARAMS
+
+
+def _metrics(curves: str, full_batch: bool) -> tuple[str, ...]:
+    if curves == "steps":
+        return ("loss", "learning_rate", "grad_norm")
+    return ("loss",) if full_batch else ()
+
+
+def _sharing(cells: Cells, recipe: Recipe) -> np.ndarray:
+    """Return what cells must agree on to share a tile: their seed, if a tile has batches."""
+    if recipe.seed_per_lane:
+        return np.zeros(len(cells), np.int64)
+    return cells.codes["seed"].astype(np.int64)
+
+
+def _check_rates(cells: Cells, steps: int) -> None:
+    """Raise InputError for a rate that can't be, by each schedule's shape and the largest peak."""
+    peaks = cells.numbers("learning_rate")
+    for code, schedule in enumerate(cells.values["schedule"]):
+        chosen = peaks[cells.codes["schedule"] == code]
+        if chosen.size:
+            shape = _shape(schedule, steps)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for peak in (chosen.min(), chosen.max()):
+                    check_rates((peak * shape).astype(_float()))
+
+
+def _shape(schedule: Any, steps: int) -> np.ndarray:
+    if isinstance(schedule, Schedule):
+        return schedule_shape(schedule, steps)
+    return evaluate_schedule(schedule, steps)
+
+
+def _float() -> Any:
+    return jax.dtypes.canonicalize_dtype(np.float64)

@@ -1,0 +1,196 @@
+"""The loop over groups and shards: computes what isn't there, saves it, tells how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import pyarrow as pa
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jax_backprop.storage import sha256
+from jax_backprop.sweep.cells import cell_ids
+from jax_backprop.sweep.checkpoint import pack, unpack
+from jax_backprop.sweep.grid import Cells
+from jax_backprop.sweep.options import InterruptedSweepError, Options
+from jax_backprop.sweep.planning import Group, make_groups, with_width
+from jax_backprop.sweep.problem import Problem
+from jax_backprop.sweep.program import OutOfMemoryError, Program, Running, Splits, make_mesh
+from jax_backprop.sweep.progress import Meter
+from jax_backprop.sweep.shard import ShardRun, lanes, run_shard, to_record
+from jax_backprop.sweep.store import StudyFolder
+from jax_backprop.sweep.tables import to_tables
+from jax_backprop.training import check_dataset
+
+CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
+ALWAYS_SHOWN = ("learning_rate", "schedule", "seed")
+
+
+class Runner:
+    """Runs the parts of one study, in order; what is on disk is not run again."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        axes: Sequence[str],
+        options: Options,
+        folder: StudyFolder | None = None,
+    ) -> None:
+        """Put the data on the devices, once for all groups.
+
+        Args:
+          problem: what all cells share.
+          axes: whose values the tables show.
+          options: how it is run.
+          folder: where parts are kept.
+
+        Raises InputError for data that can't be trained on.
+        """
+        check_dataset(problem.data)
+        self._problem, self._options, self._folder = problem, options, folder
+        self.groups: list[Group] = []
+        self._axes = axes
+        self._widths = dict(folder.widths) if folder is not None else {}
+        self._meter = Meter(options.on_progress)
+        data, mesh = problem.data, make_mesh(options.devices)
+        self._splits = jax.device_put(
+            Splits(data.train, data.validation, data.test), NamedSharding(mesh, PartitionSpec())
+        )
+
+    def add(self, cells: Cells) -> None:
+        """Lay out the cells that the grid began with, or those of an extension, behind the others.
+
+        Raises InputError for axes or rates that can't be.
+        """
+        added = make_groups(
+            self._problem,
+            cells,
+            widths=self._widths,
+            tile_width=self._options.tile_width,
+            platform=self._options.devices[0].platform,
+        )
+        self._widths |= {group.key: group.width for group in added}
+        self.groups += added
+
+    def run(self) -> Iterator[dict[str, pa.Table]]:
+        """Compute the parts of this run's share that aren't there; yield each when it is saved."""
+        started = time.perf_counter()
+        self._count()
+        for index in range(len(self.groups)):
+            yield from self._run_group(index)
+        if self._folder is not None and not self._folder.complete:
+            self._folder.finish({"sweep": time.perf_counter() - started})
+
+    def program(self, group: Group) -> Program:
+        """Return a group's programs, not yet compiled."""
+        return Program(
+            group.recipe,
+            self._splits,
+            capacity=min(group.layout.shard_tiles, len(group.layout.rows)),
+            devices=self._options.devices,
+            max_bytes=self._options.max_bytes,
+        )
+
+    def _run_group(self, index: int) -> Iterator[dict[str, pa.Table]]:
+        while missing := [shard for shard, there in self._shards(index) if not there]:
+            group = self.groups[index]
+            program = self.program(group)
+            try:
+                for shard in missing:
+                    if self._options.should_stop():
+                        raise InterruptedSweepError
+                    yield self._run_shard(program, index, shard)
+            except OutOfMemoryError as error:
+                if len(missing) < group.layout.shards or group.width == 1:
+                    raise
+                self._narrow(index, error)
+            else:
+                return
+
+    def _run_shard(self, program: Program, index: int, shard: int) -> dict[str, pa.Table]:
+        group, part = self.groups[index], self._first_part(index) + shard
+        rows, real = group.layout.shard(shard)
+        cells = group.cells.take(rows[lanes(rows, real)])
+        ids = cell_ids(cells, self._problem.fixed)
+        about = {"part": part, "width": group.width, "cells": sha256("".join(ids).encode())}
+        run, running = self._train(program, group, shard, about)
+        record = to_record(group, shard, run, program.finish(running))
+        tables = to_tables(self._shown(cells), ids, record)
+        if self._folder is not None:
+            self._folder.widths[group.key] = group.width
+            self._folder.write(part, tables)
+        self._meter.add(tables["cells"])
+        return tables
+
+    def _train(
+        self, program: Program, group: Group, shard: int, about: dict[str, Any]
+    ) -> tuple[ShardRun, Running]:
+        """Run a shard's segments, from its checkpoint if there is one; save one when it is due."""
+        saved = self._folder.read_checkpoint() if self._folder is not None else None
+        resumed = unpack(saved, about) if saved is not None else None
+        begun = len(resumed[0].segments) if resumed is not None else 0
+        cells = int(group.layout.shard(shard)[1].sum())
+        last_saved = time.perf_counter()
+        for run, running in run_shard(program, group, shard, resumed=resumed):
+            done = len(run.segments)
+            if done > begun:
+                self._meter.advance(float(cells * group.segment * group.plan.period))
+            if done == group.plan.periods // group.segment:
+                return run, running
+            stop = self._options.should_stop()
+            due = stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS
+            if due and done > begun and self._folder is not None:
+                self._folder.write_checkpoint(pack(run, program.snapshot(running), about))
+                last_saved = time.perf_counter()
+            if stop:
+                raise InterruptedSweepError
+        raise AssertionError("a shard ends with its last segment")
+
+    def _shown(self, cells: Cells) -> Cells:
+        """Return the columns that a table shows: the axes, and what every cell has."""
+        names = [*self._axes, *(name for name in ALWAYS_SHOWN if name not in self._axes)]
+        return Cells(
+            {name: cells.values[name] for name in names},
+            {name: cells.codes[name] for name in names},
+        )
+
+    def _narrow(self, index: int, error: OutOfMemoryError) -> None:
+        """Halve a group's tile width, say so and record it; none of its cells has been saved."""
+        group = self.groups[index]
+        self._options.on_notice(
+            f"out of memory with tiles of {group.width} cells ({error}): "
+            f"going on with {group.width // 2}"
+        )
+        self.groups[index] = with_width(group, group.width // 2)
+        if self._folder is not None:
+            self._folder.manifest.setdefault("narrowed", {})[group.key] = {
+                "from": group.width,
+                "to": group.width // 2,
+            }
+        self._count()
+
+    def _first_part(self, index: int) -> int:
+        return sum(group.layout.shards for group in self.groups[:index])
+
+    def _shards(self, index: int) -> list[tuple[int, bool]]:
+        """Return this run's share of a group's shards, each with whether it is on disk."""
+        part, of = self._options.share
+        first = self._first_part(index)
+        return [
+            (shard, self._folder is not None and self._folder.has(first + shard))
+            for shard in range(self.groups[index].layout.shards)
+            if (first + shard) % of == part - 1
+        ]
+
+    def _count(self) -> None:
+        """Tell the meter what there is to do, and what was found done."""
+        counts: dict[bool, list[Any]] = {True: [0, 0.0], False: [0, 0.0]}
+        for index, group in enumerate(self.groups):
+            for shard, there in self._shards(index):
+                cells = int(group.layout.shard(shard)[1].sum())
+                counts[there][0] += cells
+                counts[there][1] += float(cells * group.plan.steps)
+        (found, found_steps), (left, left_steps) = counts[True], counts[False]
+        self._meter.begin(found + left, found_steps + left_steps, found, found_steps)

@@ -1,0 +1,159 @@
+"""One shard's run: start, segments, finish; what it reports is gathered on the host."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jax_backprop.sweep.planning import Group, rates
+from jax_backprop.sweep.program import (
+    Final,
+    Program,
+    Running,
+    Segment,
+    SegmentInputs,
+    Start,
+    TileInputs,
+)
+from jax_backprop.sweep.tables import Record
+from jax_backprop.training import epoch_orders, role_keys
+
+
+class ShardRun(NamedTuple):
+    """A shard in the middle of its run, as it is kept on the host for a checkpoint.
+
+    Args:
+      start: evaluations at the initial parameters.
+      segments: what each finished segment reported.
+    """
+
+    start: Start
+    segments: tuple[Segment, ...]
+
+
+def tile_inputs(group: Group, rows: np.ndarray) -> TileInputs:
+    """Return what tells a shard's tiles apart; ``rows`` are (tiles, width)."""
+    seeds = np.asarray(group.cells.values["seed"], np.int32)[group.cells.codes["seed"]]
+    seed = seeds[rows] if group.recipe.seed_per_lane else seeds[rows[:, 0]]
+    dtype = jax.dtypes.canonicalize_dtype(np.float64)
+    return TileInputs(seed, {name: row[rows].astype(dtype) for name, row in group.hyper.items()})
+
+
+def run_shard(
+    program: Program,
+    group: Group,
+    shard: int,
+    *,
+    resumed: tuple[ShardRun, Sequence[np.ndarray]] | None = None,
+) -> Iterator[tuple[ShardRun, Running]]:
+    """Yield the shard's run before its first segment and after each one.
+
+    Args:
+      program: of the group.
+      group: whose shard it is.
+      shard: its number within the group.
+      resumed: the run and the state of a checkpoint.
+    """
+    rows, _ = group.layout.shard(shard)
+    running, start = program.start(tile_inputs(group, rows))
+    run = ShardRun(start, ())
+    if resumed is not None:
+        run, leaves = resumed
+        running = program.resume(running, leaves)
+    yield run, running
+    periods, period = group.segment, group.plan.period
+    for done in range(len(run.segments), group.plan.periods // periods):
+        table = rates(group, rows, done * periods * period, periods * period)
+        shaped = table.reshape(*table.shape[:2], periods, period)
+        order = orders(group, rows, done)
+        running, found = program.segment(running, SegmentInputs(shaped, order))
+        run = ShardRun(run.start, (*run.segments, found))
+        yield run, running
+
+
+def lanes(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Return which lanes of some tiles are cells of their own: (tiles, width)."""
+    return np.arange(rows.shape[1])[None, :] < real[:, None]
+
+
+def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
+    """Return what a finished shard reported, cell by cell."""
+    kept = lanes(*group.layout.shard(shard))
+
+    def pick(leaf: Any) -> np.ndarray:
+        return np.asarray(leaf)[kept]
+
+    metrics = {
+        name: _joined([pick(each.metrics[name]) for each in run.segments], int(kept.sum()))
+        for name in group.recipe.metrics
+    }
+    final = jax.tree.map(pick, final)
+    curves = _curves(group, run, pick)
+    if group.plan.batch_size is None:
+        losses = np.concatenate([metrics["loss"], final.loss[:, None]], axis=1)
+    else:
+        losses = curves["train_loss"]
+    keep = group.recipe.evaluate_validation
+    return Record(
+        losses=losses,
+        finite=final.finite,
+        final={
+            f"{split}_{name}": getattr(getattr(final, split), name)
+            for split in ("train", "validation", "test")
+            for name in ("loss", "accuracy")
+        },
+        curves=curves if keep else {},
+        evaluated_at=np.asarray(group.plan.evaluated_at()),
+        metrics=metrics if len(metrics) > 1 else {},
+    )
+
+
+def _curves(
+    group: Group, run: ShardRun, pick: Callable[[Any], np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the evaluations of each cell, the one at the start first: name to (cells, points)."""
+    splits = ["train"] * group.recipe.evaluate_train
+    splits += ["validation"] * group.recipe.evaluate_validation
+    curves = {}
+    for place, split in enumerate(splits):
+        for name in ("loss", "accuracy"):
+            first = pick(getattr(getattr(run.start, split), name))[:, None]
+            rest = [pick(getattr(each.evaluations[place], name)) for each in run.segments]
+            curves[f"{split}_{name}"] = np.concatenate([first, *rest], axis=1)
+    return curves
+
+
+def _joined(parts: list[np.ndarray], cells: int) -> np.ndarray:
+    """Return segments' (cells, periods, steps) as one row of steps a cell."""
+    return np.concatenate([part.reshape(cells, -1) for part in parts], axis=1)
+
+
+def orders(group: Group, rows: np.ndarray, segment: int) -> np.ndarray | None:
+    """Return the examples of each mini-batch of a segment: (tiles, periods, steps, batch)."""
+    plan = group.plan
+    if plan.batch_size is None:
+        return None
+    seeds = np.asarray(group.cells.values["seed"])[group.cells.codes["seed"][rows[:, 0]]]
+    found = [
+        _order(int(seed), segment, group.segment, plan, group.recipe.examples) for seed in seeds
+    ]
+    return np.stack(found)
+
+
+@functools.lru_cache(maxsize=4)  # a shard's tiles come seed by seed
+def _order(seed: int, segment: int, epochs: int, plan: Any, examples: int) -> np.ndarray:
+    order = _epoch_orders(
+        role_keys(seed).order,
+        segment * epochs,
+        epochs=epochs,
+        examples=examples,
+        batch_size=plan.batch_size,
+    )
+    return np.asarray(order).reshape(epochs, plan.period, plan.batch_size)
+
+
+_epoch_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))

@@ -1,0 +1,147 @@
+"""Grids: products, zips, includes, excludes, ids, groups, sizes that no machine could hold."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jax_backprop import Grid, InputError, Optimizer, Schedule
+from jax_backprop.sweep.cells import cell_ids, resolve, static_key
+
+NAMES = ("learning_rate", "seed", "width", "depth")
+AXES = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True),
+    min_size=1,
+)
+
+
+def rows(grid: Grid) -> list[dict[str, Any]]:
+    cells = grid.cells()
+    return [cells.cell(row) for row in range(len(cells))]
+
+
+@given(axes=AXES)
+def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[int]]) -> None:
+    found = [tuple(row.values()) for row in rows(Grid(axes))]
+    assert found == list(itertools.product(*axes.values()))
+    assert Grid(axes).size == len(found)
+
+
+@given(axes=AXES, data=st.data())
+def test_excludes_leave_out_what_matches_all_of_a_rule(axes: dict, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(list(axes)))
+    other = data.draw(st.sampled_from(list(axes)))
+    rule = {name: axes[name][0], other: {"low": 5}}
+    kept = [row for row in rows(Grid(axes)) if not _matches(row, rule)]
+    if kept:
+        assert rows(Grid(axes, exclude=[rule])) == kept
+    else:
+        with pytest.raises(InputError, match="no cells"):
+            Grid(axes, exclude=[rule]).cells()
+
+
+def _matches(row: dict[str, Any], rule: dict[str, Any]) -> bool:
+    return all(
+        row[name] >= wanted["low"] if isinstance(wanted, dict) else row[name] == wanted
+        for name, wanted in rule.items()
+    )
+
+
+@given(axes=AXES, values=st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True))
+def test_includes_add_the_grid_with_other_values_and_no_cell_twice(
+    axes: dict[str, list[int]], values: list[int]
+) -> None:
+    name = next(iter(axes))
+    found = [tuple(row.values()) for row in rows(Grid(axes, include=[{name: values}]))]
+    expected = set(itertools.product(*axes.values()))
+    expected |= set(itertools.product(*(axes | {name: values}).values()))
+    assert len(found) == len(set(found)) and set(found) == expected
+
+
+def test_zipped_axes_are_walked_together() -> None:
+    axes = {"batch_size": (16, 32), "seed": (0, 1), "learning_rate": (0.1, 0.2)}
+    found = rows(Grid(axes, zipped=[("batch_size", "learning_rate")]))
+    assert [(row["batch_size"], row["learning_rate"]) for row in found] == [
+        (16, 0.1),
+        (16, 0.1),
+        (32, 0.2),
+        (32, 0.2),
+    ]
+    with pytest.raises(InputError, match="3 values of seed"):
+        Grid(axes | {"seed": (0, 1, 2)}, zipped=[("seed", "batch_size")]).cells()
+
+
+def test_a_grid_that_no_machine_holds_is_refused_at_once() -> None:
+    axes = {f"a{number}": tuple(range(1000)) for number in range(6)}
+    started = time.perf_counter()
+    with pytest.raises(InputError, match="1,000,000,000,000,000,000 cells"):
+        Grid(axes).cells()
+    assert time.perf_counter() - started < 1
+
+
+@settings(deadline=None)
+@given(axes=AXES)
+def test_ids_come_from_contents_alone(axes: dict[str, list[int]]) -> None:
+    """The same cell has the same id in a wider grid, in another order, or as a fixed setting."""
+    fixed = {"epochs": 5}
+    known = _ids(Grid(axes), fixed)
+    name = next(iter(axes))
+    wider = {**axes, name: [*axes[name][::-1], 77]}
+    assert known.items() <= _ids(Grid(wider), fixed).items()
+    as_axis = _ids(Grid({**axes, "epochs": [5]}), {})
+    assert sorted(as_axis.values()) == sorted(known.values())
+    assert len(set(known.values())) == len(known)
+
+
+def _ids(grid: Grid, fixed: dict[str, Any]) -> dict[tuple, str]:
+    cells = resolve(grid.cells(), fixed)
+    keys = [tuple(sorted(grid.cells().cell(row).items())) for row in range(len(cells))]
+    return dict(zip(keys, cell_ids(cells, fixed), strict=True))
+
+
+def test_parameters_with_a_dot_are_part_of_what_they_belong_to() -> None:
+    grid = Grid(
+        {
+            "schedule": ("cosine", "exponential"),
+            "schedule.final_fraction": (0.1, 0.2),
+            "optimizer": ("heavy_ball",),
+            "optimizer.momentum": (0.5, 0.9),
+        }
+    )
+    cells = resolve(grid.cells(), {})
+    assert set(cells.values["schedule"]) == {
+        Schedule(name=name, final_fraction=fraction)
+        for name in ("cosine", "exponential")
+        for fraction in (0.1, 0.2)
+    }
+    last = cells.cell(7)
+    assert last["optimizer"] == Optimizer(name="heavy_ball", momentum=0.9)
+    assert last["schedule"].final_fraction == 0.2
+    whole = {"schedule": [last["schedule"]], "optimizer": [last["optimizer"]]}
+    assert cell_ids(resolve(Grid(whole).cells(), {}), {}) == cell_ids(cells, {})[-1:]
+
+
+def test_groups_split_by_what_changes_a_program() -> None:
+    grid = Grid(
+        {
+            "batch_size": (8, 16),
+            "learning_rate": (0.1, 0.2),
+            "optimizer": ("heavy_ball", "nesterov"),
+            "optimizer.momentum": (0.5, 0.9),
+        }
+    )
+    of_group, statics = static_key(resolve(grid.cells(), {}), {})
+    assert [(each["batch_size"], each["optimizer"]) for each in statics] == [
+        (8, "heavy_ball"),
+        (8, "nesterov"),
+        (16, "heavy_ball"),
+        (16, "nesterov"),
+    ]
+    assert np.bincount(of_group).tolist() == [4, 4, 4, 4]
