@@ -7,7 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 # Wide enough for the tables where the output is not a terminal.
 out = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
@@ -20,7 +27,7 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[..., Non
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        MofNCompleteColumn(),  # "?" while the total isn't known
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
