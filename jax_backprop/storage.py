@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,7 +23,7 @@ def write_atomic(path: Path, content: bytes | str) -> str:
     Returns the content's SHA-256. Written beside its place, flushed, renamed, the folder flushed.
     """
     data = content.encode() if isinstance(content, str) else content
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -57,7 +58,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
     Raises InputError, writing nothing, where it can't be written or holds something else: it is
     ours if it is empty or holds the marker file.
     """
-    with _explained(folder):
+    with explained(folder):
         if folder.exists() and not folder.is_dir():
             raise InputError(
                 "output folder",
@@ -84,7 +85,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone, or raise InputError with the holder's pid."""
     lock, holder = FileLock(folder / LOCK, timeout=0), folder / HOLDER
-    with _explained(folder):
+    with explained(folder):
         try:
             lock.acquire()
         except Timeout:
@@ -104,6 +105,75 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def write_folder(folder: Path, files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
+    """Make or replace a folder of files, so that a reader or a crash sees all of it or nothing.
+
+    Args:
+      folder: its name; what lies there is replaced.
+      files: each file's content in pieces, asked for in turn, so that none is ever in memory whole.
+
+    Beside them goes SHA256SUMS, as ``sha256sum --check`` reads it. Two writers at once must be kept
+    apart by ``exclusive``.
+    """
+    sums = b""
+    with explained(folder, option="--data-dir"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            for name, pieces in files.items():
+                sums += f"{_write_pieces(staging / name, pieces)}  {name}\n".encode()
+            _write_pieces(staging / "SHA256SUMS", [sums])
+            os.chmod(staging, 0o777 & ~_umask())
+            _flush_folder(staging)
+            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            if folder.exists():
+                os.rename(folder, aside / folder.name)
+            os.rename(staging, folder)
+            _flush_folder(folder.parent)
+            shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(lock: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file for this process alone, waiting for whoever holds it.
+
+    The system frees it when its holder ends, however that ends. ``on_wait`` is called once if there
+    is anything to wait for.
+    """
+    with explained(lock, option="--data-dir"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            if on_wait is not None:
+                on_wait()
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what writers that were killed left behind in a folder, named by a pattern."""
+    for entry in folder.glob(pattern):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -119,7 +189,8 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path, *, option: str = "--out") -> Iterator[None]:
+    """Turn an error of the system's (no space, no permission) into one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -127,5 +198,5 @@ def _explained(path: Path) -> Iterator[None]:
             "output",
             got=f"{path} ({error.strerror or error})",
             expected="a place that can be written",
-            remedy="Give another --out, or free the space; what was there before is unharmed.",
+            remedy=f"Give another {option}, or free the space; what was there before is unharmed.",
         ) from error
