@@ -196,7 +196,7 @@ def test_mistakes_exit_with_2_and_one_paragraph(
         (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "got nan; expected input"),
         (lambda text: text.replace("[0.1, 1.0]", "[-1.0]"), "got -1.0"),
         (lambda text: 'activation = "tan"\n' + text, "Did you mean 'tanh'?"),
-        (lambda text: 'dataset = "mnist"\n' + text, "one of digits"),
+        (lambda text: 'dataset = "mnst"\n' + text, "Did you mean 'mnist'?"),
         (lambda text: text.replace("= 64", "= 6400"), "batch size: got 6400"),
         (lambda text: text + '[[schedules]]\nname = "cosine"\nwarmup = 1', "unknown field"),
     ],

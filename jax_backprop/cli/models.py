@@ -114,21 +114,32 @@ def train(
     given = locals()
     given["dataset"] = name_with(dataset, label=label, relabel=relabel, standardize=standardize)
     run = parse(Run, _run_settings(given), "command line")
-    import jax
-
-    from jax_backprop.network import init_params
-    from jax_backprop.training import fit, network_learner, role_keys
-    from jax_backprop.training.model import Model, claim_model_folder, save_model
-    from jax_backprop.types import Penalties
+    from jax_backprop.training.model import claim_model_folder, save_model
 
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
     if out is not None:
         claim_model_folder(out, run)
+    started = time.perf_counter()
+    model, result = _fit(run, data)
+    seconds = time.perf_counter() - started
+    scores = _scores(model, data)
+    if out is not None:
+        save_model(out, model, data, result, scores)
+    _print_summary(model, data, result, scores, seconds, out)
+
+
+def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
+    import jax
+
+    from jax_backprop.network import init_params
+    from jax_backprop.training import fit, network_learner, role_keys
+    from jax_backprop.training.model import Model
+    from jax_backprop.types import Penalties
+
     network = run.network(data.features, data.classes)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     learner = network_learner(network, penalties=penalties, gradient=run.gradient)
     keys = role_keys(run.seed)
-    started = time.perf_counter()
     with console.progress("steps") as advance:
         result = fit(
             init_params(network, key=keys.init, init_scale=run.init_scale),
@@ -145,19 +156,8 @@ def train(
                 p.done_steps, f"validation loss {float(p.validation.loss):.4f}", p.total_steps
             ),
         )
-    seconds = time.perf_counter() - started
-    model = Model(
-        jax.device_get(result.params),
-        network,
-        run,
-        data.class_names,
-        data.scaling,
-        str(data.train.inputs.dtype),
-    )
-    scores = _scores(model, data)
-    if out is not None:
-        save_model(out, model, data, result, scores)
-    _print_summary(model, data, result, scores, seconds, out)
+    params, dtype = jax.device_get(result.params), str(data.train.inputs.dtype)
+    return Model(params, network, run, data.class_names, data.scaling, dtype), result
 
 
 def evaluate(

@@ -98,10 +98,10 @@ def relabelled(labels: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
 def name_classes(labels: list[np.ndarray]) -> list[str]:
     """Return "0", "1" ... up to the largest label; raise InputError if one between is missing."""
     found = np.concatenate(labels)
-    if found.dtype.kind not in "iu" or found.size == 0 or found.min() < 0:
+    if found.dtype.kind not in "iu" or found.size == 0:
         return ["0"]  # the check of the labels says what is wrong
     missing = np.setdiff1d(np.arange(min(int(found.max()), found.size)), found)
-    if missing.size:
+    if missing.size and found.min() >= 0:
         raise InputError(
             "labels",
             got=f"a largest label of {found.max()}, but none of class {missing[0]}",
