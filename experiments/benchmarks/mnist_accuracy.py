@@ -39,9 +39,9 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "study": Recipe(128, 128, 10, "warmup_cosine", (2.0, 4.0, 6.0, 8.0), ""),
+    "study": Recipe(128, 128, 10, "warmup_cosine", (2.0, 4.0, 8.0, 12.0, 16.0), ""),
     "long": Recipe(128, 32, 30, "warmup_cosine", (0.5, 1.0, 2.0, 4.0), ""),
-    "nielsen": Recipe(30, 10, 30, "warmup_cosine", (0.2, 0.5, 1.0, 2.0), "95.42, best of three"),
+    "nielsen": Recipe(30, 10, 30, "warmup_cosine", (0.05, 0.1, 0.2, 0.5, 1.0), "95.42 (best of 3)"),
     "lecun": Recipe(300, 32, 30, "warmup_cosine", (0.5, 1.0, 2.0, 4.0), "95.3"),
 }
 # Nielsen, "Neural Networks and Deep Learning", chapter 1: rate 3.0, sigmoid outputs under squared

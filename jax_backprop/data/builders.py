@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class _IdxBuilder:
             split: self._generate_examples(EXAMPLES[split], *pair) for split, pair in paths.items()
         }
 
-    def _generate_examples(self, num_examples: int, data_path: Path, label_path: Path) -> Any:
+    def _generate_examples(self, num_examples: int, data_path: Any, label_path: Any) -> Any:
         images, labels = read_idx(data_path), read_idx(label_path)
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield index, {"image": _png(image), "label": int(label)}
@@ -74,7 +74,7 @@ BUILDERS = {
 }
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: os.PathLike[str]) -> np.ndarray:
     """Read a gzipped idx file of unsigned bytes: type, dimensions, big-endian sizes, the bytes."""
     with gzip.open(path) as file:
         content = file.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +135,12 @@ def _build(name: str, root: Path, source: Path | None, on_progress: OnProgress |
     remove_leftovers(root / name, "*incomplete*")
     tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=source)
-    with explained(root, option="--data-dir"), _download_explained(name, infos):
+    with explained(root, option="--data-dir"), _failures_explained(name, infos):
         builder.download_and_prepare(download_dir=root / "downloads", download_config=config)
 
 
 @contextlib.contextmanager
-def _download_explained(name: str, infos: Any) -> Any:
+def _failures_explained(name: str, infos: Any) -> Iterator[None]:
     import requests
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
     from tensorflow_datasets.core.download.util import DownloadError
@@ -150,3 +151,5 @@ def _download_explained(name: str, infos: Any) -> Any:
         raise wrong_download(name, infos, "wrong checksum") from error
     except (DownloadError, requests.exceptions.RequestException) as error:
         raise unreachable(name, infos, str(error).partition("\n")[0]) from error
+    except RuntimeError as error:  # ArrayRecord's writer has no other for a full disk
+        raise OSError(str(error).partition("; writing")[0]) from error

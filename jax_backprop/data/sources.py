@@ -44,7 +44,7 @@ def probe(name: str, url_infos: Mapping[str, Any]) -> None:
 
     def connect() -> None:
         try:
-            socket.create_connection(_address(url), timeout=PROBE_SECONDS).close()
+            socket.create_connection(address(url), timeout=PROBE_SECONDS).close()
             failure.clear()
         except OSError as error:
             failure[:] = [str(error)]
@@ -80,8 +80,8 @@ def wrong_download(name: str, url_infos: Mapping[str, Any], why: str) -> InputEr
     )
 
 
-def _address(url: str) -> tuple[str, int]:
-    """Return the host and port to reach for an address: the proxy's where there is one."""
+def address(url: str) -> tuple[str, int]:
+    """Return the host and port to reach for a URL: the proxy's where there is one."""
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
