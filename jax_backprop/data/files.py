@@ -25,7 +25,7 @@ def load_npz(
     if it is there. Examples of more than one axis are laid flat. Never unpickles anything.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise _unreadable(
