@@ -41,12 +41,16 @@ def originals(tmp_path_factory) -> Path:
     return folder
 
 
+def register(originals: Path, patch: pytest.MonkeyPatch) -> None:
+    for name, builder in BUILDERS.items():
+        patch.setattr(builder, "URL", builder.URL)
+        patch.setattr(builder, "url_infos", builder.url_infos)
+        tiny_sets.register(originals / name, name)
+
+
 @pytest.fixture
 def registered(originals: Path, monkeypatch) -> Path:
-    for name, builder in BUILDERS.items():
-        monkeypatch.setattr(builder, "URL", builder.URL)
-        monkeypatch.setattr(builder, "url_infos", builder.url_infos)
-        tiny_sets.register(originals / name, name)
+    register(originals, monkeypatch)
     return originals
 
 
@@ -55,10 +59,8 @@ def folder(originals: Path, tmp_path_factory) -> Path:
     """Both sets prepared in one folder, from folders with the same file names."""
     data_dir = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        for name, builder in BUILDERS.items():
-            patch.setattr(builder, "URL", builder.URL)
-            patch.setattr(builder, "url_infos", builder.url_infos)
-            tiny_sets.register(originals / name, name)
+        register(originals, patch)
+        for name in BUILDERS:
             prepare(parse_name(name), data_dir=data_dir, source=originals / name)
     return data_dir
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,11 +48,19 @@ def prepare(
     """
     from jax_backprop.data.preparation import prepare as prepare_set
 
+    started = time.perf_counter()
     with _progress() as on_progress:
         folder = prepare_set(
             parse_name(name), data_dir=data_dir, source=source, on_progress=on_progress
         )
-    console.out.print(f"{name} is ready in {folder}", markup=False, soft_wrap=True)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    console.out.print(
+        f"{name} is ready in {folder} ({seconds:.1f} s, {megabytes:.0f} MB of memory at most)",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def list_(data_dir: MaybePath = None) -> None:
