@@ -6,11 +6,17 @@ READY := $(VENV)/.ready
 STUDY := learning_rate
 RESULTS := experiments/results/$(STUDY)
 BENCH := experiments/benchmarks/results
+# The original files, where there is no network: of one set (FROM), of both in folders of their
+# names (ORIGINALS).
+FROM ?=
+ORIGINALS ?=
+STOCK := .venv-tfds
 SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify train ablation report bench figures clean
+.PHONY: help setup test lint verify train ablation mnist fashion data-mnist data-fashion_mnist \
+  report bench figures test-tfds clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -43,6 +49,19 @@ ablation: $(RESULTS)/report.html ## Run the learning-rate study, write its repor
 	@cat $(RESULTS)/answer.txt
 	@echo "Report: $(RESULTS)/report.html"
 
+mnist: experiments/results/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
+	@cat $(<D)/answer.txt
+	@echo "Report: $<"
+
+fashion: experiments/results/fashion_mnist/report.html ## The same on Fashion-MNIST
+	@cat $(<D)/answer.txt
+	@echo "Report: $<"
+
+experiments/results/mnist/report.html: | data-mnist
+experiments/results/fashion_mnist/report.html: | data-fashion_mnist
+data-mnist data-fashion_mnist: data-%: $(READY)
+	$(BIN)/jax-backprop data prepare $* $(if $(FROM),--from $(FROM))
+
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)
 
@@ -59,6 +78,16 @@ figures: $(RESULTS)/report.html ## Copy the README's picture from the study's re
 	mkdir -p experiments/figures
 	cp $(RESULTS)/loss_by_rate.svg experiments/figures/
 
+# TensorFlow, which the project doesn't need, in an environment of its own.
+test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)
+	JAX_BACKPROP_ORIGINALS=$(ORIGINALS) $(STOCK)/bin/python -m pytest --noconftest \
+	  -o addopts= -o filterwarnings= tests/stock_tfds.py
+
+$(STOCK)/.ready: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv --clear $(STOCK)
+	$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[stock]'
+	@touch $@
+
 clean: ## Remove the environment, caches and results
-	rm -rf $(VENV) experiments/results $(BENCH) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STOCK) experiments/results $(BENCH) .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jax_backprop.study_file import Range, Study
     from jax_backprop.sweep import Grid, load_study
     from jax_backprop.training import fit, network_learner, role_keys, step
-    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties
+    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties, Scaling
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Penalties",
     "Range",
     "Run",
+    "Scaling",
     "Schedule",
     "Study",
     "check_value_and_grad",
@@ -63,7 +64,7 @@ _ROOMS = {
     "study_file": ("Range", "Study"),
     "sweep": ("Grid", "load_study"),
     "training": ("fit", "network_learner", "role_keys", "step"),
-    "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties"),
+    "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -10,7 +10,7 @@ from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.losses import LOSSES
 from jax_backprop.network import dense_backward, l2_penalty, l2_penalty_backward, layer_inputs
 from jax_backprop.settings import Network
-from jax_backprop.types import Batch, Layer, Params, Penalties, Scalar, Scalars
+from jax_backprop.types import Batch, Layer, Params, Penalties, Scalar, Scalars, Scaling
 
 
 def value_and_grad(
@@ -20,6 +20,7 @@ def value_and_grad(
     network: Network,
     penalties: Penalties = Penalties(),
     block_size: int | None = BLOCK_SIZE,
+    scaling: Scaling = Scaling(),
 ) -> tuple[Scalars, Params]:
     """Return the mean loss and its gradient, with the pytree of ``jax.value_and_grad(loss)``.
 
@@ -30,11 +31,13 @@ def value_and_grad(
       penalties: traced; a Python 0.0 costs nothing.
       block_size: more examples than this are streamed in blocks of so many rows, in memory that
         doesn't grow with N; None for one whole block.
+      scaling: of the features, taken block by block, so that bytes are never floats all at once.
     """
     examples = batch.labels.shape[0]
 
     def block_sums(block: Batch) -> tuple[Scalars, Params]:
-        return _sum_value_and_grad(params, block, examples, network, penalties.label_smoothing)
+        scaled = block._replace(inputs=scaling.apply(block.inputs))
+        return _sum_value_and_grad(params, scaled, examples, network, penalties.label_smoothing)
 
     value, grads = sum_over_blocks(block_sums, batch, block_size)
     if isinstance(penalties.l2, float) and penalties.l2 == 0.0:

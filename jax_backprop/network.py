@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
 from jax_backprop.products import (
     InputGrads,
@@ -32,6 +33,7 @@ from jax_backprop.types import (
     Penalties,
     Scalar,
     Scalars,
+    Scaling,
 )
 
 
@@ -70,9 +72,19 @@ def dense_backward(d_outputs: Outputs, inputs: Inputs, layer: Layer) -> tuple[In
 
 
 def layer_inputs(
-    params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
+    params: Params, inputs: Shaped[AnyArray, "batch inputs"], *, network: Network
 ) -> list[Float[Array, "batch units *maybe_lanes"]]:
-    """Return the input of every layer, then the logits: what a backward pass needs to keep."""
+    """Return the input of every layer, then the logits: what a backward pass needs to keep.
+
+    Raises InputError for integers: bytes that nobody scaled would saturate the network in silence.
+    """
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise InputError(
+            "inputs",
+            got=f"{inputs.dtype}, which is not scaled",
+            expected="floats",
+            remedy="Pass scaling=data.scaling, or data.scaling.apply(inputs); `fit` does.",
+        )
     activation = ACTIVATIONS[network.activation].forward
     values = [jnp.asarray(inputs, params[0].weights.dtype)]
     for layer in params[:-1]:
@@ -82,7 +94,7 @@ def layer_inputs(
 
 
 def forward(
-    params: Params, inputs: Float[AnyArray, "batch inputs"], *, network: Network
+    params: Params, inputs: Shaped[AnyArray, "batch inputs"], *, network: Network
 ) -> Float[Array, "batch classes *lanes"]:
     """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss."""
     return layer_inputs(params, inputs, network=network)[-1]
@@ -112,12 +124,20 @@ def loss(
 
 
 def evaluate(
-    params: Params, batch: Batch, *, network: Network, block_size: int | None = BLOCK_SIZE
+    params: Params,
+    batch: Batch,
+    *,
+    network: Network,
+    block_size: int | None = BLOCK_SIZE,
+    scaling: Scaling = Scaling(),
 ) -> Evaluation:
-    """Return mean loss, without penalties, and accuracy over any number of examples."""
+    """Return mean loss, without penalties, and accuracy over any number of examples.
+
+    ``scaling`` is the data set's: features are scaled block by block.
+    """
 
     def totals(block: Batch) -> Evaluation:
-        logits = forward(params, block.inputs, network=network)
+        logits = forward(params, scaling.apply(block.inputs), network=network)
         losses = LOSSES[network.loss].forward(logits, block.labels, 0.0)
         labels = block.labels.reshape(-1, *(1,) * (logits.ndim - 2))
         correct = jnp.argmax(logits, axis=1) == labels

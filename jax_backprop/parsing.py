@@ -48,33 +48,32 @@ def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
 def _replace(data: dict[str, Any], change: str) -> None:
     """Replace one field of plain data by a line of TOML; a bare word is a string."""
     key, equals, value = change.partition("=")
-    for line in (change, f"{key} = {json.dumps(value.strip())}"):
-        try:
-            new = tomllib.loads(line)
-            break
-        except tomllib.TOMLDecodeError:
-            continue
-    else:
-        equals = ""
-    if not equals:
+    try:
+        path = _path(tomllib.loads(f"{key} = 0")) if equals else []
+    except tomllib.TOMLDecodeError:
+        path = []
+    if not path:
         raise InputError(
             "--set",
             got=repr(change),
             expected="KEY=VALUE as in a study file",
             remedy="Such as --set epochs=2, or --set 'axes.seed={count=2}'.",
         )
-    while True:
-        ((name, found),) = new.items()
-        inner = data.get(name)
-        if not (isinstance(found, dict) and isinstance(inner, dict) and _is_path(key, name)):
-            data[name] = found
-            return
-        data, new, key = inner, found, key.strip().removeprefix(name).removeprefix(".")
+    for name in path[:-1]:
+        inner = data.setdefault(name, {})
+        data = inner if isinstance(inner, dict) else {}
+    try:
+        data[path[-1]] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        data[path[-1]] = value.strip()
 
 
-def _is_path(key: str, name: str) -> bool:
-    """Tell whether a dotted key goes on behind its first part."""
-    return key.strip().startswith(f"{name}.")
+def _path(nested: Any) -> list[str]:
+    """Return the names that lead to the one value in nested tables."""
+    if not isinstance(nested, dict):
+        return []
+    ((name, inner),) = nested.items()
+    return [name, *_path(inner)]
 
 
 def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import itertools
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +25,7 @@ def write_atomic(path: Path, content: bytes | str) -> str:
     Returns the content's SHA-256. Written beside its place, flushed, renamed, the folder flushed.
     """
     data = content.encode() if isinstance(content, str) else content
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY
@@ -61,7 +62,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
     Raises InputError, writing nothing, where it can't be written or holds something else: it is
     ours if it is empty or holds the marker file.
     """
-    with _explained(folder):
+    with explained(folder):
         if folder.exists() and not folder.is_dir():
             raise InputError(
                 "output folder",
@@ -88,7 +89,7 @@ def claim_folder(folder: Path, *, marker: str) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone, or raise InputError with the holder's pid."""
     lock, holder = FileLock(folder / LOCK, timeout=0), folder / HOLDER
-    with _explained(folder):
+    with explained(folder):
         try:
             lock.acquire()
         except Timeout:
@@ -110,7 +111,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def remove_file(path: Path) -> None:
     """Remove a file, if it is there."""
-    with _explained(path):
+    with explained(path):
         path.unlink(missing_ok=True)
 
 
@@ -125,7 +126,7 @@ def set_aside(folder: Path) -> Path:
     numbers = itertools.count(1)
     places = (folder.with_name(f"{folder.name}.old-{number}") for number in numbers)
     place = next(place for place in places if not place.exists())
-    with _explained(folder), locked(folder):
+    with explained(folder), locked(folder):
         folder.rename(place)
         (place / HOLDER).unlink(missing_ok=True)
     return place
@@ -140,6 +141,75 @@ def private_folder(path: Path) -> Path | None:
         return None
     is_ours = found.st_uid == os.getuid() and not found.st_mode & 0o077
     return path if is_ours else None
+
+
+def write_folder(folder: Path, files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
+    """Make or replace a folder of files, so that a reader or a crash sees all of it or nothing.
+
+    Args:
+      folder: its name; what lies there is replaced.
+      files: each file's content in pieces, asked for in turn, so that none is ever in memory whole.
+
+    Beside them goes SHA256SUMS, as ``sha256sum --check`` reads it. Two writers at once must be kept
+    apart by ``exclusive``.
+    """
+    sums = b""
+    with explained(folder, option="--data-dir"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            for name, pieces in files.items():
+                sums += f"{_write_pieces(staging / name, pieces)}  {name}\n".encode()
+            _write_pieces(staging / "SHA256SUMS", [sums])
+            os.chmod(staging, 0o777 & ~_umask())
+            _flush_folder(staging)
+            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            if folder.exists():
+                os.rename(folder, aside / folder.name)
+            os.rename(staging, folder)
+            _flush_folder(folder.parent)
+            shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(lock: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file for this process alone, waiting for whoever holds it.
+
+    The system frees it when its holder ends, however that ends. ``on_wait`` is called once if there
+    is anything to wait for.
+    """
+    with explained(lock, option="--data-dir"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            if on_wait is not None:
+                on_wait()
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what writers that were killed left behind in a folder, named by a pattern."""
+    for entry in folder.glob(pattern):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def _umask() -> int:
@@ -157,7 +227,8 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path, *, option: str = "--out") -> Iterator[None]:
+    """Turn an error of the system's (no space, no permission) into one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -165,5 +236,5 @@ def _explained(path: Path) -> Iterator[None]:
             "output",
             got=f"{path} ({error.strerror or error})",
             expected="a place that can be written",
-            remedy="Give another --out, or free the space; what was there before is unharmed.",
+            remedy=f"Give another {option}, or free the space; what was there before is unharmed.",
         ) from error

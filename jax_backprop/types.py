@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
@@ -44,6 +45,30 @@ class Batch(NamedTuple):
 
     inputs: Shaped[AnyArray, "batch ..."]
     labels: Int[AnyArray, " batch"]
+
+
+class Scaling(NamedTuple):
+    """What turns stored features into the network's inputs: ``factor * feature + offset``.
+
+    Applied inside the compiled program, so that bytes stay bytes on host and device. Hashable, as
+    it is static under jit.
+
+    Args:
+      factor, offset: one number for all features, or one for each.
+    """
+
+    factor: float | tuple[float, ...] = 1.0
+    offset: float | tuple[float, ...] = 0.0
+
+    def apply(self, inputs: Shaped[AnyArray, "batch ..."]) -> Shaped[AnyArray, "batch ..."]:
+        """Scale a few examples, as floats; the identity returns them as they are."""
+        if self == Scaling():
+            return inputs
+        dtype = jnp.result_type(inputs, float)
+        factor, offset = (jnp.asarray(part, dtype) for part in self)
+        if factor.ndim or offset.ndim:  # by feature: the last axis, as in ``dense``
+            factor, offset = jnp.atleast_2d(factor), jnp.atleast_2d(offset)
+        return factor * jnp.asarray(inputs, dtype) + offset
 
 
 class Penalties(NamedTuple):
@@ -76,11 +101,14 @@ class Dataset:
 
     Args:
       name: as given on the command line.
-      train, validation, test: NumPy arrays, inputs scaled for the network.
+      train, validation, test: NumPy arrays, (examples, features) and (examples,).
       class_names: one a class, in the order of the labels.
-      source: where it came from and how it was scaled.
-      split_seed: seed of the stratified split.
+      source: where it came from.
+      split_seed: seed of what was split here.
       checksum: SHA-256 over all arrays in order.
+      scaling: what the network's inputs are of the features; ``fit`` applies it.
+      split: how train, validation and test came about.
+      example_shape: of one example before it was laid flat, such as (28, 28); () if never so.
     """
 
     name: str
@@ -91,6 +119,9 @@ class Dataset:
     source: str
     split_seed: int
     checksum: str
+    scaling: Scaling = Scaling()
+    split: str = ""
+    example_shape: tuple[int, ...] = ()
 
     @property
     def splits(self) -> dict[str, Batch]:

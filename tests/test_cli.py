@@ -206,7 +206,7 @@ def test_mistakes_exit_with_2_and_one_paragraph(
         (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "axis 'learning_rate'"),
         (lambda text: text.replace("[0.1, 1.0]", "[-1.0]"), "got -1.0"),
         (lambda text: 'activation = "tan"\n' + text, "Did you mean 'tanh'?"),
-        (lambda text: 'dataset = "mnist"\n' + text, "one of digits"),
+        (lambda text: 'dataset = "mnst"\n' + text, "Did you mean 'mnist'?"),
         (lambda text: text.replace("= 64", "= 6400"), "batch size: got 6400"),
         (lambda text: text + 'schedule = [{ name = "cosine", warmup = 1 }]', "unknown field"),
     ],

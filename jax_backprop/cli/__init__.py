@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Mapping
+from types import FrameType, MappingProxyType
 
 import tyro
 
+from jax_backprop.cli import data
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.prediction import predict
@@ -16,7 +17,8 @@ from jax_backprop.cli.studies import draw_map, merge, report, sweep
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
 
-COMMANDS: dict[str, Callable[..., None]] = {
+Command = Callable[..., None]
+COMMANDS: dict[str, Command] = {
     "verify": verify,
     "train": train,
     "evaluate": evaluate,
@@ -26,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "map": draw_map,
     "report": report,
 }
+GROUPS = {"data": (data.DESCRIPTION, data.COMMANDS)}
 DESCRIPTION = """Backpropagation derived by hand, proven against autodiff, and learning-rate studies
 of thousands of networks in one compiled program.
 
@@ -49,22 +52,38 @@ def main() -> None:
 
 
 def _dispatch(args: list[str]) -> None:
-    if args and args[0] in COMMANDS:
-        tyro.cli(COMMANDS[args[0]], prog=f"jax-backprop {args[0]}", args=args[1:])
+    if args and args[0] in GROUPS:
+        description, commands = GROUPS[args[0]]
+        _run(commands, args[1:], f"jax-backprop {args[0]}", description)
+    else:
+        groups = {name: _first_line(description) for name, (description, _) in GROUPS.items()}
+        _run(COMMANDS, args, "jax-backprop", DESCRIPTION, groups)
+
+
+def _run(
+    commands: Mapping[str, Command],
+    args: list[str],
+    prog: str,
+    description: str,
+    groups: Mapping[str, Command] = MappingProxyType({}),
+) -> None:
+    """Run the command that the arguments begin with, or list the commands."""
+    if args and args[0] in commands:
+        tyro.cli(commands[args[0]], prog=f"{prog} {args[0]}", args=args[1:])
         return
     if args and not args[0].startswith("-"):
-        raise unknown_name("command", args[0], COMMANDS)
+        raise unknown_name("command", args[0], [*commands, *groups])
     # The list shows the first line of each command; its own --help shows the whole.
-    listed = {name: _first_line(command) for name, command in COMMANDS.items()}
+    listed = {name: _first_line(command.__doc__) for name, command in commands.items()}
     tyro.extras.subcommand_cli_from_dict(
-        listed, prog="jax-backprop", description=DESCRIPTION, args=args or ["--help"]
+        {**listed, **groups}, prog=prog, description=description, args=args or ["--help"]
     )
 
 
-def _first_line(command: Callable[..., None]) -> Callable[[], None]:
+def _first_line(text: str | None) -> Command:
     def stub() -> None: ...
 
-    stub.__doc__ = (command.__doc__ or "").partition("\n")[0]
+    stub.__doc__ = (text or "").partition("\n")[0]
     return stub
 
 

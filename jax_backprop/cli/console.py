@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from jax_backprop.sweep import Progress as SweepProgress
@@ -28,7 +35,7 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[..., Non
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        MofNCompleteColumn(),  # "?" while the total isn't known
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.data import load
+from jax_backprop.data.names import name_with
+from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Optimizer, Run, Schedule
 
@@ -17,13 +20,16 @@ if TYPE_CHECKING:
     from jax_backprop.training.model import Model
     from jax_backprop.types import Batch, Dataset, Evaluation, Params
 
+DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
+
 # Names are strings here and checked by the settings, whose errors name the nearest one.
 ScheduleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Schedule.parameters) + "}")]
 OptimizerName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Optimizer.parameters) + "}")]
 ActivationName = Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")]
 LossName = Annotated[str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")]
 GradientName = Annotated[str, tyro.conf.arg(metavar="{hand,autodiff}")]
-DatasetName = Annotated[str, tyro.conf.arg(metavar="{digits}")]
+DatasetName = Annotated[str, tyro.conf.arg(metavar=DATASETS)]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
@@ -33,6 +39,10 @@ SPLITS = ("train", "validation", "test")
 
 def train(
     dataset: DatasetName = "digits",
+    label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
+    relabel: Flag = False,
+    standardize: Flag = False,
+    data_dir: MaybePath = None,
     hidden: tuple[int, ...] = (32,),
     activation: ActivationName = "sigmoid",
     loss: LossName = "softmax_cross_entropy",
@@ -66,7 +76,13 @@ def train(
     run. Parameters that a schedule or an optimizer doesn't take are refused.
 
     Args:
-      dataset: What to learn.
+      dataset: What to learn: digits is embedded; mnist and fashion_mnist need `jax-backprop data
+        prepare` once; tfds:NAME is any set prepared by tensorflow-datasets as ArrayRecord; npz:FILE
+        holds inputs and labels; csv:FILE has a header; noise:EXAMPLES,FEATURES,CLASSES is noise.
+      label: Column of a CSV file that holds the labels; all others are features.
+      relabel: Number the classes of a CSV or npz file in the order of their labels.
+      standardize: Scale every feature to mean 0, deviation 1 over the train split.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
       hidden: Units of each hidden layer.
       activation: Of the hidden layers.
       loss: Softmax cross-entropy, or squared error of a linear head.
@@ -96,23 +112,34 @@ def train(
       out: Folder for model.safetensors, model.json, history.parquet, evaluations.parquet.
     """
     given = locals()
+    given["dataset"] = name_with(dataset, label=label, relabel=relabel, standardize=standardize)
     run = parse(Run, _run_settings(given), "command line")
-    import jax
+    from jax_backprop.training.model import claim_model_folder, save_model
 
-    from jax_backprop.data import load_dataset
-    from jax_backprop.network import init_params
-    from jax_backprop.training import fit, network_learner, role_keys
-    from jax_backprop.training.model import Model, claim_model_folder, save_model
-    from jax_backprop.types import Penalties
-
-    data = load_dataset(run.dataset, split_seed=run.split_seed)
+    data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
     if out is not None:
         claim_model_folder(out, run)
+    started = time.perf_counter()
+    model, result = _fit(run, data)
+    seconds = time.perf_counter() - started
+    scores = _scores(model, data)
+    if out is not None:
+        save_model(out, model, data, result, scores)
+    _print_summary(model, data, result, scores, seconds, out)
+
+
+def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
+    import jax
+
+    from jax_backprop.network import init_params
+    from jax_backprop.training import fit, network_learner, role_keys
+    from jax_backprop.training.model import Model
+    from jax_backprop.types import Penalties
+
     network = run.network(data.features, data.classes)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     learner = network_learner(network, penalties=penalties, gradient=run.gradient)
     keys = role_keys(run.seed)
-    started = time.perf_counter()
     with console.progress("steps") as advance:
         result = fit(
             init_params(network, key=keys.init, init_scale=run.init_scale),
@@ -129,36 +156,51 @@ def train(
                 p.done_steps, f"validation loss {float(p.validation.loss):.4f}", p.total_steps
             ),
         )
-    seconds = time.perf_counter() - started
-    model = Model(jax.device_get(result.params), network, run, data.class_names)
-    scores = _scores(model, data)
-    if out is not None:
-        save_model(out, model, result, scores)
-    _print_summary(model, data, result, scores, seconds, out)
+    params, dtype = jax.device_get(result.params), str(data.train.inputs.dtype)
+    return Model(params, network, run, data.class_names, data.scaling, dtype), result
 
 
 def evaluate(
     model: Folder,
     /,
-    dataset: Annotated[str | None, tyro.conf.arg(metavar="{digits}")] = None,
+    dataset: Annotated[str | None, tyro.conf.arg(metavar=DATASETS)] = None,
+    label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
+    relabel: Flag = False,
     split_seed: MaybeInt = None,
+    data_dir: MaybePath = None,
 ) -> None:
     """Print a saved model's loss and accuracy on each split of a data set.
 
     Args:
       model: Folder that `jax-backprop train --out` wrote.
-      dataset: By default what the model was trained on.
+      dataset: By default what the model was trained on; scaled as that was.
+      label: Column of a CSV file that holds the labels.
+      relabel: Number the classes of a CSV or npz file in the order of their labels.
       split_seed: By default the model's.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from jax_backprop.data import load_dataset
     from jax_backprop.training import check_fit
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
     seed = loaded.run.split_seed if split_seed is None else split_seed
-    data = load_dataset(dataset or loaded.run.dataset, split_seed=seed)
+    name = name_with(dataset or loaded.run.dataset, label=label, relabel=relabel)
+    data = load(name, split_seed=seed, data_dir=data_dir)
     check_fit(loaded.params, data, loaded.network)
+    check_feature_dtype(data.train.inputs, loaded)
     _print_scores(loaded, data, _scores(loaded, data))
+
+
+def check_feature_dtype(features: Any, model: Model) -> None:
+    """Raise InputError for features of another dtype than the model's: its scaling isn't theirs."""
+    found, expected = str(features.dtype), model.feature_dtype
+    if (found == "uint8") != (expected == "uint8"):
+        raise InputError(
+            "features",
+            got=found,
+            expected=f"{expected}, what the model was trained on",
+            remedy="Give features as they come from the model's data set: they are scaled here.",
+        )
 
 
 def _run_settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +228,8 @@ def _scores(model: Model, data: Dataset) -> dict[str, float]:
     @jax.jit
     def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
         return {
-            name: evaluate(params, split, network=model.network) for name, split in splits.items()
+            name: evaluate(params, split, network=model.network, scaling=model.scaling)
+            for name, split in splits.items()
         }
 
     scores = {}

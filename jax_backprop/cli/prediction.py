@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
-from jax_backprop.cli.models import Folder, MaybePath
+from jax_backprop.cli.data import load
+from jax_backprop.cli.models import Folder, MaybePath, check_feature_dtype
 from jax_backprop.errors import InputError, unknown_name
 
 SPLITS = ("train", "validation", "test")
@@ -20,20 +21,21 @@ def predict(
     inputs: MaybePath = None,
     split: Annotated[str, tyro.conf.arg(metavar="{train,validation,test}")] = "test",
     out: MaybePath = None,
+    data_dir: MaybePath = None,
 ) -> None:
     """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
 
     Args:
       model: Folder that `jax-backprop train --out` wrote.
-      inputs: A .npy file of features (examples, features), scaled as in training; by default a
-        split of the model's data set.
+      inputs: A .npy file of features (examples, features) as the model's data set has them (bytes
+        for MNIST): they are scaled here as in training. By default a split of that data set.
       split: Of the model's data set.
       out: Write the CSV to this file instead; an existing file is left alone.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
     import jax
     import numpy as np
 
-    from jax_backprop.data import load_dataset
     from jax_backprop.network import forward
     from jax_backprop.storage import write_atomic
     from jax_backprop.training.model import load_model
@@ -46,11 +48,12 @@ def predict(
     if inputs is not None:
         features = _read_features(inputs, loaded.network.layer_sizes[0])
     elif split in SPLITS:
-        data = load_dataset(loaded.run.dataset, split_seed=loaded.run.split_seed)
+        data = load(loaded.run.dataset, split_seed=loaded.run.split_seed, data_dir=data_dir)
         features = data.splits[split].inputs
     else:
         raise unknown_name("split", split, SPLITS)
-    logits = forward(loaded.params, features, network=loaded.network)
+    check_feature_dtype(features, loaded)
+    logits = forward(loaded.params, loaded.scaling.apply(features), network=loaded.network)
     probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
     chosen = probabilities.argmax(axis=1)
     rows = [

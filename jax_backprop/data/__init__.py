@@ -1,21 +1,44 @@
-"""Data sets by name: every one becomes a ``Dataset`` of checked arrays on the host."""
+"""Data sets by name: every one becomes a ``Dataset`` of checked arrays on the host.
+
+The names below are imported on first use: preparing a set needs no JAX.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from jax_backprop.data.arrays import check_features, check_labels, make_dataset
-from jax_backprop.data.digits import load_digits
-from jax_backprop.errors import unknown_name
-from jax_backprop.types import Dataset
+if TYPE_CHECKING:
+    from jax_backprop.data.arrays import check_features, check_labels
+    from jax_backprop.data.digits import load_digits
+    from jax_backprop.data.loading import load_dataset
+    from jax_backprop.data.names import name_with, parse_name
+    from jax_backprop.data.preparation import prepare
+    from jax_backprop.data.splits import make_dataset
 
-__all__ = ["check_features", "check_labels", "load_dataset", "load_digits", "make_dataset"]
+__all__ = [
+    "check_features",
+    "check_labels",
+    "load_dataset",
+    "load_digits",
+    "make_dataset",
+    "name_with",
+    "parse_name",
+    "prepare",
+]
 
-_LOADERS: dict[str, Callable[..., Dataset]] = {"digits": load_digits}
+_FILES = {
+    "arrays": ("check_features", "check_labels"),
+    "digits": ("load_digits",),
+    "loading": ("load_dataset",),
+    "names": ("name_with", "parse_name"),
+    "preparation": ("prepare",),
+    "splits": ("make_dataset",),
+}
+_HOME = {name: file for file, names in _FILES.items() for name in names}
 
 
-def load_dataset(name: str, *, split_seed: int = 0) -> Dataset:
-    """Load a data set by name. Raises InputError, naming the nearest, for an unknown one."""
-    if name not in _LOADERS:
-        raise unknown_name("data set", name, _LOADERS)
-    return _LOADERS[name](split_seed=split_seed)
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,22 +1,23 @@
-"""Any arrays as a Dataset: checked on the host, before anything is traced, then split."""
+"""What arrays of examples must be like: checked on the host, before anything is traced."""
 
 from __future__ import annotations
-
-import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jax_backprop.errors import InputError
-from jax_backprop.types import Batch, Dataset
 
-VALIDATION_FRACTION = 0.1
-TEST_FRACTION = 0.2
+RELABEL = (
+    "Number them from 0 without gaps, or have that done: --relabel, "
+    "`,relabel` at the end of the data set's name, or relabel=True."
+)
 
 
 def check_features(inputs: ArrayLike) -> np.ndarray:
-    """Return features as float (examples, features), or raise InputError: empty, text, NaN."""
+    """Return features as (examples, features), or raise InputError: empty, text, NaN.
+
+    Bytes (uint8) stay bytes and floats stay as they are; other integers become float32.
+    """
     array = np.asarray(inputs)
     if array.dtype.kind not in "fiub" or array.ndim != 2:
         raise InputError(
@@ -40,7 +41,7 @@ def check_features(inputs: ArrayLike) -> np.ndarray:
             expected="finite numbers",
             remedy="Remove such examples, or fill in the missing values.",
         )
-    return array if array.dtype.kind == "f" else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float32)
 
 
 def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarray:
@@ -61,7 +62,7 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
             "labels",
             got=f"{array.dtype}, the first of them {array[0]!r}",
             expected="integers",
-            remedy="Convert them with .astype(int) if they are whole numbers, or number them.",
+            remedy=RELABEL,
         )
     wrong = np.flatnonzero((array < 0) | (array >= classes))
     if wrong.size:
@@ -69,73 +70,42 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
             "labels",
             got=f"{array[wrong[0]]} at example {wrong[0]} ({wrong.size} such labels)",
             expected=f"0 to {classes - 1} for {classes} classes",
-            remedy="Number the classes from 0 without gaps, or give all the classes' names.",
+            remedy=RELABEL,
         )
     return array.astype(np.int32)
 
 
-def make_dataset(
-    inputs: ArrayLike,
-    labels: ArrayLike,
-    *,
-    name: str = "arrays",
-    class_names: Sequence[str] | None = None,
-    split_seed: int = 0,
-    source: str = "arrays in memory",
-) -> Dataset:
-    """Check arrays and split them, seeded and stratified: 70% train, 10% validation, 20% test.
+def relabelled(labels: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
+    """Number the classes in the order of their labels; return the numbers and the labels as names.
 
-    Args:
-      inputs: (examples, features), finite; used as they are, so scale them first.
-      labels: (examples,), integers 0..K-1.
-      name, source: for the record.
-      class_names: one a class; by default "0", "1" ... up to the largest label.
-      split_seed: of the split.
-
-    Raises:
-      InputError: anything above doesn't hold, or a class has too few examples to split.
+    Raises InputError for labels that have no order: missing, not finite, or of mixed kinds.
     """
-    features = check_features(inputs)
-    found = np.asarray(labels)
-    if class_names is None:
-        largest = int(found.max()) if found.size and found.dtype.kind in "iu" else 0
-        class_names = [str(label) for label in range(largest + 1)]
-    checked = check_labels(found, examples=len(features), classes=len(class_names))
-    train, validation, test = _stratified_split(checked, len(class_names), split_seed)
-
-    def take(rows: np.ndarray) -> Batch:
-        return Batch(features[rows], checked[rows])
-
-    return Dataset(
-        name=name,
-        train=take(train),
-        validation=take(validation),
-        test=take(test),
-        class_names=tuple(class_names),
-        source=source,
-        split_seed=split_seed,
-        checksum=hashlib.sha256(features.tobytes() + checked.tobytes()).hexdigest(),
-    )
-
-
-def _stratified_split(
-    labels: np.ndarray, classes: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows of train, validation and test, each with every class in its share."""
-    from sklearn.model_selection import train_test_split  # half a second: only where it is used
-
-    counts = np.bincount(labels, minlength=classes)
-    if counts.min() < 5 or classes < 2:
+    found = np.concatenate(labels)
+    kind = found.dtype.kind
+    if kind not in "iufUSb" or (kind == "f" and not np.isfinite(found).all()):
+        wrong = found[~np.isfinite(found)][0] if kind == "f" else found.dtype
         raise InputError(
             "labels",
-            got=f"{counts.min()} examples of class {counts.argmin()}, {classes} classes",
-            expected="at least two classes with at least 5 examples each, to split them",
-            remedy="Add examples, or leave the rare classes out.",
+            got=f"{wrong}",
+            expected="numbers or text, none missing",
+            remedy="Fill in the missing labels, or remove their examples.",
         )
-    rows = np.arange(len(labels))
-    held_out = VALIDATION_FRACTION + TEST_FRACTION
-    train, rest = train_test_split(rows, test_size=held_out, stratify=labels, random_state=seed)
-    validation, test = train_test_split(
-        rest, test_size=TEST_FRACTION / held_out, stratify=labels[rest], random_state=seed
-    )
-    return np.asarray(train), np.asarray(validation), np.asarray(test)
+    names, numbers = np.unique(found, return_inverse=True)
+    ends = np.cumsum([len(part) for part in labels])[:-1]
+    return np.split(numbers.astype(np.int32), ends), [str(name) for name in names]
+
+
+def name_classes(labels: list[np.ndarray]) -> list[str]:
+    """Return "0", "1" ... up to the largest label; raise InputError if one between is missing."""
+    found = np.concatenate(labels)
+    if found.dtype.kind not in "iu" or found.size == 0:
+        return ["0"]  # the check of the labels says what is wrong
+    missing = np.setdiff1d(np.arange(min(int(found.max()), found.size)), found)
+    if missing.size and found.min() >= 0:
+        raise InputError(
+            "labels",
+            got=f"a largest label of {found.max()}, but none of class {missing[0]}",
+            expected="0 to K-1 for K classes",
+            remedy=RELABEL,
+        )
+    return [str(label) for label in range(int(found.max()) + 1)]

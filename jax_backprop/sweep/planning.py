@@ -141,8 +141,8 @@ def _make_group(
     hyper |= optimizer_columns(cells)
     init, learner = bind(problem, settings, names, static["optimizer"])
     shapes = jax.eval_shape(init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
-    inputs = problem.data.train.inputs
-    size = cell_size(shapes, plan.batch_size or examples, inputs.nbytes // len(inputs), plan.steps)
+    example_bytes = problem.data.features * np.dtype(_float()).itemsize
+    size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
     plain = problem.direction is None and static["optimizer"] == "gradient_descent"
     recipe = Recipe(
         init=init,

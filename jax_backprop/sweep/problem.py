@@ -19,7 +19,7 @@ from jax_backprop.settings import Optimizer
 from jax_backprop.sweep.cells import is_engine_name
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.program import Hyper
-from jax_backprop.training import SCHEDULED, Learner, RateRule
+from jax_backprop.training import SCHEDULED, Learner, RateRule, with_scaling
 from jax_backprop.types import Batch, Dataset, Evaluation
 
 FACTOR = "layer_factors."
@@ -103,7 +103,8 @@ def bind(
                 if name.startswith("optimizer.")
             }
             direction = named_direction(optimizer, parameters)  # pyright: ignore[reportArgumentType]
-        return Learner(value_and_grad, evaluate, direction, problem.rate_rule)
+        learner = Learner(value_and_grad, evaluate, direction, problem.rate_rule)
+        return with_scaling(learner, problem.data.scaling)
 
     return init, learner
 

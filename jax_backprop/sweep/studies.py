@@ -24,7 +24,7 @@ from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.tables import Tables
-from jax_backprop.types import Batch, Dataset, Evaluation, Params, Penalties, Scalars
+from jax_backprop.types import Batch, Dataset, Evaluation, Params, Penalties, Scalars, Scaling
 
 
 def run_study(study: Study, out: Path, options: Options | None = None) -> Tables:
@@ -67,7 +67,9 @@ def study_problem(study: Study) -> Problem:
     data = load_dataset(study.dataset, split_seed=study.split_seed)
     fixed = {name: getattr(study, name) for name in Run.model_fields}
     functions = _functions(data)
-    return Problem(*functions, data, fixed, curves=study.curves, lanes=True)
+    # Autodiff differentiates a number, not one a lane.
+    lanes = study.gradient == "hand"
+    return Problem(*functions, data, fixed, curves=study.curves, lanes=lanes)
 
 
 def _functions(data: Dataset) -> tuple[Any, Any, Any]:
@@ -95,17 +97,28 @@ def _functions(data: Dataset) -> tuple[Any, Any, Any]:
         l2: Any,
         label_smoothing: Any,
         gradient: str,
+        scaling: Scaling = Scaling(),
     ) -> tuple[Scalars, Params]:
         chosen = network(hidden_sizes, activation, loss)
         penalties = Penalties(l2=l2, label_smoothing=label_smoothing)
         if gradient == "autodiff":
-            return autodiff_value_and_grad(chosen, penalties)(params, batch)
-        return backprop.value_and_grad(params, batch, network=chosen, penalties=penalties)
+            scaled = batch._replace(inputs=scaling.apply(batch.inputs))
+            return autodiff_value_and_grad(chosen, penalties)(params, scaled)
+        return backprop.value_and_grad(
+            params, batch, network=chosen, penalties=penalties, scaling=scaling
+        )
 
     def evaluate(
-        params: Params, batch: Batch, *, hidden_sizes: Any, activation: str, loss: str
+        params: Params,
+        batch: Batch,
+        *,
+        hidden_sizes: Any,
+        activation: str,
+        loss: str,
+        scaling: Scaling = Scaling(),
     ) -> Evaluation:
-        return networks.evaluate(params, batch, network=network(hidden_sizes, activation, loss))
+        chosen = network(hidden_sizes, activation, loss)
+        return networks.evaluate(params, batch, network=chosen, scaling=scaling)
 
     return init, value_and_grad, evaluate
 

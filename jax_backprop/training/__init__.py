@@ -7,6 +7,8 @@ from jax_backprop.training.learner import (
     RateRule,
     network_learner,
     role_keys,
+    scaled,
+    with_scaling,
 )
 from jax_backprop.training.loop import FitResult, History, Progress, check_dataset, check_fit, fit
 from jax_backprop.training.plan import Plan, make_plan
@@ -41,5 +43,7 @@ __all__ = [
     "role_keys",
     "run_periods",
     "run_steps",
+    "scaled",
     "step",
+    "with_scaling",
 ]

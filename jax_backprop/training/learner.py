@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jax_backprop import network as networks
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
 from jax_backprop.optimizers import make_direction
 from jax_backprop.settings import GradientName, Network, Optimizer
-from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, ValueAndGrad
+from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, Scaling, ValueAndGrad
 
 
 class RateRule(NamedTuple):
@@ -76,3 +77,38 @@ def network_learner(
         value_and_grad = autodiff_value_and_grad(network, penalties)
     evaluate = functools.partial(networks.evaluate, network=network)
     return Learner(value_and_grad, evaluate, make_direction(optimizer))
+
+
+@functools.lru_cache(maxsize=64)
+def scaled(learner: Learner, scaling: Scaling) -> Learner:
+    """Return ``with_scaling``; equal arguments give the same object, so nothing compiles twice."""
+    return with_scaling(learner, scaling)
+
+
+def with_scaling(learner: Learner, scaling: Scaling) -> Learner:
+    """Return the learner for features that are still to be scaled.
+
+    A function with a ``scaling`` argument, as ours have, scales for itself, block by block; any
+    other, a rate rule too, is handed its batch scaled. The identity returns the learner unchanged.
+    """
+    if scaling == Scaling():
+        return learner
+
+    def scale(batch: Batch) -> Batch:
+        return batch._replace(inputs=scaling.apply(batch.inputs))
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        if "scaling" in inspect.signature(function).parameters:
+            return functools.partial(function, scaling=scaling)
+        return lambda params, batch: function(params, scale(batch))
+
+    def update(
+        state: Any, rate: Scalar, loss: Scalar, grads: Any, params: Any, batch: Batch
+    ) -> tuple[Scalar, Any]:
+        return learner.rate_rule.update(state, rate, loss, grads, params, scale(batch))
+
+    return learner._replace(
+        value_and_grad=wrap(learner.value_and_grad),
+        evaluate=wrap(learner.evaluate),
+        rate_rule=learner.rate_rule._replace(update=update),
+    )

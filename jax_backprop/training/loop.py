@@ -18,7 +18,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.optimizers import make_direction
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Schedule
-from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_learner
+from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_learner, scaled
 from jax_backprop.training.plan import Plan, make_plan
 from jax_backprop.training.steps import Metrics, epoch_orders, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Penalties, ValueAndGrad
@@ -78,7 +78,8 @@ def fit(
 
     Args:
       params: where to start, a pytree; their dtype is the dtype of the run.
-      dataset: trained on its train split, evaluated on train and validation.
+      dataset: trained on its train split, evaluated on train and validation; its scaling is taken
+        inside the compiled program.
       key: of the order of examples, one permutation an epoch.
       learning_rate: the schedule's peak, or any callable ``step -> rate``, or a row of rates.
       schedule: a name, or a Schedule with its parameters.
@@ -107,6 +108,7 @@ def fit(
     learner = _learner(network, penalties, optimizer, value_and_grad, evaluate, rate_rule)
     if network is not None:
         check_fit(params, dataset, network)
+    learner = scaled(learner, dataset.scaling)
     return _run(params, dataset, key, rates, learner, layer_factors, plan, on_progress)
 
 

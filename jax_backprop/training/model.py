@@ -18,19 +18,21 @@ from jax_backprop.parsing import parse
 from jax_backprop.settings import Network, Run
 from jax_backprop.storage import claim_folder, write_atomic
 from jax_backprop.training.loop import FitResult, History
-from jax_backprop.types import Layer, Params
+from jax_backprop.types import Dataset, Layer, Params, Scaling
 
 MANIFEST = "model.json"
 WEIGHTS = "model.safetensors"
 
 
 class Model(NamedTuple):
-    """Parameters with what is needed to use them again."""
+    """Parameters with what is needed to use them again, the scaling of features among it."""
 
     params: Params
     network: Network
     run: Run
     class_names: tuple[str, ...]
+    scaling: Scaling = Scaling()
+    feature_dtype: str = "float32"
 
 
 def claim_model_folder(folder: Path, run: Run) -> None:
@@ -50,7 +52,9 @@ def claim_model_folder(folder: Path, run: Run) -> None:
             )
 
 
-def save_model(folder: Path, model: Model, result: FitResult, scores: dict[str, float]) -> None:
+def save_model(
+    folder: Path, model: Model, data: Dataset, result: FitResult, scores: dict[str, float]
+) -> None:
     """Save parameters, history and evaluations; the manifest last, so that it vouches for them."""
     tensors = {
         f"layers.{index}.{name}": np.asarray(leaf)
@@ -66,6 +70,15 @@ def save_model(folder: Path, model: Model, result: FitResult, scores: dict[str, 
         "run": model.run.model_dump(mode="json", exclude_none=True),
         "network": model.network.model_dump(mode="json"),
         "class_names": model.class_names,
+        "scaling": model.scaling._asdict(),
+        "feature_dtype": model.feature_dtype,
+        "data": {
+            "source": data.source,
+            "split": data.split,
+            "split_seed": data.split_seed,
+            "examples": {name: len(split.labels) for name, split in data.splits.items()},
+            "checksum": data.checksum,
+        },
         "scores": scores,
     }
     write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -83,6 +96,9 @@ def load_model(folder: Path) -> Model:
             for index in range(len(network.layer_sizes) - 1)
         ]
         names = tuple(manifest["class_names"])
+        parts = (manifest["scaling"][part] for part in Scaling._fields)
+        scaling = Scaling(*(tuple(part) if isinstance(part, list) else part for part in parts))
+        dtype = manifest["feature_dtype"]
     except (OSError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(
             "model folder",
@@ -90,7 +106,7 @@ def load_model(folder: Path) -> Model:
             expected="model.json and model.safetensors as `jax-backprop train` wrote them",
             remedy="Train it again: the same settings give the same bits.",
         ) from None
-    return Model(tuple(layers), network, run, names)
+    return Model(tuple(layers), network, run, names, scaling, dtype)
 
 
 def history_tables(history: History) -> dict[str, pa.Table]:

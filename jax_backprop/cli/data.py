@@ -1,0 +1,189 @@
+"""``data``: what there is to learn from, made ready, described and verified."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.data.names import parse_name
+from jax_backprop.errors import InputError
+
+if TYPE_CHECKING:
+    from jax_backprop.types import Dataset
+
+Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+DESCRIPTION = """Prepare, list, describe and verify data sets.
+
+Prepared sets lie in one folder: --data-dir, or $JAX_BACKPROP_DATA_DIR, or ~/.cache/jax_backprop."""
+
+
+def prepare(
+    name: Name,
+    /,
+    source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None,
+    data_dir: MaybePath = None,
+) -> None:
+    """Make mnist, fashion_mnist or tfds:NAME ready, so that every later start takes a moment.
+
+    Downloads the original files (12 MB; Fashion-MNIST 31 MB), checks their SHA-256, writes them as
+    tensorflow-datasets does, as ArrayRecord, and then as arrays of bytes that are memory-mapped. It
+    takes about ten seconds and 90 MB of disk, and needs no TensorFlow. What is there already is
+    kept; what is damaged is made again.
+
+    Without a network: put the four .gz files into a folder and give it by --from.
+
+    Args:
+      name: mnist, fashion_mnist, or tfds:NAME for a set that lies prepared as ArrayRecord.
+      source: Folder with the original files, instead of a download.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
+    """
+    from jax_backprop.data.preparation import prepare as prepare_set
+
+    started = time.perf_counter()
+    with _progress() as on_progress:
+        folder = prepare_set(
+            parse_name(name), data_dir=data_dir, source=source, on_progress=on_progress
+        )
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    console.out.print(
+        f"{name} is ready in {folder} ({seconds:.1f} s, {megabytes:.0f} MB of memory at most)",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def list_(data_dir: MaybePath = None) -> None:
+    """List the data sets by name, and where those lie that are prepared.
+
+    Args:
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
+    """
+    from rich.table import Table
+
+    from jax_backprop.data.catalog import list_sets
+
+    table = Table(title="data sets, as given to --dataset and in study files")
+    for column in ("name", "what", "where"):
+        table.add_column(column, overflow="fold")
+    for row in list_sets(data_dir):
+        table.add_row(row.name, row.what, row.where)
+    console.out.print(table)
+
+
+def info(
+    name: Name,
+    /,
+    sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
+    split_seed: int = 0,
+    data_dir: MaybePath = None,
+) -> None:
+    """Describe a data set: splits, classes, means, scaling, checksum, licence.
+
+    Args:
+      name: As for --dataset: digits, mnist, npz:FILE, csv:FILE,label=COLUMN ...
+      sheet: Write a contact sheet of samples, a row a class, to this file (images only).
+      split_seed: Of the split into train, validation and test.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
+    """
+    from jax_backprop.data.catalog import describe
+    from jax_backprop.data.samples import contact_sheet
+    from jax_backprop.storage import write_atomic
+
+    if sheet is not None and sheet.exists():
+        raise InputError(
+            "output file",
+            got=f"{sheet}, which exists",
+            expected="a new file",
+            remedy="Name another.",
+        )
+    data = load(name, split_seed=split_seed, data_dir=data_dir)
+    picture = contact_sheet(data) if sheet is not None else b""
+    _print_counts(data)
+    for line in describe(data):
+        console.out.print(line, markup=False, soft_wrap=True)
+    if sheet is not None:
+        write_atomic(sheet, picture)
+        console.out.print(f"Samples: {sheet}", markup=False, soft_wrap=True)
+
+
+def verify(
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None,
+    /,
+    data_dir: MaybePath = None,
+) -> None:
+    """Check prepared sets byte by byte; exit code 1 if one is damaged.
+
+    The arrays against the SHA-256 written with them, then each example against the ArrayRecord that
+    it was read from, where that is still there.
+
+    Args:
+      name: mnist, fashion_mnist or tfds:NAME; by default every set that is prepared.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
+    """
+    from jax_backprop.data.catalog import prepared_names
+    from jax_backprop.data.preparation import set_name
+    from jax_backprop.data.verification import verify_set
+
+    names = [set_name(parse_name(name))] if name is not None else prepared_names(data_dir)
+    if not names:
+        console.out.print("No set is prepared: see `jax-backprop data list`.")
+    sound = True
+    for each in names:
+        with _progress() as on_progress:
+            complaint = verify_set(each, data_dir, on_progress)
+        sound = sound and not complaint
+        console.out.print(f"{each}: {complaint or 'sound'}", markup=False, soft_wrap=True)
+    if not sound:
+        sys.exit(1)
+
+
+def load(name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
+    """Load a data set, with a progress bar where its arrays have to be written first."""
+    from jax_backprop.data import load_dataset
+
+    with _progress() as on_progress:
+        return load_dataset(name, split_seed=split_seed, data_dir=data_dir, on_progress=on_progress)
+
+
+def _print_counts(data: Dataset) -> None:
+    import numpy as np
+    from rich.table import Table
+
+    table = Table(title=f"{data.name}: {data.features} features, {data.classes} classes")
+    for column in ("class", *data.splits):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    counts = [np.bincount(s.labels, minlength=data.classes) for s in data.splits.values()]
+    for row, name in zip(zip(*counts, strict=True), data.class_names, strict=True):
+        table.add_row(name, *(f"{count:,}" for count in row))
+    table.add_section()
+    table.add_row("all", *(f"{count.sum():,}" for count in counts))
+    console.out.print(table)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show what is being done and how far it is; the bar appears with the first report."""
+    with contextlib.ExitStack() as stack:
+        bars: dict[str, Any] = {}
+
+        def on_progress(what: str, done: int, total: int | None) -> None:
+            if what not in bars:
+                stack.close()
+                bars[what] = stack.enter_context(console.progress(what, total))
+            bars[what](done, "")
+
+        yield on_progress
+
+
+COMMANDS = {"prepare": prepare, "list": list_, "info": info, "verify": verify}

@@ -1,0 +1,201 @@
+"""The user's own files: CSV with a label column, and NumPy's .npz."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jax_backprop.data.splits import make_dataset
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.types import Dataset
+
+# Names that people give the two arrays of a set; each may end in _train, _validation or _test.
+ARRAY_NAMES = (("inputs", "labels"), ("x", "y"), ("X", "y"))
+
+
+def load_npz(
+    path: Path, *, relabel: bool = False, split_seed: int = 0, standardize: bool = False
+) -> Dataset:
+    """Load ``inputs`` and ``labels`` (or x and y) of a .npz file, whole or already split.
+
+    Names ending in ``_train``, ``_validation`` and ``_test`` are splits; ``class_names`` is taken
+    if it is there. Examples of more than one axis are laid flat. Never unpickles anything.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise _unreadable(
+            path, error, "a .npz file of plain numbers and text, nothing pickled"
+        ) from None
+    splits = _pairs(path, arrays)
+    shape = splits["train"][0].shape[1:]
+    flat = {
+        key: (inputs.reshape(len(inputs), -1) if inputs.ndim > 2 else inputs, labels)
+        for key, (inputs, labels) in splits.items()
+    }
+    names = arrays.get("class_names")
+    return make_dataset(
+        *flat["train"],
+        validation=flat.get("validation"),
+        test=flat.get("test"),
+        name=f"npz:{path}" + (",relabel" if relabel else ""),
+        class_names=None if names is None or relabel else [str(name) for name in names],
+        source=str(path),
+        relabel=relabel,
+        split_seed=split_seed,
+        standardize=standardize,
+        example_shape=tuple(shape) if len(shape) > 1 else (),
+    )
+
+
+def load_csv(
+    path: Path,
+    *,
+    label: str | None,
+    relabel: bool = False,
+    split_seed: int = 0,
+    standardize: bool = False,
+) -> Dataset:
+    """Load a CSV file with a header: one column of labels, all others features in float32."""
+    table = _read_csv(path)
+    names = table.column_names
+    _check_columns(path, names, label)
+    assert label is not None
+    features = [_feature(path, name, table[name]) for name in names if name != label]
+    labels = table[label]
+    if labels.null_count:
+        row = labels.is_null().to_numpy(zero_copy_only=False).argmax()
+        raise _wrong_value(path, row, label, "nothing", "a label in every row")
+    found = labels.to_numpy()
+    return make_dataset(
+        np.stack(features, axis=1),
+        found.astype(str) if found.dtype == object else found,
+        name=f"csv:{path},label={label}" + (",relabel" if relabel else ""),
+        source=f"{path}, labels {label}, features {', '.join(n for n in names if n != label)}",
+        relabel=relabel,
+        split_seed=split_seed,
+        standardize=standardize,
+    )
+
+
+def _read_csv(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv
+
+    try:
+        options = pyarrow.csv.ReadOptions(use_threads=False)  # so that errors tell the row
+        table = pyarrow.csv.read_csv(path, read_options=options)
+    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise _unreadable(
+            path, error, "a CSV file whose rows have as many values as its header"
+        ) from None
+    if table.num_rows == 0:
+        raise InputError(
+            f"file {path}",
+            got="a header and no rows",
+            expected="at least one example",
+            remedy="Check how the file was written.",
+        )
+    return table
+
+
+def _check_columns(path: Path, names: list[str], label: str | None) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"file {path}",
+                got=f"two columns named {name!r}",
+                expected="a name of its own for each column",
+                remedy="Rename one in the header.",
+            )
+    if label is None:
+        raise InputError(
+            f"file {path}",
+            got="no label column",
+            expected=f"the name of one of its columns: {', '.join(names)}",
+            remedy="Give --label COLUMN, or write the data set as csv:FILE,label=COLUMN.",
+        )
+    if label not in names:
+        raise unknown_name(f"column of {path}", label, names)
+    if len(names) == 1:
+        raise InputError(
+            f"file {path}",
+            got=f"the column {label!r} alone",
+            expected="at least one column of features beside it",
+            remedy="Add features.",
+        )
+
+
+def _feature(path: Path, name: str, column: Any) -> np.ndarray:
+    """Return a column in float32, or raise InputError with the row and what stands there."""
+    import pyarrow as pa
+
+    kind = column.type
+    if column.null_count:
+        row = column.is_null().to_numpy(zero_copy_only=False).argmax()
+        raise _wrong_value(path, row, name, "nothing", "a finite number")
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        row = _first_text(column)
+        raise _wrong_value(path, row, name, repr(str(column[row])), "a number")
+    values = column.to_numpy()
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise _wrong_value(path, row, name, values[row], "a finite number that float32 can hold")
+    return numbers
+
+
+def _first_text(column: Any) -> int:
+    """Return the row of the first value that isn't a number."""
+    for row, value in enumerate(column):
+        try:
+            float(str(value))
+        except ValueError:
+            return row
+    return 0
+
+
+def _pairs(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the pairs of inputs and labels by split; all is "train" where nothing is split."""
+    for inputs, labels in ARRAY_NAMES:
+        pairs = {
+            split: (arrays[inputs + end], arrays[labels + end])
+            for split, end in (
+                ("train", ""),
+                ("train", "_train"),
+                ("validation", "_validation"),
+                ("test", "_test"),
+            )
+            if inputs + end in arrays and labels + end in arrays
+        }
+        if "train" in pairs:
+            return pairs
+    raise InputError(
+        f"file {path}",
+        got=f"arrays named {', '.join(arrays) or '(none)'}",
+        expected="inputs and labels, or x and y; or these with _train and _test at their ends",
+        remedy="Save it by numpy.savez(FILE, inputs=..., labels=...).",
+    )
+
+
+def _wrong_value(path: Path, row: Any, column: str, got: object, expected: str) -> InputError:
+    return InputError(
+        f"file {path}, row {int(row) + 1} after the header, column {column!r}",
+        got=got,
+        expected=expected,
+        remedy="Mend that value, or leave the row or the column out.",
+    )
+
+
+def _unreadable(path: Path, error: Exception, expected: str) -> InputError:
+    return InputError(
+        f"file {path}",
+        got=getattr(error, "strerror", None) or str(error) or type(error).__name__,
+        expected=expected,
+        remedy="Check its name, and how it was written.",
+    )

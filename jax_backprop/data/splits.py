@@ -1,0 +1,220 @@
+"""Any arrays as a Dataset: checked, and split where they are not; all of it recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jax_backprop.data.arrays import check_features, check_labels, name_classes, relabelled
+from jax_backprop.errors import InputError
+from jax_backprop.types import Batch, Dataset, Scaling
+
+VALIDATION_FRACTION = 0.1
+TEST_FRACTION = 0.2
+MOST_VALIDATION = 5_000  # of a source's train split: enough to tell 0.2% of accuracy
+BYTES = Scaling(1 / 255)
+FEWEST_TO_SPLIT = 10  # examples of a class, so that a tenth of them is one
+STATISTICS_ROWS = 4_096  # taken as float64 at a time
+
+Pair: TypeAlias = tuple[ArrayLike, ArrayLike]
+
+
+def make_dataset(
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    validation: Pair | None = None,
+    test: Pair | None = None,
+    name: str = "arrays",
+    class_names: Sequence[str] | None = None,
+    split_seed: int = 0,
+    source: str = "arrays in memory",
+    relabel: bool = False,
+    standardize: bool = False,
+    scaling: Scaling | None = None,
+    example_shape: tuple[int, ...] = (),
+    checksum: str | None = None,
+) -> Dataset:
+    """Check arrays and split what isn't split, seeded and stratified.
+
+    Without ``validation`` and ``test``: 70% train, 10% validation, 20% test. With a test split of
+    their own: a tenth of the rest, at most 5,000 examples, is held out for validation.
+
+    Args:
+      inputs: (examples, features), finite. Bytes (uint8) are kept as such, and scaled to 0..1 or
+        standardized inside the compiled program; floats are used as they are.
+      labels: (examples,), integers 0..K-1.
+      validation, test: further pairs (inputs, labels), if the source comes split.
+      name, source, example_shape: for the record.
+      class_names: one a class; by default "0", "1" ... up to the largest label.
+      split_seed: of what is split here.
+      relabel: take any labels, and number the classes in their order.
+      standardize: scale each feature to mean 0 and standard deviation 1 over the train split.
+      scaling: another scaling of the features.
+      checksum: of the arrays, where it is known.
+
+    Raises:
+      InputError: anything above doesn't hold, or a class has too few examples to split.
+    """
+    given = {"train": (inputs, labels), "validation": validation, "test": test}
+    parts = {key: pair for key, pair in given.items() if pair is not None}
+    features = {key: check_features(pair[0]) for key, pair in parts.items()}
+    _check_widths(features)
+    found = [np.asarray(pair[1]) for pair in parts.values()]
+    if relabel:
+        found, class_names = relabelled(found)
+    elif class_names is None:
+        class_names = name_classes(found)
+    batches = {
+        key: Batch(rows, check_labels(each, examples=len(rows), classes=len(class_names)))
+        for (key, rows), each in zip(features.items(), found, strict=True)
+    }
+    train, held_out, tested, how = _complete(batches, len(class_names), split_seed)
+    return assemble(
+        train,
+        held_out,
+        tested,
+        name=name,
+        class_names=class_names,
+        source=source,
+        split_seed=split_seed,
+        split=how,
+        standardize=standardize,
+        scaling=scaling,
+        example_shape=example_shape,
+        checksum=checksum or array_checksum(batches.values()),
+    )
+
+
+def assemble(
+    train: Batch,
+    validation: Batch,
+    test: Batch,
+    *,
+    name: str,
+    class_names: Sequence[str],
+    source: str,
+    split_seed: int,
+    split: str,
+    standardize: bool = False,
+    scaling: Scaling | None = None,
+    example_shape: tuple[int, ...] = (),
+    checksum: str | None = None,
+) -> Dataset:
+    """Return checked splits as a Dataset, with the scaling that their features need."""
+    if scaling is None:
+        scaling = BYTES if train.inputs.dtype == np.uint8 else Scaling()
+    return Dataset(
+        name=f"{name},standardize" if standardize else name,
+        train=train,
+        validation=validation,
+        test=test,
+        class_names=tuple(class_names),
+        source=source,
+        split_seed=split_seed,
+        checksum=checksum or array_checksum([train, validation, test]),
+        scaling=standardizing(np.asarray(train.inputs)) if standardize else scaling,
+        split=split,
+        example_shape=example_shape,
+    )
+
+
+def standardizing(features: np.ndarray) -> Scaling:
+    """Return the scaling to mean 0 and standard deviation 1 of each feature of the train split.
+
+    In float64, in two passes over blocks of rows. A feature that is constant there becomes 0: it
+    says nothing, and a test example that differs in it would count without measure.
+    """
+    blocks = range(0, len(features), STATISTICS_ROWS)
+
+    def mean(power: int, centre: np.ndarray) -> np.ndarray:
+        sums = (
+            ((features[row : row + STATISTICS_ROWS] - centre) ** power).sum(axis=0)
+            for row in blocks
+        )
+        return np.sum(list(sums), axis=0) / len(features)
+
+    means = mean(1, np.zeros(features.shape[1]))
+    deviations = np.sqrt(mean(2, means))
+    constant = deviations <= 1e-12 * np.maximum(np.abs(means), np.finfo(np.float64).tiny)
+    factors = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviations))
+    return Scaling(tuple(factors.tolist()), tuple((-means * factors).tolist()))
+
+
+def array_checksum(batches: Iterable[Batch]) -> str:
+    """Return the SHA-256 over the arrays of some batches, in order."""
+    digest = hashlib.sha256()
+    for batch in batches:
+        for array in batch:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _check_widths(features: dict[str, np.ndarray]) -> None:
+    expected = features["train"]
+    for key, found in features.items():
+        if (found.shape[1], found.dtype) != (expected.shape[1], expected.dtype):
+            raise InputError(
+                f"features of {key}",
+                got=f"{found.shape[1]} of {found.dtype}",
+                expected=f"{expected.shape[1]} of {expected.dtype}, as in train",
+                remedy="Make the splits alike.",
+            )
+
+
+def _complete(
+    batches: dict[str, Batch], classes: int, seed: int
+) -> tuple[Batch, Batch, Batch, str]:
+    """Return train, validation and test, those that are missing split off from train; and how."""
+    train, validation, test = batches["train"], batches.get("validation"), batches.get("test")
+    labels = np.asarray(train.labels)
+    fewest = FEWEST_TO_SPLIT if validation is None or test is None else 1
+    _check_classes(labels, classes, fewest=fewest)
+    if validation is not None and test is not None:
+        return train, validation, test, "the source's train, validation and test"
+    rows, examples = np.arange(len(labels)), len(labels)
+    if validation is None and test is None:
+        held_out = VALIDATION_FRACTION + TEST_FRACTION
+        kept, rest = _hold_out(rows, labels, held_out, seed)
+        off, last = _hold_out(rest, labels, TEST_FRACTION / held_out, seed)
+        how = "70% train, 10% validation, 20% test, by class"
+        return _take(train, kept), _take(train, off), _take(train, last), how
+    if test is not None:
+        name, size = "validation", min(VALIDATION_FRACTION, MOST_VALIDATION / examples)
+    else:
+        name, size = "test", TEST_FRACTION
+    # In the source's order: a memory map is read from front to back.
+    kept, off = (_take(train, np.sort(part)) for part in _hold_out(rows, labels, size, seed))
+    how = f"{name} is {len(off.labels):,} of the source's {examples:,} train examples, by class"
+    return kept, validation or off, test or off, how
+
+
+def _take(batch: Batch, rows: np.ndarray) -> Batch:
+    return Batch(batch.inputs[rows], batch.labels[rows])
+
+
+def _hold_out(
+    rows: np.ndarray, labels: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that stay and the share that is held out, every class in its part."""
+    from sklearn.model_selection import train_test_split  # half a second: only where it is used
+
+    kept, off = train_test_split(rows, test_size=share, stratify=labels[rows], random_state=seed)
+    return np.asarray(kept), np.asarray(off)
+
+
+def _check_classes(labels: np.ndarray, classes: int, *, fewest: int) -> None:
+    counts = np.bincount(labels, minlength=classes)
+    present = np.flatnonzero(counts)
+    rarest = present[counts[present].argmin()]
+    if counts[rarest] < fewest or len(present) < 2:
+        raise InputError(
+            "labels",
+            got=f"{counts[rarest]} examples of class {rarest}, {len(present)} classes",
+            expected=f"at least two classes with at least {fewest} examples each",
+            remedy="Add examples, or leave the rare classes out.",
+        )

@@ -1,0 +1,124 @@
+"""The command line's data sets: prepared, listed, described, verified, learned from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_sets
+from PIL import Image
+from test_cli import call
+
+from jax_backprop.data.builders import BUILDERS
+from jax_backprop.data.catalog import list_sets
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    originals = tiny_sets.write_originals(root / "originals", "mnist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFDS_DATA_DIR", str(root / "tfds"))
+        patch.setattr(BUILDERS["mnist"], "url_infos", {})
+        tiny_sets.register(originals, "mnist")
+        assert call("data", "prepare", "mnist", "--from", originals, "--data-dir", root) == 0
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _folder_by_variable(folder: Path, monkeypatch) -> None:
+    monkeypatch.setenv("JAX_BACKPROP_DATA_DIR", str(folder))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(folder / "tfds"))
+
+
+@pytest.mark.parametrize("command", ["prepare", "list", "info", "verify"])
+def test_every_command_explains_itself(command: str, capsys) -> None:
+    assert call("data", command, "--help") == 0
+    assert len(capsys.readouterr().out) > 300
+    assert call("data") == 0
+    assert command in capsys.readouterr().out
+
+
+def test_list_and_verify(capsys, folder: Path) -> None:
+    assert call("data", "list") == 0
+    printed = capsys.readouterr().out
+    where = {row.name: row.where for row in list_sets()}
+    assert all(name in printed for name in ("digits", "fashion_mnist", "csv:FILE"))
+    assert where["mnist"] == str(folder / "mnist" / "3.0.1")
+    assert "data prepare fashion_mnist" in where["fashion_mnist"]
+    assert call("data", "verify") == 0
+    assert "mnist: sound" in capsys.readouterr().out
+
+
+def test_verify_fails_on_a_damaged_set(capsys, folder: Path) -> None:
+    path = folder / "arrays" / "mnist" / "test_labels.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"\7")
+    try:
+        assert call("data", "verify", "mnist") == 1
+        assert "DAMAGED" in capsys.readouterr().out
+    finally:
+        path.write_bytes(content)
+
+
+def test_info_draws_a_contact_sheet(capsys, folder: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert call("data", "info", "mnist", "--sheet", sheet) == 0
+    printed = capsys.readouterr().out
+    for said in ("180", "CC BY-SA", "28 x 28", "uint8", "SHA-256", "20 of the source's 200"):
+        assert said in printed
+    with Image.open(sheet) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (10 * 30 + 2, 16 * 30 + 2)
+    row = pixels[2 + 14, 2 : 2 + 28]  # the one row of the first sample that isn't black
+    originals = tiny_sets.pixels("mnist", "train")[::10, 14]  # class 0
+    assert any((row == candidate).all() for candidate in originals)
+    assert call("data", "info", "mnist", "--sheet", sheet) == 2
+    assert "which exists" in capsys.readouterr().err
+    assert call("data", "info", "noise:20,5,2", "--sheet", tmp_path / "no.png") == 2
+    assert "expected images" in capsys.readouterr().err and not (tmp_path / "no.png").exists()
+
+
+def test_a_model_of_bytes_scales_what_it_predicts(capsys, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    arguments = ["--dataset", "mnist", "--standardize", "--hidden", 8, "--epochs", 3]
+    assert call("train", *arguments, "--batch-size", 30, "--out", out) == 0
+    saved = json.loads((out / "model.json").read_text())
+    assert saved["run"]["dataset"] == "mnist,standardize" and saved["feature_dtype"] == "uint8"
+    assert len(saved["scaling"]["factor"]) == 784 and saved["data"]["examples"]["test"] == 30
+    assert call("evaluate", out) == 0
+    assert f"{saved['scores']['test_accuracy']:.4f}" in capsys.readouterr().out
+    assert call("predict", out, "--split", "test") == 0
+    by_name = capsys.readouterr().out
+    from jax_backprop import load_dataset
+
+    features = load_dataset("mnist").test.inputs
+    np.save(tmp_path / "bytes.npy", features)
+    assert call("predict", out, "--inputs", tmp_path / "bytes.npy") == 0
+    assert capsys.readouterr().out == by_name
+    np.save(tmp_path / "floats.npy", features / 255)
+    assert call("predict", out, "--inputs", tmp_path / "floats.npy") == 2
+    assert "expected uint8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "prepar", "mnist"], "Did you mean 'prepare'?"),
+        (["data", "prepare", "digits"], "there is nothing to prepare"),
+        (["data", "prepare", "tfds:mnst"], "no such set prepared"),
+        (["data", "prepare", "fashion_mnist", "--from", "nowhere"], "is missing"),
+        (["data", "verify", "fashion_mnist"], "data prepare"),
+        (["data", "info", "fashion_mnist"], "jax-backprop data prepare fashion_mnist"),
+        (["train", "--dataset", "digits", "--relabel"], "unknown option of data set digits"),
+        (["train", "--dataset", "csv:a.csv", "--label", "x"], "No such file"),
+    ],
+)
+def test_mistakes(arguments: list[str], message: str, capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
+    assert not list(tmp_path.iterdir()), "something was written"

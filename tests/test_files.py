@@ -1,0 +1,240 @@
+"""The user's own data: names, CSV, npz, noise, and what is refused of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import call
+
+from jax_backprop import InputError, load_dataset, make_dataset
+from jax_backprop.data import name_with, parse_name
+from jax_backprop.data.names import DatasetName
+
+INPUTS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+LABELS = np.tile([0, 1, 2], 20)
+SPECIES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
+HEADER = "length,width,height,depth,species"
+
+
+def csv_lines(labels: np.ndarray = LABELS) -> list[str]:
+    pairs = zip(INPUTS, labels, strict=True)
+    return [HEADER, *(",".join([*(f"{x:.9g}" for x in row), str(label)]) for row, label in pairs)]
+
+
+@pytest.fixture
+def flowers(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("flowers.csv").write_text("\n".join(csv_lines()) + "\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("digits", DatasetName("digits")),
+        ("mnist,standardize", DatasetName("mnist", standardize=True)),
+        ("tfds:emnist/letters:3.1.0", DatasetName("tfds", "emnist/letters:3.1.0")),
+        ("noise:16,16,2", DatasetName("noise", "16,16,2")),
+        ("csv:a,b.csv,label=x y,relabel", DatasetName("csv", "a,b.csv", "x y", relabel=True)),
+        ("npz:a.npz,relabel,standardize", DatasetName("npz", "a.npz", None, True, True)),
+    ],
+)
+def test_names_are_taken_apart_and_put_together(name: str, expected: DatasetName) -> None:
+    assert parse_name(name) == expected and str(expected) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnst", "Did you mean 'mnist'"),
+        ("tdfs:mnist", "Did you mean 'tfds'"),
+        ("digits,standardise", "Did you mean 'standardize'"),
+        ("digits,label=x", "unknown option of data set digits: got 'label'"),
+        ("npz", "Write it as npz:FILE"),
+        ("csv:,label=x", "Write it as csv:FILE,label=COLUMN"),
+        ("iris.csv", "Choose one of"),
+        ("noise:16,16", "Write it like noise:16,16,2"),
+        ("noise:1,16,2", "no fewer examples than classes"),
+        ("noise:16,16,1", "at least 2 classes"),
+        ("noise:1000000,1000000,2", "at most 1,000,000,000 numbers"),
+        ("noise:a,b,c", "EXAMPLES,FEATURES,CLASSES"),
+        ("tfds:nothing", "no such set prepared"),
+    ],
+)
+def test_wrong_names_are_explained(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_dataset(name)
+
+
+def test_options_on_the_command_line_become_part_of_the_name() -> None:
+    assert name_with("csv:a.csv", label="y", relabel=True) == "csv:a.csv,label=y,relabel"
+    assert name_with("csv:a.csv,label=x", label="y") == "csv:a.csv,label=y"
+    assert name_with("digits") == "digits"
+    with pytest.raises(InputError, match="unknown option"):
+        name_with("digits", relabel=True)
+
+
+def test_csv_and_npz_hold_the_same(flowers: Path) -> None:
+    np.savez("flowers.npz", inputs=INPUTS, labels=LABELS)
+    table, arrays = load_dataset("csv:flowers.csv,label=species"), load_dataset("npz:flowers.npz")
+    for name, split in table.splits.items():
+        np.testing.assert_array_equal(split.inputs, arrays.splits[name].inputs)
+        np.testing.assert_array_equal(split.labels, arrays.splits[name].labels)
+    assert table.checksum == arrays.checksum and table.train.inputs.dtype == np.float32
+    assert "length, width, height, depth" in table.source
+
+
+@pytest.mark.parametrize("labels", [SPECIES, 10 * LABELS - 5, LABELS + 0.5])
+def test_any_labels_are_numbered_if_that_is_asked_for(flowers: Path, labels: np.ndarray) -> None:
+    Path("own.csv").write_text("\n".join(csv_lines(labels)))
+    np.savez("own.npz", inputs=INPUTS, labels=labels)
+    for name in ("csv:own.csv,label=species", "npz:own.npz"):
+        with pytest.raises(InputError, match="--relabel"):
+            load_dataset(name)
+        data = load_dataset(f"{name},relabel")
+        assert data.class_names == tuple(str(name) for name in np.unique(labels))
+        expected = load_dataset("csv:flowers.csv,label=species").train.labels
+        np.testing.assert_array_equal(data.train.labels, expected)
+
+
+def test_images_and_splits_of_an_npz_file(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (100, 5, 4), np.uint8)
+    labels = np.arange(100, dtype=np.uint8) % 2
+    path = tmp_path / "images.npz"
+    names = np.array(["cat", "dog"])
+    splits = {"x_test": images[:7], "y_test": labels[:7], "class_names": names}
+    np.savez(path, x_train=images, y_train=labels, **splits)
+    data = load_dataset(f"npz:{path}")
+    assert (data.features, data.example_shape, data.class_names) == (20, (5, 4), ("cat", "dog"))
+    sizes = {name: len(split.labels) for name, split in data.splits.items()}
+    assert sizes == {"train": 90, "validation": 10, "test": 7}
+    np.testing.assert_array_equal(data.test.inputs, images[:7].reshape(7, 20))
+    assert data.train.inputs.dtype == np.uint8 and data.scaling.factor == 1 / 255
+
+
+def test_a_source_split_in_three_is_left_as_it_is() -> None:
+    data = make_dataset(INPUTS, LABELS, validation=(INPUTS[:9], LABELS[:9]), test=(INPUTS, LABELS))
+    assert [len(split.labels) for split in data.splits.values()] == [60, 9, 60]
+    np.testing.assert_array_equal(data.train.inputs, INPUTS)
+    without_test = make_dataset(INPUTS, LABELS, validation=(INPUTS[:9], LABELS[:9]))
+    assert [len(split.labels) for split in without_test.splits.values()] == [48, 9, 12]
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("examples", range(5, 14))
+def test_small_sets_are_split_or_refused_in_words(classes: int, examples: int) -> None:
+    labels = np.repeat(np.arange(classes), examples)
+    inputs = np.zeros((len(labels), 2), np.float32)
+    for given in ({}, {"test": (inputs[:3], labels[:3])}, {"validation": (inputs[:3], labels[:3])}):
+        if examples < 10:
+            with pytest.raises(InputError, match="at least 10 examples each"):
+                make_dataset(inputs, labels, **given)
+        else:
+            data = make_dataset(inputs, labels, **given)
+            for split in (data.train, *(data.splits[k] for k in data.splits if k not in given)):
+                assert set(split.labels) == set(range(classes))
+
+
+def test_noise_is_balanced_seeded_and_says_nothing_of_its_labels() -> None:
+    data, other = load_dataset("noise:16,16,2"), load_dataset("noise:16,16,2", split_seed=1)
+    for split in data.splits.values():
+        assert split.inputs.shape == (16, 16) and split.inputs.dtype == np.float32
+        assert np.bincount(split.labels).tolist() == [8, 8]
+    assert (data.train.inputs != data.test.inputs).all()
+    assert (data.train.inputs != other.train.inputs).all()
+    assert data.checksum == load_dataset("noise:16,16,2").checksum != other.checksum
+    large = load_dataset("noise:20000,8,2").train
+    means = [large.inputs[large.labels == label].mean(axis=0) for label in (0, 1)]
+    np.testing.assert_allclose(means[0] - means[1], 0, atol=4 * (2 / 10_000) ** 0.5)
+
+
+def lines(change) -> bytes:
+    changed = csv_lines()
+    return ("\n".join(change(changed) or changed) + "\n").encode()
+
+
+BAD_CSV = {
+    "no such column": (lines(lambda t: None), "kind", "unknown column of .*: got 'kind'"),
+    "no column named": (lines(lambda t: None), None, "no label column.*one of its columns: length"),
+    "text": (
+        lines(lambda t: t.__setitem__(3, "1,2,high,4,0")),
+        "species",
+        "row 3 .*column 'height': got 'high'; expected a number",
+    ),
+    "ragged": (lines(lambda t: t.__setitem__(5, "1,2,3,0")), "species", "got CSV parse error.*#6"),
+    "too long": (lines(lambda t: t.__setitem__(5, "1,2,3,4,5,0")), "species", "CSV parse error"),
+    "nan": (lines(lambda t: t.__setitem__(2, "1,nan,3,4,0")), "species", "row 2 .*'width'"),
+    "empty cell": (
+        lines(lambda t: t.__setitem__(2, "1,,3,4,0")),
+        "species",
+        "'width': got nothing",
+    ),
+    "infinite": (lines(lambda t: t.__setitem__(2, "1,inf,3,4,0")), "species", "'width': got inf"),
+    "too large": (lines(lambda t: t.__setitem__(2, "1,1e99,3,4,0")), "species", "got 1e.99"),
+    "no label": (
+        lines(lambda t: t.__setitem__(2, "1,2,3,4,")),
+        "species",
+        "'species': got nothing",
+    ),
+    "empty": (b"", "species", "Empty CSV file"),
+    "header only": (f"{HEADER}\n".encode(), "species", "a header and no rows"),
+    "one class": (lines(lambda t: [t[0], *t[1::3]]), "species", "1 classes; expected at least two"),
+    "twice": (lines(lambda t: t.__setitem__(0, "a,a,b,c,species")), "species", "two columns named"),
+    "labels alone": (b"species\n0\n1\n", "species", "the column 'species' alone"),
+    "gap": (
+        lines(lambda t: [x[:-1] + "3" if x[-1] == "2" else x for x in t]),
+        "species",
+        "relabel",
+    ),
+    "binary": (bytes(range(256)), "species", "file bad.csv: got"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_bad_csv_files(flowers: Path, capsys, case: str) -> None:
+    content, label, message = BAD_CSV[case]
+    Path("bad.csv").write_bytes(content)
+    name = name_with("csv:bad.csv", label=label)
+    with pytest.raises(InputError, match=message):
+        load_dataset(name)
+    assert call("train", "--dataset", name, "--out", "model") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert sorted(path.name for path in flowers.iterdir()) == ["bad.csv", "flowers.csv"]
+
+
+BAD_NPZ = {
+    "pickled": ({"inputs": INPUTS, "labels": np.array([{}] * 60, object)}, "nothing pickled"),
+    "other names": ({"data": INPUTS, "target": LABELS}, "arrays named data, target"),
+    "lengths": ({"inputs": INPUTS, "labels": LABELS[:-1]}, r"labels: got shape \(59,\)"),
+    "not from 0": ({"inputs": INPUTS, "labels": LABELS + 1}, "none of class 0.*--relabel"),
+    "text": ({"inputs": INPUTS.astype(str), "labels": LABELS}, "features: got <U"),
+    "nan": (
+        {"inputs": np.where(INPUTS > 2, np.nan, INPUTS), "labels": LABELS},
+        "features: got nan",
+    ),
+    "one class": ({"inputs": INPUTS, "labels": 0 * LABELS}, "1 classes"),
+    "no examples": ({"inputs": INPUTS[:0], "labels": LABELS[:0]}, "empty array"),
+    "widths": (
+        {"x_train": INPUTS, "y_train": LABELS, "x_test": INPUTS[:, :3], "y_test": LABELS},
+        "features of test: got 3 of float32; expected 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NPZ)
+def test_bad_npz_files(tmp_path: Path, case: str) -> None:
+    arrays, message = BAD_NPZ[case]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        load_dataset(f"npz:{tmp_path / 'bad.npz'}")
+
+
+def test_files_that_are_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", INPUTS)
+    for name, content in (("empty", b""), ("text", b"hello"), ("cut", b"PK\3\4")):
+        (tmp_path / name).write_bytes(content)
+    for name in ("array.npy", "empty", "text", "cut", "nowhere"):
+        with pytest.raises(InputError, match=r"file .*expected a .npz file"):
+            load_dataset(f"npz:{tmp_path / name}")
