@@ -15,7 +15,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify train ablation mnist fashion data-mnist data-fashion_mnist \
+.PHONY: help setup test lint verify train ablation map torture mnist fashion data-mnist data-fashion_mnist \
   report bench figures test-tfds clean
 
 help: ## List the targets
@@ -62,13 +62,29 @@ experiments/results/fashion_mnist/report.html: | data-fashion_mnist
 data-mnist data-fashion_mnist: data-%: $(READY)
 	$(BIN)/jax-backprop data prepare $* $(if $(FROM),--from $(FROM))
 
+# A window of the map: make map HIDDEN=10:100 OUTPUT=0.1:1 SIZE=512 MAP=zoom
+MAP ?= trainability_map
+HIDDEN ?= 0.1:1000
+OUTPUT ?= 0.01:10
+SIZE ?= 1024
+window = {low=$(word 1,$(subst :, ,$1)),high=$(word 2,$(subst :, ,$1)),count=$(SIZE)}
+
+map: $(READY) ## A million networks as one picture: hidden-layer rate x output-layer rate
+	$(BIN)/jax-backprop sweep experiments/trainability_map.toml --out experiments/results/$(MAP) --set-aside \
+	  --set 'axes."layer_factors.0"=$(call window,$(HIDDEN))' --set 'axes."layer_factors.1"=$(call window,$(OUTPUT))'
+	$(BIN)/jax-backprop map experiments/results/$(MAP)
+
+torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (ten minutes)
+	$(BIN)/python experiments/torture.py
+
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)
 
 # Any study file: make experiments/results/NAME/report.html runs experiments/NAME.toml. A finished
 # study is found and not run again; an interrupted one continues.
+# Results of another study, or of an older engine, are set aside (NAME.old-1), never overwritten.
 experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
 bench: $(READY) ## Measure accuracy and speed against peers (a few minutes)

@@ -12,24 +12,30 @@ from typing import Any
 import jax
 
 from jax_backprop.storage import write_atomic
-from jax_backprop.sweep.store import provenance
+from jax_backprop.sweep.provenance import provenance
+
+PARTS = ("blocks", "cross_entropy", "throughput", "sizes", "million")
 
 
 def main() -> None:
     """Run the benchmarks named on the command line, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--only", choices=("blocks", "cross_entropy", "throughput"))
+    parser.add_argument("--only", choices=PARTS)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     import blocks
     import cross_entropy
+    import million
+    import sizes
     import throughput
 
     parts = {
         "blocks": blocks.run,
         "cross_entropy": lambda: cross_entropy.run(options.out),
         "throughput": throughput.run,
+        "sizes": sizes.run,
+        "million": million.run,
     }
     rows: list[dict[str, Any]] = []
     for name, run in parts.items():

@@ -1,31 +1,17 @@
-"""Training steps a second: one run, plain vmap over all cells, tiles of each width."""
+"""Training steps a second: the engine's tiles, single runs, plain vmap, and peers of other makes."""
 
 from __future__ import annotations
 
-import time
-from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from engine import mini_batches, one_by_one, peaks, products_alone, products_work, tiles
+from peers import Work, numpy_by_hand, scikit_learn, torch_batched, torch_eager, torch_vmap
 from timing import in_turn, row
 
-from jax_backprop import (
-    Batch,
-    Grid,
-    Network,
-    fit,
-    init_params,
-    load_dataset,
-    make_dataset,
-    network_learner,
-    role_keys,
-)
-from jax_backprop.sweep.engine import width_for
-from jax_backprop.sweep.program import Program, Splits, TileInputs
-from jax_backprop.training import epoch_orders, init_state, run_steps
-from jax_backprop.types import Dataset
+from jax_backprop import Dataset, Network, init_params, load_dataset, make_dataset, role_keys
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 
@@ -39,15 +25,25 @@ class Shape(NamedTuple):
     cells: int
     epochs: int
 
+    @property
+    def label(self) -> str:
+        """What the rows of the table begin with."""
+        sizes = "-".join(map(str, self.network.layer_sizes))
+        return f"run-steps a second, {sizes}, batch {self.batch_size}, {self.cells} cells"
+
+
+def mnist_like() -> Dataset:
+    """Return random data of MNIST's shape."""
+    images = np.random.default_rng(0).random((4000, 784), np.float32)
+    return make_dataset(images, np.arange(4000) % 10, name="random 784")
+
 
 def shapes() -> list[Shape]:
     """Return digits as it is, and random data of MNIST's shape."""
-    generator = np.random.default_rng(0)
-    images = generator.random((4000, 784), np.float32)
-    mnist_like = make_dataset(images, np.arange(4000) % 10, name="random 784")
+    digits, images = load_dataset("digits"), mnist_like()
     return [
-        Shape(Network(layer_sizes=(64, 32, 10)), load_dataset("digits"), 32, 256, 10),
-        Shape(Network(layer_sizes=(784, 128, 10)), mnist_like, 128, 64, 2),
+        Shape(Network(layer_sizes=(64, 32, 10)), digits, 32, 320, 5),
+        Shape(Network(layer_sizes=(784, 128, 10)), images, 128, 32, 2),
     ]
 
 
@@ -57,95 +53,68 @@ def run() -> list[dict[str, Any]]:
 
 
 def _measure(shape: Shape) -> list[dict[str, Any]]:
-    learner = network_learner(shape.network)
-    data, steps = shape.data, len(shape.data.train.labels) // shape.batch_size * shape.epochs
-    order = epoch_orders(
-        role_keys(0).order,
-        0,
-        epochs=shape.epochs,
-        examples=len(data.train.labels),
-        batch_size=shape.batch_size,
-    )
-    train = jax.tree.map(jnp.asarray, data.train)
-    rates = jnp.full((shape.cells, steps), 0.1)
-
-    def init(key: jax.Array) -> Any:
-        return init_params(shape.network, key=key)
-
-    def one(rates: jax.Array) -> Any:
-        return run_steps(
-            init_state(init(role_keys(0).init), learner), rates, order, train, learner=learner
-        )[0].params
-
-    sides: dict[str, Any] = {
-        "one run after another": partial(_all, jax.jit(one), rates[: max(4, shape.cells // 16)]),
-        "plain vmap over all cells": partial(jax.jit(jax.vmap(one)), rates),
-    }
-    program = Program(
-        init,
-        # Evaluation is left out on all sides: training alone is compared.
-        learner._replace(evaluate=_no_evaluation),
-        Splits(data.train, data.validation, data.test),
-    )
+    rates, settings = peaks(shape.cells), {"batch_size": shape.batch_size, "epochs": shape.epochs}
+    steps = len(shape.data.train.labels) // shape.batch_size * shape.epochs
+    group, train = tiles(shape.network, shape.data, rates, **settings)
+    few = max(2, shape.cells // 32)
+    single, every = one_by_one(shape.network, shape.data, rates, **settings)
+    alone, _ = one_by_one(shape.network, shape.data, rates[:few], **settings)
+    sides: dict[str, Any] = {f"tiles of {group.width}": train, "plain vmap over all cells": every}
+    counts = dict.fromkeys(sides, shape.cells)
     for width in WIDTHS:
-        tiles = _tiles(rates, order, width)
-        sides[f"tiles of {width}"] = partial(program, tiles, capacity=len(tiles.seed))
-    times = in_turn(sides)
-    speed = {
-        name: (max(4, shape.cells // 16) if name.startswith("one") else shape.cells)
-        * steps
-        / timing.median
-        for name, timing in times.items()
-    }
-    width = width_for(init, data, Grid(tuple(range(shape.cells))), shape.batch_size)
-    sizes = "-".join(map(str, shape.network.layer_sizes))
-    ours = speed[f"tiles of {width}"]
-    label = f"run-steps a second, {sizes}, batch {shape.batch_size}"
+        if width != group.width:
+            sides[f"tiles of {width}"] = tiles(
+                shape.network, shape.data, rates, width=width, **settings
+            )[1]
+            counts[f"tiles of {width}"] = shape.cells
+    sides["one jitted run after another"] = alone
+    counts["one jitted run after another"] = few
+    for name, (function, cells) in _peers(shape, few).items():
+        sides[name], counts[name] = function, cells
+    del single
+    speed = {name: counts[name] * steps / t.median for name, t in in_turn(sides, 5).items()}
+    ours = speed[f"tiles of {group.width}"]
+    note = f"ours: tiles of {group.width}, the rule's width"
     rows = [
-        row(f"{label}, {name}", ours, value, "1/s", f"ours: tiles of {width}, the rule's width")
+        row(f"{shape.label}: {name}", ours, value, "1/s", note)
         for name, value in speed.items()
-        if name != f"tiles of {width}"
+        if name != f"tiles of {group.width}"
     ]
-    return [*rows, _against_fit(shape, label, ours)]
+    return [*rows, _against_products(shape, group.width, train, steps)]
 
 
-def _all(one: Any, rates: jax.Array) -> list[Any]:
-    return [one(row_of_rates) for row_of_rates in rates]
-
-
-def _no_evaluation(params: Any, _: Batch) -> Any:
-    first = jax.tree.leaves(params)[0].ravel()[0]
-    from jax_backprop import Evaluation
-
-    return Evaluation(first, first)
-
-
-def _tiles(rates: jax.Array, order: jax.Array, width: int) -> TileInputs:
-    cells, steps = rates.shape
-    tiles = cells // width
-    return TileInputs(
-        seed=jnp.zeros(tiles, jnp.int32),
-        rates=rates.reshape(tiles, width, 1, steps),
-        order=jnp.broadcast_to(order, (tiles, 1, *order.shape)),
-    )
-
-
-def _against_fit(shape: Shape, label: str, ours: float) -> dict[str, Any]:
-    """Compare with `fit`: every step's metrics, an evaluation an epoch, as a user would run it."""
+def _peers(shape: Shape, few: int) -> dict[str, tuple[Any, int]]:
+    """Return the peers' training and how many networks each trains; a slow one trains few."""
     params = init_params(shape.network, key=role_keys(0).init)
+    work = Work(
+        inputs=np.asarray(shape.data.train.inputs, np.float32),
+        labels=np.asarray(shape.data.train.labels),
+        order=np.asarray(mini_batches(shape.data, shape.batch_size, shape.epochs)),
+        rates=np.asarray(peaks(shape.cells)),
+        weights=tuple(np.asarray(leaf) for leaf in jax.tree.leaves(params)),
+    )
+    found: dict[str, tuple[Any, int]] = {
+        "NumPy by hand": (numpy_by_hand(work.first(few)), few),
+        "scikit-learn MLPClassifier": (scikit_learn(work.first(2)), 2),
+    }
+    if find_spec("torch") is None:
+        print("PyTorch isn't installed: its rows are left out (make bench installs it)")
+        return found
+    return found | {
+        "PyTorch, eager loop": (torch_eager(work.first(2)), 2),
+        "PyTorch, torch.func.vmap": (torch_vmap(work), shape.cells),
+        "PyTorch, batched products": (torch_batched(work), shape.cells),
+    }
 
-    def once() -> float:
-        started = time.perf_counter()
-        result = fit(
-            params,
-            shape.data,
-            key=role_keys(0).order,
-            network=shape.network,
-            learning_rate=0.1,
-            batch_size=shape.batch_size,
-            epochs=shape.epochs,
-        )
-        return len(result.history.steps.loss) / (time.perf_counter() - started)
 
-    once()
-    return row(f"{label}, fit", ours, float(np.median([once() for _ in range(5)])), "1/s")
+def _against_products(shape: Shape, width: int, train: Any, steps: int) -> dict[str, Any]:
+    """Compare the rate of arithmetic with that of a step's matrix products alone."""
+    inputs, hidden, classes = shape.network.layer_sizes
+    sizes = (inputs, hidden, classes)
+    alone = products_alone(sizes, shape.batch_size, width, 200)
+    work = products_work(sizes, shape.batch_size)
+    found = in_turn({"ours": train, "products": alone}, 5)
+    ours = work * shape.cells * steps / found["ours"].median / 1e9
+    bare = work * width * 200 * jax.local_device_count() / found["products"].median / 1e9
+    label = shape.label.replace("run-steps a second", "matrix products' GFLOP/s")
+    return row(f"{label}: the products alone", ours, bare, "GFLOP/s")

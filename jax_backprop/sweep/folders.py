@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,21 @@ def run_in_folder(
 
     Raises InputError, changing nothing, if the folder holds something that this isn't more of.
     """
+    with begin(problem, grid, out, options, study) as (_, runner):
+        for _ in runner.run():
+            pass
+    return load_tables(out)
+
+
+@contextlib.contextmanager
+def begin(
+    problem: Problem,
+    grid: Grid,
+    out: Path,
+    options: Options,
+    study: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[StudyFolder, Runner]]:
+    """Hold a study's folder, with a runner that knows what is there and what isn't."""
     cells = resolve(grid.cells(options.max_cells), problem.fixed)
     described = dict(study) if study is not None else {"axes": plain(dict(grid.axes))}
     part, of = options.share
@@ -51,9 +67,7 @@ def run_in_folder(
         for generation in generations:
             runner.add(generation)
         _check_widths(folder, runner, options)
-        for _ in runner.run():
-            pass
-    return load_tables(out)
+        yield folder, runner
 
 
 def load_tables(path: Path) -> Tables:

@@ -1,0 +1,46 @@
+"""A sweep against the sum of its single runs, at every size tried: is it ever slower?"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from engine import one_by_one, peaks, tiles
+from timing import in_turn, row
+
+from jax_backprop import Network, make_dataset
+
+HIDDEN = (8, 32, 128, 512, 1024)
+BATCHES = (8, 32, 128, 1024)
+FEATURES, CLASSES, CELLS = 64, 10, 16
+WORK = 2e10  # floating-point operations a measurement
+
+
+def run() -> list[dict[str, Any]]:
+    """Return a row a size; loss, rate and gradient norm are recorded at each step on both sides."""
+    rows = []
+    for hidden, batch in product(HIDDEN, BATCHES):
+        network = Network(layer_sizes=(FEATURES, hidden, CLASSES))
+        step_work = 6.0 * (FEATURES + CLASSES) * hidden * batch * CELLS
+        steps = int(np.clip(WORK / step_work, 4, 400))
+        inputs = np.random.default_rng(0).random((2 * batch, FEATURES), np.float32)
+        data = make_dataset(inputs, np.arange(len(inputs)) % CLASSES, name="random")
+        data = _only_train(data, inputs)
+        settings = {"batch_size": batch, "epochs": max(1, steps // 2)}
+        group, train = tiles(network, data, peaks(CELLS), curves="steps", **settings)
+        single, _ = one_by_one(network, data, peaks(CELLS), **settings)
+        found = in_turn({"sweep": train, "single": single}, 5)
+        count = CELLS * settings["epochs"] * 2
+        label = f"sweep against its single runs, H {hidden}, batch {batch}, tiles of {group.width}"
+        speeds = (count / found[name].median for name in ("sweep", "single"))
+        rows.append(row(label, *speeds, "run-steps/s"))
+    return rows
+
+
+def _only_train(data: Any, inputs: np.ndarray) -> Any:
+    """Train on all examples: two batches an epoch."""
+    from dataclasses import replace
+
+    labels = (np.arange(len(inputs)) % CLASSES).astype(np.int32)
+    return replace(data, train=data.train._replace(inputs=inputs, labels=labels))
