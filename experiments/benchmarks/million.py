@@ -37,10 +37,12 @@ def run() -> list[dict[str, Any]]:
 def plan_and_store(folder: Path) -> None:
     """Plan a grid of a million cells and store results that were never trained."""
     from jax_backprop.study_file import Study
+    from jax_backprop.sweep.cells import cell_ids
     from jax_backprop.sweep.folders import begin
     from jax_backprop.sweep.options import Options
+    from jax_backprop.sweep.shard import lanes
     from jax_backprop.sweep.studies import study_grid, study_problem
-    from jax_backprop.sweep.tables import Record
+    from jax_backprop.sweep.tables import Record, to_tables
 
     axis = {"low": 1e-2, "high": 1e2, "count": SIDE}
     study = Study.model_validate(
@@ -62,9 +64,15 @@ def plan_and_store(folder: Path) -> None:
         losses = generator.random((cells, 201), np.float32)
         return Record(losses, np.ones(cells, bool), final, {}, np.arange(2), {})
 
-    options = Options(max_cells=SIDE**2)
-    with begin(study_problem(study), study_grid(study), folder, options) as (_, runner):
-        runner.store_all(invented)
+    problem, parts = study_problem(study), 0
+    with begin(problem, study_grid(study), folder, Options()) as (opened, runner):
+        for group in runner.groups:
+            for shard in range(group.layout.shards):
+                rows, real = group.layout.shard(shard)
+                cells = group.cells.take(rows[lanes(rows, real)])
+                ids = cell_ids(cells, problem.fixed)
+                opened.write(parts, to_tables(cells, ids, invented(len(ids))))
+                parts += 1
 
 
 def _in_child(folder: Path) -> tuple[float, float, float]:

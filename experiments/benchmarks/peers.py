@@ -1,7 +1,7 @@
 """The same training by PyTorch, scikit-learn and NumPy: functions of no arguments to be timed.
 
-Every side trains ``cells`` sigmoid networks through ``order`` (a row of examples a step) at rates of
-their own, from the same parameters; what it is timed on is nothing but training.
+Every side trains as many sigmoid networks through ``order`` (a row of examples a step), at rates of
+their own and from the same parameters; it is timed on nothing but training.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def run() -> list[dict[str, Any]]:
         found = in_turn({"sweep": train, "single": single}, 5)
         count = CELLS * settings["epochs"] * 2
         label = f"sweep against its single runs, H {hidden}, batch {batch}, tiles of {group.width}"
-        speeds = (count / found[name].median for name in ("sweep", "single"))
-        rows.append(row(label, *speeds, "run-steps/s"))
+        sweep, alone = (count / found[name].median for name in ("sweep", "single"))
+        rows.append(row(label, sweep, alone, "run-steps/s"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Training steps a second: the engine's tiles, single runs, plain vmap, and peers of other makes."""
+"""Training steps a second: the engine's tiles, single runs, plain vmap, and peers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def run() -> list[dict[str, Any]]:
 
 
 def _measure(shape: Shape) -> list[dict[str, Any]]:
-    rates, settings = peaks(shape.cells), {"batch_size": shape.batch_size, "epochs": shape.epochs}
+    rates = peaks(shape.cells)
+    settings: Any = {"batch_size": shape.batch_size, "epochs": shape.epochs}
     steps = len(shape.data.train.labels) // shape.batch_size * shape.epochs
     group, train = tiles(shape.network, shape.data, rates, **settings)
     few = max(2, shape.cells // 32)

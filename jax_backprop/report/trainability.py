@@ -117,10 +117,9 @@ def _chart(found: Map, title: str) -> Any:
         alt.Scale(type="log", domain=list(ends), nice=False, padding=0) for ends in found.ends
     ]
     names = [_axis_title(name) for name in found.axes]
-    x, y = (
-        kind(f"{field}:Q", scale=scale, title=name, axis=alt.Axis(format="~g", tickCount=6))
-        for kind, field, scale, name in zip((alt.X, alt.Y), ("x", "y"), scales, names, strict=True)
-    )
+    axis = alt.Axis(format="~g", tickCount=6)
+    x = alt.X("x:Q", scale=scales[0], title=names[0], axis=axis)
+    y = alt.Y("y:Q", scale=scales[1], title=names[1], axis=axis)
     subtitle = (
         f"{found.pixels.shape[0] * found.pixels.shape[1]:,} networks; blue: converged "
         f"({found.converged:.0%}), red: ended above its start; the darker, the faster"

@@ -67,9 +67,9 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
 
 
 def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
-    if callable(base) and not parameters:
-        return base
-    named = {"name": base} if isinstance(base, str) else base.model_dump(exclude_none=True)
+    if not isinstance(base, str | Settings):
+        return base  # a schedule given as a function has no parameters of ours
+    named = base.model_dump(exclude_none=True) if isinstance(base, Settings) else {"name": base}
     try:
         return model.model_validate({**named, **parameters})
     except ValidationError as error:
@@ -92,8 +92,9 @@ def cell_ids(cells: Cells, fixed: Mapping[str, Any]) -> list[str]:
     columns: list[list[bytes]] = []
     for name in names:
         fragments = [_fragment(name, each) for each in cells.values.get(name, (fixed.get(name),))]
-        codes = cells.codes.get(name)
-        columns.append(fragments if len(fragments) == 1 else [fragments[code] for code in codes])
+        if len(fragments) > 1:
+            fragments = [fragments[code] for code in cells.codes[name]]
+        columns.append(fragments)
     count = len(cells)
     rows = zip(*(column * count if len(column) == 1 else column for column in columns), strict=True)
     return [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
@@ -110,7 +111,7 @@ def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, li
       The group of each cell, (cells,), and what each group's cells have in common.
     """
     names = [*STATIC, *(name for name, traced in extras.items() if not traced)]
-    optimizers = cells.values["optimizer"]
+    optimizers: tuple[Any, ...] = cells.values["optimizer"]
     kinds = list(dict.fromkeys(optimizer.name for optimizer in optimizers))
     kind = np.asarray([kinds.index(optimizer.name) for optimizer in optimizers])
     rows = np.stack([*(cells.codes[name] for name in names), kind[cells.codes["optimizer"]]])

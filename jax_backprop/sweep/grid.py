@@ -169,7 +169,7 @@ def _expand(blocks: list[_Block], known: dict[str, dict[Hashable, int]]) -> dict
 
 
 def _as_list(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, list | tuple | range | np.ndarray) else [given]
+    return list(given) if isinstance(given, list | tuple | range | np.ndarray) else [given]
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -315,8 +315,8 @@ def _finish_tile(recipe: Recipe, state: TrainState, tile: TileInputs, splits: Sp
     def finish(state: TrainState, hyper: Hyper) -> Final:
         learner = recipe.learner(hyper)
         loss, _ = learner.value_and_grad(state.params, splits.train)
-        evaluations = (learner.evaluate(state.params, split) for split in splits)
-        return Final(*evaluations, loss, state.finite)
+        train, validation, test = (learner.evaluate(state.params, split) for split in splits)
+        return Final(train, validation, test, loss, state.finite)
 
     if not recipe.lanes_last:
         return jax.vmap(finish)(state, tile.hyper)

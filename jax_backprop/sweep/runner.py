@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from jax_backprop.sweep.program import OutOfMemoryError, Program, Running, Split
 from jax_backprop.sweep.progress import Meter
 from jax_backprop.sweep.shard import ShardRun, lanes, run_shard, to_record
 from jax_backprop.sweep.store import StudyFolder
-from jax_backprop.sweep.tables import Record, to_tables
+from jax_backprop.sweep.tables import to_tables
 from jax_backprop.training import check_dataset
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
@@ -119,14 +119,6 @@ class Runner:
         self._save(group, part, tables)
         self._meter.add(tables["cells"])
         return tables
-
-    def store_all(self, invent: Callable[[int], Record]) -> None:
-        """Store invented results of every cell: what storing takes, training aside."""
-        for index, group in enumerate(self.groups):
-            for shard in range(group.layout.shards):
-                cells, ids = self._cells(group, shard)
-                tables = to_tables(self._shown(cells), ids, invent(len(ids)))
-                self._save(group, self._first_part(index) + shard, tables)
 
     def _cells(self, group: Group, shard: int) -> tuple[Cells, list[str]]:
         """Return a shard's cells, repeats left out, and their ids."""

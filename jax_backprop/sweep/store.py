@@ -167,7 +167,8 @@ def open_study(
         identity = json.loads(json.dumps(identity))
         if (path / MANIFEST).exists():
             manifest = read_manifest(path)
-            refuse_difference(path, manifest | manifest["identity"], identity | {"part": share})
+            wanted: dict[str, Any] = {**identity, "part": share}
+            refuse_difference(path, manifest | manifest["identity"], wanted)
         else:
             manifest = {
                 "study": dict(study),
