@@ -1,0 +1,88 @@
+"""The printed equations in index notation, and what sympy finds on a right side and nowhere else."""
+
+from __future__ import annotations
+
+import sympy
+from sympy import Function, IndexedBase, KroneckerDelta, Sum, Symbol, exp, log
+
+# A printed equation: its left side, then every side that it is said to equal.
+Form = tuple[sympy.Basic, ...]
+
+INDICES = {name: Symbol(name, integer=True) for name in "nhokji"}
+n, h, o, k, j, i = INDICES.values()
+SIZES = d, H, K = sympy.symbols("d H K", integer=True, positive=True)
+Z, O, Y, L, w, b = (IndexedBase(name) for name in "ZOYLwb")  # noqa: E741
+inputs, E, Oh = IndexedBase("i"), Symbol("E"), Symbol("Oh")
+NOTATION = {E, *SIZES, *(base.label for base in (Z, O, Y, L, w, b, inputs))}
+partial = Function("partial")
+
+_slope = partial(log(Y[i]), Y[i]) * partial(Y[i], Z[k])
+_rest = 1 - KroneckerDelta(i, k)  # the sum over i other than k
+_dE = partial(E, Z[k])
+
+PRINTED_FORMS: dict[int, Form] = {
+    1: (Z[h], Sum(inputs[n] * w[n, h], (n, 1, d)) + b[h]),
+    2: (O[h], 1 / (1 + exp(Z[h]))),
+    3: (Z[o], Sum(O[n] * w[n, o], (n, 1, h)) + b[o]),
+    4: (Y[o], exp(Z[o]) / Sum(exp(Z[j]), (j, 1, k))),
+    5: (E, -Sum(L[i] * log(Y[i]), (i, 1, k))),
+    6: (partial(E, w[h, k]), _dE * partial(Z[k], w[h, k])),
+    7: (partial(Y[o], Z[k]), Y[k] * (1 - Y[j]), Y[k] * (1 - Y[k])),
+    8: (partial(Y[o], Z[k]), -Y[j] * Y[k]),
+    9: (_dE, -Sum(L[i] * _slope, (i, 1, k))),
+    10: (_dE, -L[k] * partial(log(Y[k]), Y[k]) * partial(Y[k], Z[k]), -L[k] * (1 - Y[j])),
+    11: (_dE, -Sum(_rest * L[i] * _slope, (i, 1, K)), Sum(_rest * L[i] * Y[j], (i, 1, K))),
+    12: (_dE, -L[k] * (1 - Y[j]) + Sum(_rest * L[i] * Y[j], (i, 1, K))),
+    13: (_dE, Y[j] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
+    14: (_dE, Y[j] - L[k], Y[k] - L[k]),
+    15: (partial(Z[k], w[h, k]), O[h]),
+    16: (partial(E, w[h, k]), _dE * partial(Z[k], w[h, k]), (Y[k] - L[k]) * O[h]),
+    17: (
+        partial(E, w[i, h]),
+        _dE * partial(Z[k], O[h]) * partial(O[h], Z[h]) * partial(Z[h], w[i, h]),
+    ),
+    18: (partial(Z[k], O[h]), w[h, k]),
+    19: (partial(O[h], Z[h]), O[h] * (1 - O[h])),
+    20: (partial(Z[h], Z[h]), inputs[n]),
+    21: (partial(E, w[i, h]), (Y[k] - L[k]) * w[h, k] * Oh * (1 - O[h]) * inputs[n]),
+}
+
+CORRECTED_FORMS: dict[int, Form] = {
+    3: (Z[k], Sum(O[h] * w[h, k], (h, 1, H)) + b[k]),
+    4: (Y[k], exp(Z[k]) / Sum(exp(Z[j]), (j, 1, K))),
+    5: (E, -Sum(L[k] * log(Y[k]), (k, 1, K))),
+    7: (partial(Y[k], Z[k]), Y[k] * (1 - Y[k])),
+    8: (partial(Y[o], Z[k]), -Y[o] * Y[k]),
+    9: (_dE, -Sum(L[i] * _slope, (i, 1, K))),
+    10: (_dE, -L[k] * (1 - Y[k])),
+    11: (_dE, Sum(_rest * L[i] * Y[k], (i, 1, K))),
+    12: (_dE, -L[k] * (1 - Y[k]) + Sum(_rest * L[i] * Y[k], (i, 1, K))),
+    13: (_dE, Y[k] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
+    14: (_dE, Y[k] - L[k]),
+    17: (
+        partial(E, w[n, h]),
+        Sum(_dE * partial(Z[k], O[h]), (k, 1, K)) * partial(O[h], Z[h]) * partial(Z[h], w[n, h]),
+    ),
+    20: (partial(Z[h], w[n, h]), inputs[n]),
+    21: (
+        partial(E, w[n, h]),
+        Sum((Y[k] - L[k]) * w[h, k], (k, 1, K)) * O[h] * (1 - O[h]) * inputs[n],
+    ),
+}
+
+
+def stray_symbols(form: Form) -> tuple[str, ...]:
+    """Return what a form has on a right side without having introduced it, in order.
+
+    An index that the left side doesn't carry and no sum binds; a symbol outside the notation; an
+    index of the left side that a sum takes for its upper limit.
+    """
+    left, *sides = form
+    found: set[sympy.Basic] = set()
+    for side in sides:
+        plain = {each for each in side.free_symbols if isinstance(each, Symbol)}
+        found |= plain - left.free_symbols - NOTATION
+        for total in side.atoms(Sum):
+            ends = {symbol for limit in total.limits for symbol in limit[2].free_symbols}
+            found |= ends & set(INDICES.values())
+    return tuple(sorted(map(str, found)))
