@@ -11,81 +11,81 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
-from jax_backprop.derivation.definitions import DEFINITIONS, Example, Values, quantities
-from jax_backprop.derivation.equations import HiddenWeights, OutputWeights, PerClass, PerHidden
+from jax_backprop.derivation.definitions import (
+    DEFINITIONS,
+    Example,
+    Function,
+    Values,
+    call,
+    quantities,
+)
+from jax_backprop.types import AnyArray
 
 PARAMETERS = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
 PER_EXAMPLE = ("inputs", "labels", *(name for name in DEFINITIONS if name != "loss"))
 
-Rows = Shaped[np.ndarray, "batch classes"]
-HiddenRows = Shaped[np.ndarray, "batch hidden"]
-InputRows = Shaped[np.ndarray, "batch inputs"]
+Rows = Shaped[AnyArray, "batch classes"]
+HiddenRows = Shaped[AnyArray, "batch hidden"]
+InputRows = Shaped[AnyArray, "batch inputs"]
+PerClass = Shaped[AnyArray, " classes"]
+PerHidden = Shaped[AnyArray, " hidden"]
+HiddenWeights = Shaped[AnyArray, "inputs hidden"]
+OutputWeights = Shaped[AnyArray, "hidden classes"]
 
 
-def d_logits(labels: Rows, outputs: Rows) -> Rows:
+def d_logits(outputs: Rows, labels: Rows) -> Rows:
     """(14) for N examples: dE/dZ_nk = (Y_nk - L_nk) / N, as E is the mean over examples."""
     return (outputs - labels) / len(labels)
 
 
-def d_output_weights(hidden: HiddenRows, labels: Rows, outputs: Rows) -> OutputWeights:
+def d_output_weights(hidden: HiddenRows, d_logits: Rows) -> OutputWeights:
     """(16) for N examples: dE/dW = O^T dE/dZ, which sums over the examples."""
-    return hidden.T @ d_logits(labels, outputs)
+    return hidden.T @ d_logits
 
 
-def d_output_biases(labels: Rows, outputs: Rows) -> PerClass:
+def d_output_biases(d_logits: Rows) -> PerClass:
     """The output biases: dE/db_k = sum_n dE/dZ_nk, since dZ_nk/db_k = 1."""
-    return d_logits(labels, outputs).sum(0)
+    return d_logits.sum(0)
 
 
-def d_hidden(labels: Rows, outputs: Rows, output_weights: OutputWeights) -> HiddenRows:
+def d_hidden(d_logits: Rows, output_weights: OutputWeights) -> HiddenRows:
     """(18) for N examples: dE/dO = dE/dZ W^T, which sums over the outputs."""
-    return d_logits(labels, outputs) @ output_weights.T
+    return d_logits @ output_weights.T
 
 
-def d_pre_activations(
-    hidden: HiddenRows, labels: Rows, outputs: Rows, output_weights: OutputWeights
-) -> HiddenRows:
+def d_pre_activations(d_hidden: HiddenRows, hidden: HiddenRows) -> HiddenRows:
     """(19) for N examples: dE/dZ = dE/dO O (1 - O), element by element."""
-    return d_hidden(labels, outputs, output_weights) * hidden * (1 - hidden)
+    return d_hidden * hidden * (1 - hidden)
 
 
-def d_hidden_weights(
-    inputs: InputRows,
-    hidden: HiddenRows,
-    labels: Rows,
-    outputs: Rows,
-    output_weights: OutputWeights,
-) -> HiddenWeights:
+def d_hidden_weights(inputs: InputRows, d_pre_activations: HiddenRows) -> HiddenWeights:
     """(21) for N examples: dE/dW = i^T dE/dZ, which sums over the examples."""
-    return inputs.T @ d_pre_activations(hidden, labels, outputs, output_weights)
+    return inputs.T @ d_pre_activations
 
 
-def d_hidden_biases(
-    hidden: HiddenRows, labels: Rows, outputs: Rows, output_weights: OutputWeights
-) -> PerHidden:
+def d_hidden_biases(d_pre_activations: HiddenRows) -> PerHidden:
     """The hidden biases: dE/db_h = sum_n dE/dZ_nh, since dZ_nh/db_h = 1."""
-    return d_pre_activations(hidden, labels, outputs, output_weights).sum(0)
+    return d_pre_activations.sum(0)
 
 
 def first_order_descent(
-    inputs: InputRows,
-    hidden: HiddenRows,
-    labels: Rows,
-    outputs: Rows,
-    output_weights: OutputWeights,
+    d_hidden_weights: HiddenWeights,
     step_hidden_weights: HiddenWeights,
+    d_hidden_biases: PerHidden,
     step_hidden_biases: PerHidden,
+    d_output_weights: OutputWeights,
     step_output_weights: OutputWeights,
+    d_output_biases: PerClass,
     step_output_biases: PerClass,
 ) -> Any:
     """Return dE/drate of E(W - rate S) at rate 0, -sum S dE/dW: -|dE/dW|^2 where S is dE/dW."""
-    products = (
-        step_hidden_weights * d_hidden_weights(inputs, hidden, labels, outputs, output_weights),
-        step_hidden_biases * d_hidden_biases(hidden, labels, outputs, output_weights),
-        step_output_weights * d_output_weights(hidden, labels, outputs),
-        step_output_biases * d_output_biases(labels, outputs),
-    )
-    return -sum(product.sum() for product in products)
+    hidden_layer = (step_hidden_weights * d_hidden_weights).sum() + (
+        step_hidden_biases * d_hidden_biases
+    ).sum()
+    output_layer = (step_output_weights * d_output_weights).sum() + (
+        step_output_biases * d_output_biases
+    ).sum()
+    return -(hidden_layer + output_layer)
 
 
 def update(parameter: Any, step: Any, learning_rate: Any) -> Any:
@@ -93,22 +93,26 @@ def update(parameter: Any, step: Any, learning_rate: Any) -> Any:
     return parameter - learning_rate * step
 
 
-GRADIENTS = {
-    "d_logits": d_logits,
-    "d_output_weights": d_output_weights,
-    "d_output_biases": d_output_biases,
-    "d_hidden": d_hidden,
-    "d_pre_activations": d_pre_activations,
-    "d_hidden_weights": d_hidden_weights,
-    "d_hidden_biases": d_hidden_biases,
+GRADIENTS: dict[str, Function] = {
+    function.__name__: function
+    for function in (
+        d_logits,
+        d_output_weights,
+        d_output_biases,
+        d_hidden,
+        d_pre_activations,
+        d_hidden_weights,
+        d_hidden_biases,
+    )
 }
 
 
 def batch_quantities(
     batch: Values, given: Values | None = None, definitions: Values = DEFINITIONS
 ) -> dict[str, Any]:
-    """Return every quantity of N examples by its name: rows of the single examples' quantities.
+    """Return every quantity of N examples by its name, those given taken as they are.
 
+    Forward, rows of the single examples' quantities; backward, the gradients of their mean loss.
     With a ``learning_rate`` and ``step_...`` of each parameter in ``batch``, ``updated_loss`` is
     the loss after that update.
     """
@@ -119,6 +123,9 @@ def batch_quantities(
             values[name] = _stack([row[name] for row in rows])
     if "loss" not in (given or {}):
         values["loss"] = values["loss"].sum() / len(rows)
+    for name, gradient in GRADIENTS.items():
+        if name not in values:
+            values[name] = call(gradient, values)
     if "learning_rate" in values:
         moved = {
             name: update(values[name], values[f"step_{name}"], values["learning_rate"])

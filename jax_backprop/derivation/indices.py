@@ -78,11 +78,11 @@ def stray_symbols(form: Form) -> tuple[str, ...]:
     index of the left side that a sum takes for its upper limit.
     """
     left, *sides = form
-    found: set[sympy.Basic] = set()
+    stray: set[sympy.Basic] = set()
+    limits: set[sympy.Basic] = set()
     for side in sides:
         plain = {each for each in side.free_symbols if isinstance(each, Symbol)}
-        found |= plain - left.free_symbols - NOTATION
-        for total in side.atoms(Sum):
-            ends = {symbol for limit in total.limits for symbol in limit[2].free_symbols}
-            found |= ends & set(INDICES.values())
-    return tuple(sorted(map(str, found)))
+        stray |= plain - left.free_symbols - NOTATION
+        ends = {limit[2] for total in side.atoms(Sum) for limit in total.limits}
+        limits |= ends & set(INDICES.values()) - stray
+    return tuple(sorted([*map(str, stray), *(f"{index} as a sum's limit" for index in limits)]))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jax_backprop.derivation.additions import ADDITIONS
-from jax_backprop.derivation.batch import GRADIENTS, PARAMETERS, batch_quantities
+from jax_backprop.derivation.batch import PARAMETERS, batch_quantities
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import Example, call, parameters, quantities
 from jax_backprop.derivation.entries import Equation, Side
@@ -32,7 +32,7 @@ SYMBOLIC_EXAMPLES = 2
 SIZES = ((2, 3, 4), (3, 3, 3))
 EXAMPLES = 5
 AUTODIFF_GATE = 64 * EPS  # well-conditioned points: rounding alone, as of initial points elsewhere
-DIFFERENCES_GATE = 1e-8  # central differences of a smooth function are good to about 1e-10
+DIFFERENCES_GATE = 1e-8  # of differences good to about 1e-10
 
 
 class Proof(NamedTuple):
@@ -74,7 +74,7 @@ class Setting(NamedTuple):
 def prove_all(
     equations: Sequence[Equation] = EQUATIONS, on_step: Callable[[str], None] = lambda name: None
 ) -> list[Proof]:
-    """Prove every equation at every size; ``on_step`` hears of each of ``STEPS`` when it is done."""
+    """Prove every equation at every size; ``on_step`` hears of each of ``STEPS``."""
     proofs = {equation.label: Proof(equation) for equation in equations}
     for method, found in _proofs(equations):
         for label, value in found.items():
@@ -155,7 +155,7 @@ def numeric_point(sizes: tuple[int, int, int], examples: int | None = None) -> d
     point["labels"] = np.eye(classes)[1 if examples is None else np.arange(examples) % classes]
     if examples is not None:
         values = batch_quantities(point)
-        point |= {f"step_{name}": call(GRADIENTS[f"d_{name}"], values) for name in PARAMETERS}
+        point |= {f"step_{name}": values[f"d_{name}"] for name in PARAMETERS}
         point["learning_rate"] = np.float64(0)
     return point
 
