@@ -106,7 +106,7 @@ ADDITIONS = (
         title="the update, and what it does to the loss",
         printed="",
         corrected=r"W \leftarrow W - \eta \frac{\partial E}{\partial W}, \quad "
-        r"\left. \frac{d E}{d \eta} \right|_{\eta = 0} = "
+        r"\left. \frac{dE}{d\eta} \right|_{\eta = 0} = "
         r"-\sum \left( \frac{\partial E}{\partial W} \right)^2",
         why="For a small learning rate the loss falls, and fastest along the gradient. How long "
         "that holds, the gradient doesn't say: so the rate has to be chosen.",

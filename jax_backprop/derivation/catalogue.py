@@ -133,7 +133,7 @@ OUTPUT_LAYER = (
         printed=r"\frac{\partial E}{\partial Z_k} = -\sum_{i=1}^k L_i * "
         r"\frac{\partial log(Y_i)}{\partial Y_i} * \frac{\partial Y_i}{\partial Z_k}",
         corrected=r"\frac{\partial E}{\partial Z_k} = -\sum_{i=1}^{K} L_i "
-        r"\frac{\partial \log Y_i}{\partial Y_i} \frac{\partial Y_i}{\partial Z_k}",
+        r"\frac{\partial \log(Y_i)}{\partial Y_i} \frac{\partial Y_i}{\partial Z_k}",
         why="Every probability depends on every logit, so all K outputs pass the derivative on.",
         right=equations.logits_by_chain,
         left=_d_logits,
