@@ -13,12 +13,14 @@ from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.studies import report, sweep
+from jax_backprop.cli.submissions import check_submissions
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "derive": derive,
+    "check-folder": check_submissions,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

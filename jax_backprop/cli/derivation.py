@@ -25,7 +25,7 @@ def derive(
     learning_rate: float = 0.5,
     seed: int = 0,
 ) -> None:
-    """Show the derivation of backpropagation step by step, each equation proven; exit code 1 if not.
+    """Show the derivation step by step, each equation proven; exit code 1 if one is not.
 
     The 21 equations of the homework, as corrected and as printed, then what it leaves out: N
     examples, biases, the update. Beside each its proofs, made now, and the code that computes it:
@@ -48,7 +48,7 @@ def derive(
     """
     from jax_backprop.derivation import conclude, work_through
 
-    worked = work_through(_sizes(layer_sizes), learning_rate, seed)
+    worked = work_through(parse_sizes(layer_sizes), learning_rate, seed)
     if out is not None:
         _check_page(out)
     if example and out is None:
@@ -90,7 +90,8 @@ def prove() -> Proven:
     return proofs, findings
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Read "2,2,2" (or "2 2 2") as whole numbers."""
     try:
         return tuple(int(part) for part in text.replace(",", " ").split())
     except ValueError:
@@ -119,7 +120,7 @@ def _print_equations(proofs: list[Proof], findings: list[Finding]) -> None:
     from rich.text import Text
 
     from jax_backprop.report.derivation import parts
-    from jax_backprop.report.notation import plain
+    from jax_backprop.report.notation import plain, sentence_text
 
     for title, chosen in parts(proofs):
         console.out.print(Text(f"\n{title}\n", style="bold underline"))
@@ -132,24 +133,32 @@ def _print_equations(proofs: list[Proof], findings: list[Finding]) -> None:
                 console.out.print(Text(f"     printed: {printed}", style="red"))
                 for finding in findings:
                     if finding.erratum.where == f"({equation.label})" and finding.evidence:
-                        evidence = f"     {finding.erratum.kind}: {finding.evidence.text}"
-                        console.out.print(Text(evidence, style="red dim"))
+                        evidence = sentence_text(finding.evidence.text)
+                        console.out.print(
+                            Text(f"     {finding.erratum.kind}: {evidence}", style="red dim")
+                        )
             console.out.print(Text(f"     {equation.why}", style="italic"))
-            console.out.print(Text(f"     {residuals(proof)}", style="green" if proof.passed else "red"))
+            console.out.print(
+                Text(f"     {residuals(proof)}", style="green" if proof.passed else "red")
+            )
             for source in equation.sources:
                 lines = source.text.replace("\n", "\n       ")
-                console.out.print(Text(f"     {source.file}:{source.line}\n       {lines}", style="dim"))
+                console.out.print(
+                    Text(f"     {source.file}:{source.line}\n       {lines}", style="dim")
+                )
             console.out.print()
 
 
 def residuals(proof: Proof) -> str:
     """Return a proof's figures in a line."""
+    from jax_backprop.report.derivation import residual_text
+
     shown = [f"{'proven' if proof.passed else 'NOT PROVEN'}:"]
     if proof.symbolic is not None:
         shown.append(f"sympy {proof.symbolic}")
     for name in ("autodiff", "differences", "code"):
         if (value := getattr(proof, name)) is not None:
-            shown.append(f"{name} {value:.0e}")
+            shown.append(f"{name} {residual_text(value)}")
     if proof.equation.left is None:
         shown[0] = "definition:"
     return "  ".join(shown)
@@ -165,7 +174,7 @@ def _print_errata(findings: list[Finding]) -> None:
         table.add_column(name, no_wrap=name in ("where", "check"))
     for finding in findings:
         erratum, evidence = finding
-        found = "by reading" if evidence is None else evidence.text
+        found = "by reading" if evidence is None else sentence_text(evidence.text)
         if evidence is not None and not evidence.confirmed:
             found = f"NOT CONFIRMED: {found}"
         printed, correct = sentence_text(erratum.printed), sentence_text(erratum.correct)
@@ -182,4 +191,6 @@ def _print_example(worked: Worked) -> None:
     for part, lines in groupby(worked.lines, key=lambda line: line.part):
         console.out.print(Text(f"\n{part}", style="bold underline"))
         for line in lines:
-            console.out.print(Text.assemble((f"{f'({line.label})':>6} ", "cyan"), plain(line.latex)))
+            console.out.print(
+                Text.assemble((f"{f'({line.label})':>6} ", "cyan"), plain(line.latex))
+            )

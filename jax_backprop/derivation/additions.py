@@ -1,4 +1,4 @@
-"""What the homework asks for and doesn't print: N examples, biases, and the update, as equations."""
+"""What the homework asks for and doesn't print: N examples, the biases and the update."""
 
 from __future__ import annotations
 

@@ -1,44 +1,12 @@
-"""The homework's equations (1) to (21), printed and corrected, each with its two sides and its code."""
+"""The homework's equations (1) to (21), printed and corrected, with their sides and their code."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from jax_backprop import activations, losses, network
-from jax_backprop.derivation import definitions, equations, production
+from jax_backprop.derivation import definitions, equations, lefts, production
 from jax_backprop.derivation.entries import Code, Equation
 
 _WEIGHTS = Code(network.dense_backward, "inputs.T @")
-
-
-def _own(jacobian: Any) -> Any:
-    """Return da_k/db_mk by m and k, of a Jacobian da_j/db_mk."""
-    return np.diagonal(jacobian, axis1=0, axis2=2)
-
-
-def _own_term(labels: Any, d_log_outputs_d_outputs: Any, d_outputs_d_logits: Any) -> Any:
-    """Return the term i = k of the sum in (9)."""
-    return np.diagonal(equations.terms(labels, d_log_outputs_d_outputs, d_outputs_d_logits))
-
-
-def _other_terms(labels: Any, d_log_outputs_d_outputs: Any, d_outputs_d_logits: Any) -> Any:
-    """Return the terms i other than k of the sum in (9), summed."""
-    found = equations.terms(labels, d_log_outputs_d_outputs, d_outputs_d_logits)
-    return equations.off_diagonal(found).sum(0)
-
-
-def _d_logits(d_loss_d_logits: Any) -> Any:
-    return d_loss_d_logits
-
-
-def _d_output_weights(d_loss_d_output_weights: Any) -> Any:
-    return d_loss_d_output_weights
-
-
-def _d_hidden_weights(d_loss_d_hidden_weights: Any) -> Any:
-    return d_loss_d_hidden_weights
 
 
 FORWARD = (
@@ -77,8 +45,8 @@ FORWARD = (
         title="probability of a class",
         printed=r"Y_o = \frac{e^{Z_o}}{\sum_{j=1}^k e^{Z_j}}",
         corrected=r"Y_k = \frac{e^{Z_k - m}}{\sum_{j=1}^{K} e^{Z_j - m}}, \quad m = \max_j Z_j",
-        why="Softmax makes probabilities of the logits; no shift m changes it, and the largest keeps "
-        "every power within range.",
+        why="Softmax makes probabilities of the logits. No shift m changes it; the largest logit for "
+        "m keeps every power within range.",
         right=definitions.outputs,
         code=(Code(losses._other_classes),),
         production=production.outputs,
@@ -106,7 +74,7 @@ OUTPUT_LAYER = (
         r"\frac{\partial Z_k}{\partial w_{hk}}",
         why="One term is left of the sum over all logits: no other logit depends on this weight.",
         right=equations.output_weights_by_chain,
-        left=_d_output_weights,
+        left=lefts.loss_by_output_weights,
     ),
     Equation(
         label="7",
@@ -116,7 +84,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial Y_k}{\partial Z_k} = Y_k (1 - Y_k)",
         why="The quotient rule on (4), numerator and denominator both depending on the logit.",
         right=equations.softmax_same,
-        left=lambda d_outputs_d_logits: np.diagonal(d_outputs_d_logits),
+        left=lefts.output_by_own_logit,
     ),
     Equation(
         label="8",
@@ -125,7 +93,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial Y_o}{\partial Z_k} = -Y_o Y_k, \quad o \neq k",
         why="The same rule where only the denominator depends on the logit.",
         right=equations.softmax_other,
-        left=lambda d_outputs_d_logits: equations.off_diagonal(d_outputs_d_logits),
+        left=lefts.output_by_other_logits,
     ),
     Equation(
         label="9",
@@ -136,17 +104,18 @@ OUTPUT_LAYER = (
         r"\frac{\partial \log(Y_i)}{\partial Y_i} \frac{\partial Y_i}{\partial Z_k}",
         why="Every probability depends on every logit, so all K outputs pass the derivative on.",
         right=equations.logits_by_chain,
-        left=_d_logits,
+        left=lefts.loss_by_logits,
     ),
     Equation(
         label="10",
         title="the part of (9) with i = k",
-        printed=r"\frac{\partial E}{\partial Z_k} = -L_k * \frac{\partial log(Y_k)}{\partial Y_k} * "
-        r"\frac{\partial Y_k}{\partial Z_k} = -L_k * (1 - Y_j) \quad when \quad i = k",
+        printed=r"\frac{\partial E}{\partial Z_k} = -L_k * "
+        r"\frac{\partial log(Y_k)}{\partial Y_k} * \frac{\partial Y_k}{\partial Z_k} = "
+        r"-L_k * (1 - Y_j) \quad when \quad i = k",
         corrected=r"\left[ \frac{\partial E}{\partial Z_k} \right]_{i = k} = -L_k (1 - Y_k)",
         why="By (7), and as the derivative of the logarithm is 1/Y.",
         right=equations.own_term,
-        left=_own_term,
+        left=lefts.own_term,
     ),
     Equation(
         label="11",
@@ -158,7 +127,7 @@ OUTPUT_LAYER = (
         r"\sum_{i \neq k} L_i Y_k",
         why="By (8); the probability that the logarithm's derivative divides by cancels.",
         right=equations.other_terms,
-        left=_other_terms,
+        left=lefts.other_terms,
     ),
     Equation(
         label="12",
@@ -167,7 +136,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial E}{\partial Z_k} = -L_k (1 - Y_k) + \sum_{i \neq k} L_i Y_k",
         why="The whole is the sum of (10) and (11).",
         right=equations.both_terms,
-        left=_d_logits,
+        left=lefts.loss_by_logits,
     ),
     Equation(
         label="13",
@@ -177,7 +146,7 @@ OUTPUT_LAYER = (
         r"- L_k",
         why="Every term with a label and Y_k, taken together.",
         right=equations.collected,
-        left=_d_logits,
+        left=lefts.loss_by_logits,
     ),
     Equation(
         label="14",
@@ -186,7 +155,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial E}{\partial Z_k} = Y_k - L_k",
         why="The labels sum to 1: what is left is output less label.",
         right=equations.d_logits,
-        left=_d_logits,
+        left=lefts.loss_by_logits,
         code=(Code(losses.softmax_cross_entropy_backward),),
         production=production.d_logits,
     ),
@@ -197,7 +166,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial Z_k}{\partial w_{hk}} = O_h",
         why="(3) is linear in its weights.",
         right=equations.logits_by_output_weights,
-        left=lambda d_logits_d_output_weights: _own(d_logits_d_output_weights),
+        left=lefts.logits_by_own_weights,
         code=(_WEIGHTS,),
     ),
     Equation(
@@ -208,7 +177,7 @@ OUTPUT_LAYER = (
         corrected=r"\frac{\partial E}{\partial w_{hk}} = (Y_k - L_k) O_h",
         why="(14) and (15) put into (6).",
         right=equations.d_output_weights,
-        left=_d_output_weights,
+        left=lefts.loss_by_output_weights,
         code=(_WEIGHTS,),
         production=production.leaf(1, "weights"),
     ),
@@ -226,7 +195,7 @@ HIDDEN_LAYER = (
         r"\frac{\partial O_h}{\partial Z_h} \frac{\partial Z_h}{\partial w_{nh}}",
         why="A hidden unit reaches the loss through every logit: their derivatives add up.",
         right=equations.hidden_weights_by_chain,
-        left=_d_hidden_weights,
+        left=lefts.loss_by_hidden_weights,
     ),
     Equation(
         label="18",
@@ -235,7 +204,7 @@ HIDDEN_LAYER = (
         corrected=r"\frac{\partial Z_k}{\partial O_h} = w_{hk}",
         why="(3) is linear in the hidden outputs too.",
         right=equations.logits_by_hidden,
-        left=lambda d_logits_d_hidden: d_logits_d_hidden,
+        left=lefts.logits_by_hidden,
         code=(Code(network.dense_backward, "d_inputs ="),),
         production=production.logits_by_hidden,
     ),
@@ -246,7 +215,7 @@ HIDDEN_LAYER = (
         corrected=r"\frac{\partial O_h}{\partial Z_h} = O_h (1 - O_h)",
         why="The derivative of (2) as corrected; as printed it would be the negative of this.",
         right=equations.sigmoid_slope,
-        left=lambda d_hidden_d_pre_activations: np.diagonal(d_hidden_d_pre_activations),
+        left=lefts.hidden_by_own_pre_activation,
         code=(Code(activations.sigmoid_backward),),
         production=production.sigmoid_slope,
     ),
@@ -257,7 +226,7 @@ HIDDEN_LAYER = (
         corrected=r"\frac{\partial Z_h}{\partial w_{nh}} = i_n",
         why="(1) is linear in its weights.",
         right=equations.pre_activations_by_hidden_weights,
-        left=lambda d_pre_activations_d_hidden_weights: _own(d_pre_activations_d_hidden_weights),
+        left=lefts.pre_activations_by_own_weights,
         code=(_WEIGHTS,),
     ),
     Equation(
@@ -268,7 +237,7 @@ HIDDEN_LAYER = (
         r"\right) O_h (1 - O_h) i_n",
         why="(14), (18), (19) and (20) put into (17).",
         right=equations.d_hidden_weights,
-        left=_d_hidden_weights,
+        left=lefts.loss_by_hidden_weights,
         code=(Code(network.dense_backward, "d_inputs ="), _WEIGHTS),
         production=production.leaf(0, "weights"),
     ),

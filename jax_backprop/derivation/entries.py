@@ -1,4 +1,4 @@
-"""What one equation of the derivation is: its texts, its two sides, and the code that computes it."""
+"""What one equation of the derivation is: its texts, its two sides, and its code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Code(NamedTuple):
 
 
 class SourceLines(NamedTuple):
-    """Lines of a function's body: the file within the package, the first line's number, the text."""
+    """Lines of a function's body: the file, the first line's number in it, the text."""
 
     file: str
     line: int

@@ -1,4 +1,4 @@
-"""The right sides of the homework's equations (6) to (21), corrected, and what stands on their left.
+"""The right sides of the homework's equations (6) to (21), corrected.
 
 Parameters are quantities by name; ``d_a_d_b`` is the Jacobian of a with respect to b, a's axes
 first, as sympy, autodiff or differences give it. All for a single example.

@@ -116,18 +116,14 @@ FREE_INDICES = (
     Erratum("(5)", r"$\sum_{i=1}^{k}$", r"$\sum_{k=1}^{K}$", "free index", _indices(5)),
     Erratum("(7)", "$1 - Y_j$", "$1 - Y_k$, with $o = k$", "free index", _indices(7)),
     Erratum("(8)", "$-Y_j Y_k$", "$-Y_o Y_k$", "free index", _indices(8)),
-    Erratum(
-        "(9)", "a sum to $k$, an index of the left side", "to $K$", "free index", _indices(9)
-    ),
+    Erratum("(9)", "a sum to $k$, an index of the left side", "to $K$", "free index", _indices(9)),
     Erratum("(10)", "$1 - Y_j$", "$1 - Y_k$", "free index", _indices(10)),
     Erratum("(11)", "$L_i Y_j$", "$L_i Y_k$", "free index", _indices(11)),
     Erratum("(12)", "$Y_j$", "$Y_k$", "free index", _indices(12)),
     Erratum("(13)", "$Y_j$", "$Y_k$", "free index", _indices(13)),
     Erratum("(14)", "$Y_j - L_k$", "$Y_k - L_k$ alone", "free index", _indices(14)),
     Erratum("(17)", "$k$ on the right alone", "$k$ summed over", "free index", _indices(17)),
-    Erratum(
-        "(20)", "$n$ on the right alone", "$w_{nh}$ on the left", "free index", _indices(20)
-    ),
+    Erratum("(20)", "$n$ on the right alone", "$w_{nh}$ on the left", "free index", _indices(20)),
     Erratum(
         "(21)",
         "$w_{ih}$ against $i_n$, $k$ on the right alone, and $Oh$, a symbol of its own",
@@ -146,9 +142,9 @@ TEXTS = (
     ),
     Erratum(
         "(6)",
-        r"one term of the chain rule",
-        r"the sum over all logits, of which one is left: $\frac{\partial Z_j}{\partial w_{hk}} = 0$ "
-        r"for $j \neq k$, said nowhere",
+        "one term of the chain rule",
+        "the sum over all logits, of which one is left: "
+        r"$\frac{\partial Z_j}{\partial w_{hk}} = 0$ for $j \neq k$, said nowhere",
         "text",
     ),
     Erratum(

@@ -32,7 +32,10 @@ BY_NUMBER: dict[int, Equation] = {int(equation.label): equation for equation in 
 
 
 class Evidence(NamedTuple):
-    """Whether the printed form failed where the corrected one passed, and the numbers of it."""
+    """Whether the printed form failed where the corrected one passed, and the numbers of it.
+
+    The text has its mathematics between dollar signs.
+    """
 
     confirmed: bool
     text: str
@@ -52,7 +55,9 @@ def free_index(number: int) -> Evidence:
     found = stray_symbols(PRINTED_FORMS[number])
     left_over = stray_symbols(CORRECTED_FORMS[number])
     text = f"introduced nowhere: {', '.join(found) or 'none'}"
-    return Evidence(bool(found) and not left_over, f"{text}; corrected: {', '.join(left_over) or 'none'}")
+    return Evidence(
+        bool(found) and not left_over, f"{text}; corrected: {', '.join(left_over) or 'none'}"
+    )
 
 
 def sigmoid_sign() -> Evidence:
@@ -73,8 +78,8 @@ def sigmoid_sign() -> Evidence:
     slope, claimed = (side[0] for side in flipped[0])
     return Evidence(
         confirmed,
-        f"dO_1/dZ_1 as printed: {slope:.4g}, by (19): {claimed:.4g}; (21) turns to its negative as "
-        "well, (16) stays right",
+        rf"$\frac{{\partial O_1}}{{\partial Z_1}}$ as printed {slope:.4g}, by (19) {claimed:.4g}; "
+        "(21) turns to its negative as well, (16) stays right",
     )
 
 

@@ -1,4 +1,4 @@
-"""The printed equations in index notation, and what sympy finds on a right side and nowhere else."""
+"""The printed equations in index notation, and what sympy finds free on a right side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ partial = Function("partial")
 
 _slope = partial(log(Y[i]), Y[i]) * partial(Y[i], Z[k])
 _rest = 1 - KroneckerDelta(i, k)  # the sum over i other than k
-_dE = partial(E, Z[k])
+_by_logit = partial(E, Z[k])
 
 PRINTED_FORMS: dict[int, Form] = {
     1: (Z[h], Sum(inputs[n] * w[n, h], (n, 1, d)) + b[h]),
@@ -26,20 +26,20 @@ PRINTED_FORMS: dict[int, Form] = {
     3: (Z[o], Sum(O[n] * w[n, o], (n, 1, h)) + b[o]),
     4: (Y[o], exp(Z[o]) / Sum(exp(Z[j]), (j, 1, k))),
     5: (E, -Sum(L[i] * log(Y[i]), (i, 1, k))),
-    6: (partial(E, w[h, k]), _dE * partial(Z[k], w[h, k])),
+    6: (partial(E, w[h, k]), _by_logit * partial(Z[k], w[h, k])),
     7: (partial(Y[o], Z[k]), Y[k] * (1 - Y[j]), Y[k] * (1 - Y[k])),
     8: (partial(Y[o], Z[k]), -Y[j] * Y[k]),
-    9: (_dE, -Sum(L[i] * _slope, (i, 1, k))),
-    10: (_dE, -L[k] * partial(log(Y[k]), Y[k]) * partial(Y[k], Z[k]), -L[k] * (1 - Y[j])),
-    11: (_dE, -Sum(_rest * L[i] * _slope, (i, 1, K)), Sum(_rest * L[i] * Y[j], (i, 1, K))),
-    12: (_dE, -L[k] * (1 - Y[j]) + Sum(_rest * L[i] * Y[j], (i, 1, K))),
-    13: (_dE, Y[j] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
-    14: (_dE, Y[j] - L[k], Y[k] - L[k]),
+    9: (_by_logit, -Sum(L[i] * _slope, (i, 1, k))),
+    10: (_by_logit, -L[k] * partial(log(Y[k]), Y[k]) * partial(Y[k], Z[k]), -L[k] * (1 - Y[j])),
+    11: (_by_logit, -Sum(_rest * L[i] * _slope, (i, 1, K)), Sum(_rest * L[i] * Y[j], (i, 1, K))),
+    12: (_by_logit, -L[k] * (1 - Y[j]) + Sum(_rest * L[i] * Y[j], (i, 1, K))),
+    13: (_by_logit, Y[j] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
+    14: (_by_logit, Y[j] - L[k], Y[k] - L[k]),
     15: (partial(Z[k], w[h, k]), O[h]),
-    16: (partial(E, w[h, k]), _dE * partial(Z[k], w[h, k]), (Y[k] - L[k]) * O[h]),
+    16: (partial(E, w[h, k]), _by_logit * partial(Z[k], w[h, k]), (Y[k] - L[k]) * O[h]),
     17: (
         partial(E, w[i, h]),
-        _dE * partial(Z[k], O[h]) * partial(O[h], Z[h]) * partial(Z[h], w[i, h]),
+        _by_logit * partial(Z[k], O[h]) * partial(O[h], Z[h]) * partial(Z[h], w[i, h]),
     ),
     18: (partial(Z[k], O[h]), w[h, k]),
     19: (partial(O[h], Z[h]), O[h] * (1 - O[h])),
@@ -53,15 +53,17 @@ CORRECTED_FORMS: dict[int, Form] = {
     5: (E, -Sum(L[k] * log(Y[k]), (k, 1, K))),
     7: (partial(Y[k], Z[k]), Y[k] * (1 - Y[k])),
     8: (partial(Y[o], Z[k]), -Y[o] * Y[k]),
-    9: (_dE, -Sum(L[i] * _slope, (i, 1, K))),
-    10: (_dE, -L[k] * (1 - Y[k])),
-    11: (_dE, Sum(_rest * L[i] * Y[k], (i, 1, K))),
-    12: (_dE, -L[k] * (1 - Y[k]) + Sum(_rest * L[i] * Y[k], (i, 1, K))),
-    13: (_dE, Y[k] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
-    14: (_dE, Y[k] - L[k]),
+    9: (_by_logit, -Sum(L[i] * _slope, (i, 1, K))),
+    10: (_by_logit, -L[k] * (1 - Y[k])),
+    11: (_by_logit, Sum(_rest * L[i] * Y[k], (i, 1, K))),
+    12: (_by_logit, -L[k] * (1 - Y[k]) + Sum(_rest * L[i] * Y[k], (i, 1, K))),
+    13: (_by_logit, Y[k] * (L[k] + Sum(_rest * L[i], (i, 1, K))) - L[k]),
+    14: (_by_logit, Y[k] - L[k]),
     17: (
         partial(E, w[n, h]),
-        Sum(_dE * partial(Z[k], O[h]), (k, 1, K)) * partial(O[h], Z[h]) * partial(Z[h], w[n, h]),
+        Sum(_by_logit * partial(Z[k], O[h]), (k, 1, K))
+        * partial(O[h], Z[h])
+        * partial(Z[h], w[n, h]),
     ),
     20: (partial(Z[h], w[n, h]), inputs[n]),
     21: (

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 
 from jax_backprop.derivation import equations
 from jax_backprop.derivation.definitions import exp
@@ -19,7 +20,6 @@ from jax_backprop.derivation.equations import (
     PerHidden,
     Square,
 )
-from jaxtyping import Shaped
 
 
 class Printed(NamedTuple):

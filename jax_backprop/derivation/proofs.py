@@ -1,4 +1,4 @@
-"""Every equation proven three ways, by sympy, autodiff and differences, and held against the code."""
+"""Every equation proven three ways (sympy, autodiff, differences), and held against the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from jax_backprop.gradcheck.jacobians import (
 
 EQUATIONS = HOMEWORK + ADDITIONS
 # d, H and K all different, so that no axis can stand for another; and all the same, since only a
-# square weight matrix shows a transposed one. A batch of symbols is kept small: (2, 3, 4) takes 8 s.
+# square weight matrix shows a transposed one. Batches of symbols are kept small: (2, 3, 4) takes
+# 8 s.
 SYMBOLIC_SIZES = {False: ((2, 3, 4), (2, 2, 2)), True: ((1, 3, 2), (2, 2, 2))}
 SYMBOLIC_EXAMPLES = 2
 SIZES = ((2, 3, 4), (3, 3, 3))
@@ -135,10 +136,7 @@ def code_residuals(equations: Sequence[Equation], point: dict[str, Any]) -> dict
 
 def setting(point: dict[str, Any], batch: bool) -> Setting:
     """Complete a point by all the quantities that follow from it."""
-    if batch:
-        follow = partial(batch_quantities, point)
-    else:
-        follow = partial(quantities, Example(**point))
+    follow = partial(batch_quantities, point) if batch else partial(quantities, Example(**point))
     return Setting(follow({}), follow)
 
 

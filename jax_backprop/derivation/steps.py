@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jax_backprop.derivation import printed
-from jax_backprop.derivation.batch import GRADIENTS, PARAMETERS, PER_EXAMPLE, batch_quantities, update
+from jax_backprop.derivation.batch import (
+    PARAMETERS,
+    PER_EXAMPLE,
+    batch_quantities,
+    update,
+)
 from jax_backprop.derivation.definitions import examples
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.gradcheck.agreement import distance
@@ -82,7 +87,9 @@ class StepsReport(NamedTuple):
         if row is None:
             return f"all {len(self.rows)} steps are right"
         where = f" at {list(row.index)}" if row.index else ""
-        values = "" if row.got is None else f"{where}: got {row.got:.6g}, expected {row.expected:.6g}"
+        values = (
+            "" if row.got is None else f"{where}: got {row.got:.6g}, expected {row.expected:.6g}"
+        )
         hint = f" ({row.hint})" if row.hint else ""
         return f"{row.step} is the first that is wrong, equation {row.equation}{values}{hint}"
 
@@ -97,8 +104,8 @@ def check_steps(
 ) -> StepsReport:
     """Say which of a student's intermediate values is the first that its equation doesn't give.
 
-    The network has one hidden sigmoid layer, softmax outputs, and as its loss the MEAN cross-entropy
-    over the batch. Any subset of the steps may be given:
+    The network has one hidden sigmoid layer, softmax outputs, and as its loss the MEAN
+    cross-entropy over the batch. Any subset of the steps may be given:
 
     | step | shape | equation |
     |---|---|---|
@@ -109,7 +116,7 @@ def check_steps(
     | ``d_hidden_weights``, ``d_hidden_biases`` | (d, H), (H,) | (21) |
     | ``new_hidden_weights`` and so on | as the parameter | the update, with ``learning_rate`` |
 
-    ``d_weights`` and ``d_biases`` may stand for the hidden layer's and the output layer's, as a pair.
+    ``d_weights`` and ``d_biases`` may stand for both layers', as a pair, the hidden layer's first.
     For a single example, inputs (d,) and a label (), the steps have no batch axis.
 
     Args:
@@ -128,7 +135,9 @@ def check_steps(
     rows = Batch(np.atleast_2d(batch.inputs), np.atleast_1d(batch.labels))
     problem = _problem(params, rows)
     truth = _everything(problem, {}, learning_rate)
-    rough = _everything({name: np.float32(value) for name, value in problem.items()}, {}, learning_rate)
+    rough = _everything(
+        {name: np.float32(value) for name, value in problem.items()}, {}, learning_rate
+    )
     reports, own = [], {}
     for name in STEPS:
         if name not in given:
@@ -186,7 +195,10 @@ def _array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise InputError(
-            f"step {name!r}", got=repr(value)[:60], expected="an array of numbers", remedy="Mend it."
+            f"step {name!r}",
+            got=repr(value)[:60],
+            expected="an array of numbers",
+            remedy="Mend it.",
         ) from None
 
 
@@ -207,7 +219,9 @@ def _problem(params: Params, batch: Batch) -> dict[str, np.ndarray]:
             remedy="Count the classes from 0.",
         )
     rows = examples(params, batch)
-    stacked = {name: np.stack([getattr(row, name) for row in rows]) for name in ("inputs", "labels")}
+    stacked = {
+        name: np.stack([getattr(row, name) for row in rows]) for name in ("inputs", "labels")
+    }
     return stacked | {name: getattr(rows[0], name) for name in PARAMETERS}
 
 
@@ -234,7 +248,9 @@ def _compare(name: str, value: np.ndarray, expected: np.ndarray, allowed: float)
         return StepReport(name, equation, "wrong", float("nan"), (), None, None, hint)
     found = distance(value, expected)
     verdict = "right" if found.worst <= allowed else "wrong"
-    return StepReport(name, equation, verdict, found.rinf, found.worst_index, *found.worst_values, "")
+    return StepReport(
+        name, equation, verdict, found.rinf, found.worst_index, *found.worst_values, ""
+    )
 
 
 def _hint(

@@ -17,7 +17,7 @@ class Verdict(NamedTuple):
 
 
 def conclude(proofs: Sequence[Proof], findings: Sequence[Finding]) -> Verdict:
-    """Sum up: what is proven, how large the largest residuals are, and which errata are confirmed."""
+    """Sum up what is proven, the largest residuals, and how many errata are confirmed."""
     homework = [proof for proof in proofs if not proof.equation.batch]
     added = [proof for proof in proofs if proof.equation.batch]
     checked = [finding for finding in findings if finding.evidence is not None]
@@ -31,8 +31,8 @@ def conclude(proofs: Sequence[Proof], findings: Sequence[Finding]) -> Verdict:
         f"{_proven(added)}",
         f"largest residuals: autodiff {_worst(proofs, 'autodiff'):.0e}, differences "
         f"{_worst(proofs, 'differences'):.0e}, the training code {_worst(proofs, 'code'):.0e}",
-        f"{len(checked)} errata with a check: {confirmed} confirmed; {len(findings) - len(checked)} "
-        "told by reading",
+        f"{len(checked)} errata with a check: {confirmed} confirmed; "
+        f"{len(findings) - len(checked)} told by reading",
     ]
     if failed:
         lines.append(f"FAIL: {', '.join(failed)}")

@@ -13,7 +13,7 @@ LARGEST = 4  # units a layer: beyond that nobody reads every number
 
 
 class Line(NamedTuple):
-    """One line of the example: its part, its equation's label, and LaTeX with the numbers put in."""
+    """One line: its part of the example, its equation's label, LaTeX with the numbers put in."""
 
     part: str
     label: str
@@ -39,7 +39,9 @@ def work_through(
     values = _values(_checked(layer_sizes), learning_rate, seed)
     label = int(np.argmax(values["labels"][0])) + 1
     inputs = ", ".join(f"i_{n} = {_number(i)}" for n, i in enumerate(values["inputs"][0], 1))
-    setting = f"${inputs}$, the label is class {label}, the learning rate $\\eta = {learning_rate:g}$"
+    setting = (
+        f"${inputs}$, the label is class {label}, the learning rate $\\eta = {learning_rate:g}$"
+    )
     lines = (*_forward(values), *_backward(values), *_update(values))
     return Worked(setting, lines, values)
 
@@ -76,8 +78,12 @@ def _values(sizes: tuple[int, int, int], learning_rate: float, seed: int) -> dic
 
 def _forward(values: dict[str, Any]) -> list[Line]:
     part = "forward, hidden layer"
-    lines = _dense(part, "1", values, "inputs", "hidden_weights", "hidden_biases", "pre_activations")
-    for h, (z, o) in enumerate(zip(values["pre_activations"][0], values["hidden"][0], strict=True), 1):
+    lines = _dense(
+        part, "1", values, "inputs", "hidden_weights", "hidden_biases", "pre_activations"
+    )
+    for h, (z, o) in enumerate(
+        zip(values["pre_activations"][0], values["hidden"][0], strict=True), 1
+    ):
         fraction = rf"\frac{{1}}{{1 + e^{{{_number(-z)}}}}}"
         lines.append(Line(part, "2", f"O_{h} = {fraction} = {_number(o)}"))
     part = "forward, output layer"
@@ -108,8 +114,8 @@ def _backward(values: dict[str, Any]) -> list[Line]:
     part = "backward, output layer"
     outputs, labels, d_logits = (values[n][0] for n in ("outputs", "labels", "d_logits"))
     lines = [
-        Line(part, "14", rf"{_partial(f'Z_{k + 1}')} = {_number(y)} - {l:.0f} = {_number(d)}")
-        for k, (y, l, d) in enumerate(zip(outputs, labels, d_logits, strict=True))
+        Line(part, "14", rf"{_partial(f'Z_{k + 1}')} = {_number(y)} - {one:.0f} = {_number(d)}")
+        for k, (y, one, d) in enumerate(zip(outputs, labels, d_logits, strict=True))
     ]
     lines += _gradients(part, "16", values["hidden"][0], d_logits, values["d_output_weights"])
     lines += _biases(part, "bk", values["d_output_biases"])
@@ -122,7 +128,9 @@ def _backward(values: dict[str, Any]) -> list[Line]:
         d_hidden, o = values["d_hidden"][0][h], values["hidden"][0][h]
         slope = rf"{_factor(d_hidden)} \cdot {_number(o)} \cdot (1 - {_number(o)})"
         lines.append(Line(part, "19", f"{_partial(f'Z_{h + 1}')} = {slope} = {_number(d)}"))
-    lines += _gradients(part, "21", values["inputs"][0], d_pre_activations, values["d_hidden_weights"])
+    lines += _gradients(
+        part, "21", values["inputs"][0], d_pre_activations, values["d_hidden_weights"]
+    )
     return lines + _biases(part, "bh", values["d_hidden_biases"])
 
 
@@ -140,7 +148,11 @@ def _gradients(part: str, label: str, before: Any, after: Any, grads: Any) -> li
 
 def _biases(part: str, label: str, grads: Any) -> list[Line]:
     return [
-        Line(part, label, rf"{_partial(f'b_{unit + 1}')} = {_partial(f'Z_{unit + 1}')} = {_number(d)}")
+        Line(
+            part,
+            label,
+            rf"{_partial(f'b_{unit + 1}')} = {_partial(f'Z_{unit + 1}')} = {_number(d)}",
+        )
         for unit, d in enumerate(grads)
     ]
 

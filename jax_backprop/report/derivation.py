@@ -43,16 +43,25 @@ def write_derivation(
 ) -> None:
     """Write the page; it holds everything, so that it opens offline, and runs no script."""
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template.filters |= {"mathml": mathml, "sentence": sentence_mathml, "code": code_html}
+    template.filters |= {
+        "mathml": mathml,
+        "sentence": sentence_mathml,
+        "code": code_html,
+        "residual": residual_text,
+    }
     source = files("jax_backprop.report").joinpath("derivation.html.j2").read_text("utf-8")
     page = template.from_string(source).render(
         generator=Markup(GENERATOR),
         styles=Markup(_code_styles()),
         verdict=conclude(proofs, findings),
-        parts=[(title, [_entry(proof, findings) for proof in each]) for title, each in parts(proofs)],
+        parts=[
+            (title, [_entry(proof, findings) for proof in each]) for title, each in parts(proofs)
+        ],
         findings=findings,
         worked=worked,
-        worked_parts=[(part, list(lines)) for part, lines in groupby(worked.lines, lambda l: l.part)],
+        worked_parts=[
+            (part, list(lines)) for part, lines in groupby(worked.lines, lambda line: line.part)
+        ],
         facts=_facts(),
     )
     write_atomic(path, page)
@@ -75,10 +84,15 @@ def parts(proofs: Sequence[Proof]) -> list[tuple[str, list[Proof]]]:
     ]
 
 
+def residual_text(value: float) -> str:
+    """Return a residual by its size; 0 where it is exactly that."""
+    return f"{value:.0e}" if value else "0"
+
+
 def code_html(text: str) -> Markup:
     """Return Python as HTML, coloured by classes."""
     formatter = HtmlFormatter(nowrap=True)
-    return Markup(highlight(text, PythonLexer(), formatter).rstrip())  # noqa: S704
+    return Markup(highlight(text, PythonLexer(), formatter).rstrip())
 
 
 def _entry(proof: Proof, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -111,7 +125,7 @@ def _facts() -> list[tuple[str, str]]:
         (
             "sympy",
             f"{shown(SYMBOLIC_SIZES[False])}; N examples: N = 2, {shown(SYMBOLIC_SIZES[True])}. The "
-            "figure counts the elements in which the two sides' difference isn't identically 0.",
+            "figure counts the elements in which the sides' difference isn't identically 0.",
         ),
         (
             "autodiff",
@@ -128,7 +142,10 @@ def _facts() -> list[tuple[str, str]]:
             "the right side's distance from what the functions that train networks give, in "
             f"float64; passes up to {AUTODIFF_GATE:.1e}.",
         ),
-        ("distance", "the worse of |a - b| over max(|a|, |b|) in the 2-norm and the largest element"),
+        (
+            "distance",
+            "the worse of |a - b| over max(|a|, |b|) in the 2-norm and the largest element",
+        ),
         (
             "made with",
             ", ".join(f"{name} {version(name)}" for name in ("jax", "numpy", "sympy"))
