@@ -91,7 +91,8 @@ def overflow() -> Evidence:
         wrong_loss = definitions.loss(labels, np.log(wrong))
     right, right_loss = definitions.outputs(logits), float(production_loss(logits, labels))
     confirmed = (
-        not np.isfinite([*wrong, wrong_loss]).all()
+        not np.isfinite(wrong).all()
+        and not np.isfinite(wrong_loss)
         and np.array_equal(right, [1, 0])
         and right_loss == 1000
     )

@@ -14,12 +14,8 @@ from jaxtyping import Shaped
 
 from jax_backprop.derivation import equations
 from jax_backprop.derivation.definitions import exp
-from jax_backprop.derivation.equations import (
-    HiddenWeights,
-    PerClass,
-    PerHidden,
-    Square,
-)
+from jax_backprop.derivation.equations import HiddenWeights, PerClass, PerHidden, Square
+from jax_backprop.types import AnyArray
 
 
 class Printed(NamedTuple):
@@ -34,7 +30,7 @@ def whole(d_loss_d_logits: PerClass) -> PerClass:
     return d_loss_d_logits
 
 
-def hidden(pre_activations: PerHidden) -> PerHidden:
+def hidden(pre_activations: Shaped[AnyArray, "... hidden"]) -> Shaped[AnyArray, "... hidden"]:
     """(2) as printed: O_h = 1 / (1 + e^Z_h)."""
     return 1 / (1 + exp(pre_activations))
 

@@ -95,15 +95,15 @@ def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, dict[str, Any]
         derived = [equation for equation in chosen if equation.left is not None]
         for sizes in SYMBOLIC_SIZES[batch]:
             where = setting(symbolic_point(sizes, SYMBOLIC_EXAMPLES if batch else None), batch)
-            yield "symbolic", _compare(derived, where, symbolic_jacobians, nonzero_elements)
+            yield "symbolic", compare_sides(derived, where, symbolic_jacobians, nonzero_elements)
         for sizes in SIZES:
             where = setting(numeric_point(sizes, EXAMPLES if batch else None), batch)
-            yield "autodiff", _compare(derived, where, autodiff_jacobians, residual)
-            yield "differences", _compare(derived, where, difference_jacobians, residual)
+            yield "autodiff", compare_sides(derived, where, autodiff_jacobians, residual)
+            yield "differences", compare_sides(derived, where, difference_jacobians, residual)
             yield "code", code_residuals(chosen, where.point)
 
 
-def _compare(
+def compare_sides(
     equations: Sequence[Equation],
     where: Setting,
     jacobians: Callable[..., dict[Pair, np.ndarray]],

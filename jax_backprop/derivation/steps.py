@@ -227,13 +227,13 @@ def _problem(params: Params, batch: Batch) -> dict[str, np.ndarray]:
 
 def _everything(
     problem: Mapping[str, Any], own: Mapping[str, Any], learning_rate: float | None
-) -> dict[str, Any]:
+) -> dict[str, np.ndarray]:
     """Return every step's value, from the student's own where there are any."""
     values = batch_quantities(problem, own)
     rate = np.asarray(learning_rate or 0.0, values["loss"].dtype)
     for name in PARAMETERS:
         values[f"new_{name}"] = update(values[name], values[f"d_{name}"], rate)
-    return values
+    return {name: np.asarray(value) for name, value in values.items()}
 
 
 def _with_axis(value: np.ndarray, expected: np.ndarray) -> np.ndarray:

@@ -124,8 +124,8 @@ def _facts() -> list[tuple[str, str]]:
     return [
         (
             "sympy",
-            f"{shown(SYMBOLIC_SIZES[False])}; N examples: N = 2, {shown(SYMBOLIC_SIZES[True])}. The "
-            "figure counts the elements in which the sides' difference isn't identically 0.",
+            f"{shown(SYMBOLIC_SIZES[False])}; N examples: N = 2, {shown(SYMBOLIC_SIZES[True])}. "
+            "The figure counts the elements in which the sides' difference isn't identically 0.",
         ),
         (
             "autodiff",
