@@ -90,7 +90,7 @@ def test_the_first_wrong_step_is_named(step: str, right) -> None:
     assert report.first is not None
     assert (report.first.step, report.first.equation) == (step, STEPS[step])
     assert report.first.verdict == "wrong"
-    index = report.first.index
+    index = report.first.worst_index
     assert report.first.got == wrong[index] and report.first.expected == pytest.approx(
         np.asarray(right[step])[index]
     )

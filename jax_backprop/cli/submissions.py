@@ -6,13 +6,16 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.derivation import parse_sizes
 from jax_backprop.errors import InputError
+
+if TYPE_CHECKING:
+    from jax_backprop.derivation.submissions import StepsProblem
 
 MaybeFolder = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
@@ -65,23 +68,11 @@ def check_submissions(
         were rounded to four digits.
       seconds: Time limit of a submission.
     """
-    from jax_backprop.derivation.submissions import (
-        find_submissions,
-        judge,
-        make_problem,
-        read_problem,
-    )
+    from jax_backprop.derivation.submissions import find_submissions, make_problem, read_problem
     from jax_backprop.storage import write_atomic
 
-    _check(tolerance=tolerance, seconds=seconds)
-    for path in (out, save_problem):
-        if path is not None and path.exists():
-            raise InputError(
-                "output file",
-                got=f"{path}, which exists",
-                expected="a new file",
-                remedy="Name another.",
-            )
+    _check_numbers(tolerance=tolerance, seconds=seconds)
+    _check_new(out, save_problem)
     if problem is not None:
         given = read_problem(problem)
     else:
@@ -97,28 +88,51 @@ def check_submissions(
             expected="a folder",
             remedy="Name it, or --save-problem.",
         )
-    paths = find_submissions(folder, besides=problem)
-    records: list[dict[str, Any]] = []
-    with console.progress("submissions", len(paths)) as advance:
-        for path in paths:
-            records.append(judge(path, given, tolerance=tolerance, seconds=seconds))
-            line = json.dumps(records[-1], allow_nan=False)
-            if out is None:
-                console.out.out(line, highlight=False)
-            else:
-                lines = [json.dumps(record, allow_nan=False) for record in records]
-                write_atomic(out, "\n".join(lines) + "\n")
-            advance(len(records), path.name)
-    counts = Counter(record["verdict"] for record in records)
+    counts = _judge_all(
+        find_submissions(folder, besides=problem), given, out, tolerance=tolerance, seconds=seconds
+    )
     console.err.print(
-        f"{len(records)} submissions: {counts['pass']} pass, {counts['fail']} fail, "
+        f"{counts.total()} submissions: {counts['pass']} pass, {counts['fail']} fail, "
         f"{counts['error']} could not be judged"
     )
-    if counts["pass"] < len(records):
+    if counts["pass"] < counts.total():
         sys.exit(1)
 
 
-def _check(**positive: float) -> None:
+def _judge_all(
+    paths: list[Path], problem: StepsProblem, out: Path | None, *, tolerance: float, seconds: float
+) -> Counter[str]:
+    """Print or write a line each, as soon as it is known; return how many of each verdict."""
+    from jax_backprop.derivation.submissions import judge
+    from jax_backprop.storage import write_atomic
+
+    counts: Counter[str] = Counter()
+    lines: list[str] = []
+    with console.progress("submissions", len(paths)) as advance:
+        for path in paths:
+            record = judge(path, problem, tolerance=tolerance, seconds=seconds)
+            counts[record["verdict"]] += 1
+            lines.append(json.dumps(record, allow_nan=False))
+            if out is None:
+                console.out.out(lines[-1], highlight=False)
+            else:
+                write_atomic(out, "\n".join(lines) + "\n")
+            advance(len(lines), path.name)
+    return counts
+
+
+def _check_new(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and path.exists():
+            raise InputError(
+                "output file",
+                got=f"{path}, which exists",
+                expected="a new file",
+                remedy="Name another.",
+            )
+
+
+def _check_numbers(**positive: float) -> None:
     for name, value in positive.items():
         if not 0 < value < float("inf"):
             raise InputError(name, got=value, expected="a number above 0", remedy="Change it.")

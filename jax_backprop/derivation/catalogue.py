@@ -45,8 +45,8 @@ FORWARD = (
         title="probability of a class",
         printed=r"Y_o = \frac{e^{Z_o}}{\sum_{j=1}^k e^{Z_j}}",
         corrected=r"Y_k = \frac{e^{Z_k - m}}{\sum_{j=1}^{K} e^{Z_j - m}}, \quad m = \max_j Z_j",
-        why="Softmax makes probabilities of the logits. No shift m changes it; the largest logit for "
-        "m keeps every power within range.",
+        why="Softmax makes probabilities of the logits. No shift m changes it; the largest logit "
+        "for m keeps every power within range.",
         right=definitions.outputs,
         code=(Code(losses._other_classes),),
         production=production.outputs,

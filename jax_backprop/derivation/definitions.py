@@ -123,12 +123,10 @@ def parameters(function: Function) -> tuple[str, ...]:
 
 def examples(params: Params, batch: Batch) -> list[Example]:
     """Return the examples of a batch, labels as one-hot vectors, on the host, in float64."""
-    first, second = (
-        type(layer)(*(np.asarray(leaf, np.float64) for leaf in layer)) for layer in params
-    )
-    one_hot = np.eye(second.biases.shape[0])[np.asarray(batch.labels)]
+    leaves = [np.asarray(leaf, np.float64) for layer in params for leaf in layer]
+    one_hot = np.eye(len(leaves[-1]))[np.asarray(batch.labels)]
     rows = zip(np.asarray(batch.inputs, np.float64), one_hot, strict=True)
-    return [Example(row, label, *first, *second) for row, label in rows]
+    return [Example(row, label, *leaves) for row, label in rows]
 
 
 def exp(values: Any) -> Any:

@@ -87,8 +87,8 @@ def overflow() -> Evidence:
     """Evaluate (4) and (5) at logits 1000 apart."""
     logits, labels = np.array([1000.0, 0.0]), np.array([0.0, 1.0])
     with np.errstate(all="ignore"):
-        wrong = printed.outputs(logits)
-        wrong_loss = definitions.loss(labels, np.log(wrong))
+        wrong: Any = printed.outputs(logits)
+        wrong_loss: Any = definitions.loss(labels, np.log(wrong))
     right, right_loss = definitions.outputs(logits), float(production_loss(logits, labels))
     confirmed = (
         not np.isfinite(wrong).all()

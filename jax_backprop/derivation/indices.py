@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
-from sympy import Function, IndexedBase, KroneckerDelta, Sum, Symbol, exp, log
+from sympy import Function, IndexedBase, KroneckerDelta, Symbol, exp, log
 
 # A printed equation: its left side, then every side that it is said to equal.
-Form = tuple[sympy.Basic, ...]
+Form = tuple[Any, ...]
 
 INDICES = {name: Symbol(name, integer=True) for name in "nhokji"}
-n, h, o, k, j, i = INDICES.values()
-SIZES = d, H, K = sympy.symbols("d H K", integer=True, positive=True)
-Z, O, Y, L, w, b = (IndexedBase(name) for name in "ZOYLwb")  # noqa: E741
-inputs, E, Oh = IndexedBase("i"), Symbol("E"), Symbol("Oh")
-NOTATION = {E, *SIZES, *(base.label for base in (Z, O, Y, L, w, b, inputs))}
-partial = Function("partial")
+SIZES = sympy.symbols("d H K", integer=True, positive=True)
+BASES: tuple[Any, ...] = tuple(IndexedBase(name) for name in "iZOYLwb")
+_every: list[Any] = [*INDICES.values(), *SIZES, *BASES]  # sympy's types don't know indexing
+n, h, o, k, j, i, d, H, K, inputs, Z, O, Y, L, w, b = _every  # noqa: E741
+E, Oh = Symbol("E"), Symbol("Oh")
+NOTATION = {E, *SIZES, *(base.label for base in BASES)}
+partial: Any = Function("partial")
+Sum: Any = sympy.Sum
 
 _slope = partial(log(Y[i]), Y[i]) * partial(Y[i], Z[k])
 _rest = 1 - KroneckerDelta(i, k)  # the sum over i other than k

@@ -51,7 +51,7 @@ class StepReport(NamedTuple):
       verdict: "right"; "wrong"; "follows", where it isn't right, yet what its equation gives from
         the student's own earlier steps: the mistake lies before it.
       distance: from the right value, relative to the largest element; nan where shapes differ.
-      index: where it is farthest off.
+      worst_index: where it is farthest off.
       got, expected: the values there; None where shapes differ.
       hint: the likely mistake, where one is recognised.
     """
@@ -60,7 +60,7 @@ class StepReport(NamedTuple):
     equation: str
     verdict: str
     distance: float
-    index: tuple[int, ...]
+    worst_index: tuple[int, ...]
     got: float | None
     expected: float | None
     hint: str
@@ -86,7 +86,7 @@ class StepsReport(NamedTuple):
         row = self.first
         if row is None:
             return f"all {len(self.rows)} steps are right"
-        where = f" at {list(row.index)}" if row.index else ""
+        where = f" at {list(row.worst_index)}" if row.worst_index else ""
         values = (
             "" if row.got is None else f"{where}: got {row.got:.6g}, expected {row.expected:.6g}"
         )

@@ -45,8 +45,8 @@ class StepsProblem(NamedTuple):
     @property
     def params(self) -> Params:
         """The two layers."""
-        hidden = Layer(self.hidden_weights, self.hidden_biases)
-        return (hidden, Layer(self.output_weights, self.output_biases))
+        leaves: list[Any] = [getattr(self, name) for name in PARAMETERS]
+        return (Layer(*leaves[:2]), Layer(*leaves[2:]))
 
     @property
     def npz(self) -> bytes:
@@ -76,7 +76,7 @@ def make_problem(
         hidden_biases=draw(size=hidden),
         output_weights=draw(size=(hidden, classes)),
         output_biases=draw(size=classes),
-        learning_rate=np.float64(learning_rate),
+        learning_rate=np.asarray(learning_rate, np.float64),
     )
 
 
