@@ -120,33 +120,37 @@ def _print_equations(proofs: list[Proof], findings: list[Finding]) -> None:
     from rich.text import Text
 
     from jax_backprop.report.derivation import parts
-    from jax_backprop.report.notation import plain, sentence_text
 
     for title, chosen in parts(proofs):
         console.out.print(Text(f"\n{title}\n", style="bold underline"))
         for proof in chosen:
-            equation = proof.equation
-            printed, corrected = plain(equation.printed), plain(equation.corrected)
-            console.out.print(Text.assemble((f"({equation.label}) ", "bold cyan"), equation.title))
-            console.out.print(Text(f"     {corrected}", style="bold"))
-            if printed and printed != corrected:
-                console.out.print(Text(f"     printed: {printed}", style="red"))
-                for finding in findings:
-                    if finding.erratum.where == f"({equation.label})" and finding.evidence:
-                        evidence = sentence_text(finding.evidence.text)
-                        console.out.print(
-                            Text(f"     {finding.erratum.kind}: {evidence}", style="red dim")
-                        )
-            console.out.print(Text(f"     {equation.why}", style="italic"))
-            console.out.print(
-                Text(f"     {residuals(proof)}", style="green" if proof.passed else "red")
-            )
-            for source in equation.sources:
-                lines = source.text.replace("\n", "\n       ")
-                console.out.print(
-                    Text(f"     {source.file}:{source.line}\n       {lines}", style="dim")
-                )
-            console.out.print()
+            _print_equation(proof, findings)
+
+
+def _print_equation(proof: Proof, findings: list[Finding]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from jax_backprop.report.notation import plain, sentence_text
+
+    def line(text: str, style: str = "", indent: int = 5) -> None:
+        console.out.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+
+    equation = proof.equation
+    printed, corrected = plain(equation.printed), plain(equation.corrected)
+    console.out.print(Text.assemble((f"({equation.label}) ", "bold cyan"), equation.title))
+    line(corrected, "bold")
+    if printed and printed != corrected:
+        line(f"printed: {printed}", "red")
+    for erratum, evidence in findings:
+        if f"({equation.label})" in erratum.where and evidence is not None:
+            line(f"{erratum.kind}: {sentence_text(evidence.text)}", "red dim")
+    line(equation.why, "italic")
+    line(residuals(proof), "green" if proof.passed else "red")
+    for source in equation.sources:
+        line(f"{source.file}:{source.line}", "dim")
+        line(source.text, "dim", indent=7)
+    console.out.print()
 
 
 def residuals(proof: Proof) -> str:

@@ -112,6 +112,7 @@ ADDITIONS = (
         "that holds, the gradient doesn't say: so the rate has to be chosen.",
         right=batch.first_order_descent,
         left=lambda d_updated_loss_d_learning_rate: d_updated_loss_d_learning_rate,
+        code=(Code(batch.update),),
         batch=True,
     ),
 )

@@ -54,10 +54,14 @@ def free_index(number: int) -> Evidence:
     """Find the symbols of a right side that nothing introduces, as printed and as corrected."""
     found = stray_symbols(PRINTED_FORMS[number])
     left_over = stray_symbols(CORRECTED_FORMS[number])
-    text = f"introduced nowhere: {', '.join(found) or 'none'}"
-    return Evidence(
-        bool(found) and not left_over, f"{text}; corrected: {', '.join(left_over) or 'none'}"
-    )
+    text = f"introduced nowhere: {_typeset(found)}; corrected: {_typeset(left_over)}"
+    return Evidence(bool(found) and not left_over, text)
+
+
+def _typeset(symbols: tuple[str, ...]) -> str:
+    """Put each symbol between dollar signs; what follows it is text."""
+    parts = (symbol.partition(" ") for symbol in symbols)
+    return ", ".join(f"${name}${space}{rest}" for name, space, rest in parts) or "none"
 
 
 def sigmoid_sign() -> Evidence:
@@ -148,5 +152,6 @@ def _judge(wrong: Any, truth: Any, corrected: float) -> Evidence:
     value, true = (each + 0.0 for each in found.worst_values)  # -0 as 0
     return Evidence(
         found.worst > WRONG and corrected <= AUTODIFF_GATE,
-        f"at [{index}] as printed {value:.4g}, true {true:.4g}; corrected: off by {corrected:.0e}",
+        f"at [{index}] as printed {value:.4g}, true {true:.4g}; corrected: "
+        + (f"off by {corrected:.0e}" if corrected else "exact"),
     )
