@@ -134,7 +134,7 @@ def _print_equation(proof: Proof, findings: list[Finding]) -> None:
     from jax_backprop.report.notation import plain, sentence_text
 
     def line(text: str, style: str = "", indent: int = 5) -> None:
-        console.out.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+        console.out.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
 
     equation = proof.equation
     printed, corrected = plain(equation.printed), plain(equation.corrected)
