@@ -95,7 +95,7 @@ def _forward(values: dict[str, Any]) -> list[Line]:
         lines.append(Line(part, "4", f"Y_{k} = {fraction} = {_number(y)}"))
     label = int(np.argmax(values["labels"][0]))
     given, loss = values["outputs"][0][label], values["loss"]
-    lines.append(Line(part, "5", rf"E = -\log {_number(given)} = {_number(loss)}"))
+    lines.append(Line(part, "5", rf"E = -\log({_number(given)}) = {_number(loss)}"))
     return lines
 
 
