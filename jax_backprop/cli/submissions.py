@@ -58,7 +58,7 @@ def check_submissions(
     Args:
       folder: The submissions.
       out: Write the lines to this new file; it grows with every submission.
-      problem: A problem from --save-problem; by default one is drawn from the four next options.
+      problem: A problem from --save-problem; by default one is drawn by --layer-sizes to --seed.
       save_problem: Write the problem to this new .npz file, to be given out, and stop.
       layer_sizes: Of the problem: inputs, hidden units and classes.
       batch_size: Of the problem.
