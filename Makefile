@@ -15,8 +15,8 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify train ablation map torture mnist fashion data-mnist data-fashion_mnist \
-  report bench figures test-tfds clean
+.PHONY: help setup test lint verify derive train ablation map torture mnist fashion data-mnist \
+  data-fashion_mnist report bench figures test-tfds clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ lint: $(READY) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-verify: $(READY) ## Prove the hand-derived gradient against autodiff, float64, differences and slopes
+verify: $(READY) ## Prove the equations, then the gradient against autodiff, differences and slopes
 	$(BIN)/jax-backprop verify
+
+derive: $(READY) ## Write the derivation, each equation proven beside its code, as one page
+	$(BIN)/jax-backprop derive --out experiments/results/derivation.html
 
 train: $(READY) ## Train one network on digits and save it in experiments/results/model
 	$(BIN)/jax-backprop train --dataset digits --hidden 32 --learning-rate 4 --schedule cosine \

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.data import load_dataset, make_dataset
+    from jax_backprop.derivation import check_steps
     from jax_backprop.errors import InputError
     from jax_backprop.gradcheck import check_value_and_grad
     from jax_backprop.network import evaluate, forward, init_params, loss
@@ -39,6 +40,7 @@ __all__ = [
     "Scaling",
     "Schedule",
     "Study",
+    "check_steps",
     "check_value_and_grad",
     "evaluate",
     "fit",
@@ -57,6 +59,7 @@ __all__ = [
 _ROOMS = {
     "backprop": ("value_and_grad",),
     "data": ("load_dataset", "make_dataset"),
+    "derivation": ("check_steps",),
     "errors": ("InputError",),
     "gradcheck": ("check_value_and_grad",),
     "network": ("evaluate", "forward", "init_params", "loss"),

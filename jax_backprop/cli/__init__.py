@@ -11,15 +11,19 @@ import tyro
 
 from jax_backprop.cli import data
 from jax_backprop.cli.console import complain
+from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.studies import draw_map, merge, report, sweep
+from jax_backprop.cli.submissions import check_submissions
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
 
 Command = Callable[..., None]
 COMMANDS: dict[str, Command] = {
     "verify": verify,
+    "derive": derive,
+    "check-folder": check_submissions,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.derivation import prove
 from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
+    from jax_backprop.derivation import Verdict
     from jax_backprop.gradcheck.problems import Problem
     from jax_backprop.gradcheck.referee import LeafReport, Report
 
@@ -33,11 +35,12 @@ def verify(
     batch_size: int = 17,
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
 ) -> None:
-    """Check the hand-derived gradient leaf by leaf; exit code 1 if any leaf fails.
+    """Prove the derivation's equations, then check the gradient leaf by leaf; exit code 1 if not.
 
-    By default over depths 1 to 4, three activations, both losses, batches of 1, 2 and 17, at
-    initial and at trained points: a row a parameter leaf shows the worst of them. With
-    --layer-sizes, that one network.
+    The equations: `jax-backprop derive` shows each of them with its proofs. The leaves, by default:
+    over depths 1 to 4, three activations, both losses, batches of 1, 2 and 17, at initial and at
+    trained points; a row a parameter leaf shows the worst of them. With --layer-sizes, the leaves
+    of that one network and nothing else.
 
     Columns: hand against autodiff in float32 (in units of float32's eps, at initial and at trained
     points); hand's distance from float64, autodiff's own beside it; central differences in float64
@@ -51,8 +54,10 @@ def verify(
       batch_size: Of that network.
       json: Write the verdict and every leaf's figures to this file as well.
     """
+    from jax_backprop.derivation import conclude
     from jax_backprop.gradcheck.problems import Problem, check_all, grid
 
+    equations = conclude(*prove()) if layer_sizes is None else None
     if layer_sizes is None:
         problems = list(grid())
     else:
@@ -69,8 +74,14 @@ def verify(
             judged.append((problem, report))
             advance(len(judged), f"{sum(len(r.rows) for _, r in judged)} leaves")
     passed = all(report.passed for _, report in judged)
+    passed = passed and (equations is None or equations.passed)
     if json is not None:
-        _write_json(json, judged, passed)
+        _write_json(json, judged, equations, passed)
+    if equations is not None:
+        console.out.print("the derivation's equations (jax-backprop derive)", style="italic")
+        for line in equations.lines:
+            console.out.print(f"  {line}", markup=False, soft_wrap=True)
+        console.out.print()
     _print_table(judged)
     _print_verdict(judged, passed)
     if not passed:
@@ -156,7 +167,7 @@ def _print_verdict(judged: Judged, passed: bool) -> None:
     )
 
 
-def _write_json(path: Path, judged: Judged, passed: bool) -> None:
+def _write_json(path: Path, judged: Judged, equations: Verdict | None, passed: bool) -> None:
     from jax_backprop.storage import write_atomic
 
     rows = [
@@ -182,7 +193,9 @@ def _write_json(path: Path, judged: Judged, passed: bool) -> None:
         for problem, report in judged
         for row in report.rows
     ]
-    content = {"verdict": "pass" if passed else "fail", "rows": rows}
+    content: dict[str, Any] = {"verdict": "pass" if passed else "fail", "rows": rows}
+    if equations is not None:
+        content["equations"] = equations._asdict()
     write_atomic(path, jsonlib.dumps(_finite(content), indent=1) + "\n")
 
 

@@ -1,0 +1,200 @@
+"""``derive``: the homework's derivation, step by step, in a terminal or on a page."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.errors import InputError
+
+if TYPE_CHECKING:
+    from jax_backprop.derivation import Finding, Proof, Worked
+
+    Proven = tuple[list[Proof], list[Finding]]
+
+
+def derive(
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PAGE.html")] = None,
+    example: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    layer_sizes: Annotated[str, tyro.conf.arg(metavar="D,H,K")] = "2,2,2",
+    learning_rate: float = 0.5,
+    seed: int = 0,
+) -> None:
+    """Show the derivation step by step, each equation proven; exit code 1 if one is not.
+
+    The 21 equations of the homework, as corrected and as printed, then what it leaves out: N
+    examples, biases, the update. Beside each its proofs, made now, and the code that computes it:
+
+      sympy         elements in which the two sides' difference isn't identically 0
+      autodiff      distance of the right side from JAX's Jacobian of the left, in float64
+      differences   its distance from central differences, in float64
+      code          its distance from what the code that trains networks computes
+
+    Then the errata: what is wrong as printed, each with the check that shows it. It takes about 20
+    seconds. With --example, one tiny network is worked through with numbers instead.
+
+    Args:
+      out: Write all of it, the worked example too, as one page that opens offline; an existing file
+        is left alone unless it is such a page.
+      example: Work one example through: forward, backward and update, a line a number.
+      layer_sizes: Of the example: inputs, hidden units and classes, each up to 4.
+      learning_rate: Of the example's update.
+      seed: Of the example's numbers.
+    """
+    from jax_backprop.derivation import conclude, work_through
+
+    worked = work_through(parse_sizes(layer_sizes), learning_rate, seed)
+    if out is not None:
+        _check_page(out)
+    if example and out is None:
+        _print_example(worked)
+        return
+    proofs, findings = prove()
+    verdict = conclude(proofs, findings)
+    if out is None:
+        _print_equations(proofs, findings)
+        _print_errata(findings)
+    else:
+        from jax_backprop.report.derivation import write_derivation
+
+        write_derivation(proofs, findings, worked, out)
+    for line in verdict.lines:
+        console.out.print(line, markup=False)
+    console.out.print(f"verdict: {'pass' if verdict.passed else 'FAIL'}", markup=False)
+    if out is not None:
+        console.out.print(f"Page: {out}", markup=False, soft_wrap=True)
+    if not verdict.passed:
+        sys.exit(1)
+
+
+def prove() -> Proven:
+    """Prove every equation and check every erratum, with a progress bar."""
+    from jax_backprop.derivation import PROOF_STEPS, find_errata, prove_all
+
+    with console.progress("proofs", PROOF_STEPS + 1) as advance:
+        done = 0
+
+        def on_step(name: str) -> None:
+            nonlocal done
+            done += 1
+            advance(done, name)
+
+        proofs = prove_all(on_step=on_step)
+        findings = find_errata()
+        on_step("errata")
+    return proofs, findings
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Read "2,2,2" (or "2 2 2") as whole numbers."""
+    try:
+        return tuple(int(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise InputError(
+            "layer sizes",
+            got=repr(text),
+            expected="whole numbers with commas between",
+            remedy="Try 2,2,2.",
+        ) from None
+
+
+def _check_page(path: Path) -> None:
+    """Refuse to replace what isn't a page of this command, before anything is computed."""
+    from jax_backprop.report.derivation import is_our_page
+
+    if path.exists() and not is_our_page(path):
+        raise InputError(
+            "output file",
+            got=f"{path}, which holds something else",
+            expected="a new file, or a page that this command wrote",
+            remedy="Name another.",
+        )
+
+
+def _print_equations(proofs: list[Proof], findings: list[Finding]) -> None:
+    from rich.text import Text
+
+    from jax_backprop.report.derivation import parts
+
+    for title, chosen in parts(proofs):
+        console.out.print(Text(f"\n{title}\n", style="bold underline"))
+        for proof in chosen:
+            _print_equation(proof, findings)
+
+
+def _print_equation(proof: Proof, findings: list[Finding]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from jax_backprop.report.notation import plain, sentence_text
+
+    def line(text: str, style: str = "", indent: int = 5) -> None:
+        console.out.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
+
+    equation = proof.equation
+    printed, corrected = plain(equation.printed), plain(equation.corrected)
+    console.out.print(Text.assemble((f"({equation.label}) ", "bold cyan"), equation.title))
+    line(corrected, "bold")
+    if printed and printed != corrected:
+        line(f"printed: {printed}", "red")
+    for erratum, evidence in findings:
+        if f"({equation.label})" in erratum.where and evidence is not None:
+            line(f"{erratum.kind}: {sentence_text(evidence.text)}", "red dim")
+    line(equation.why, "italic")
+    line(residuals(proof), "green" if proof.passed else "red")
+    for source in equation.sources:
+        line(f"{source.file}:{source.line}", "dim")
+        line(source.text, "dim", indent=7)
+    console.out.print()
+
+
+def residuals(proof: Proof) -> str:
+    """Return a proof's figures in a line."""
+    from jax_backprop.report.derivation import residual_text
+
+    shown = [f"{'proven' if proof.passed else 'NOT PROVEN'}:"]
+    if proof.symbolic is not None:
+        shown.append(f"sympy {proof.symbolic}")
+    for name in ("autodiff", "differences", "code"):
+        if (value := getattr(proof, name)) is not None:
+            shown.append(f"{name} {residual_text(value)}")
+    if proof.equation.left is None:
+        shown[0] = "definition:"
+    return "  ".join(shown)
+
+
+def _print_errata(findings: list[Finding]) -> None:
+    from rich.table import Table
+
+    from jax_backprop.report.notation import sentence_text
+
+    table = Table(title="errata: wrong, loose or missing as printed", show_lines=True)
+    for name in ("where", "as printed", "should be", "check", "found"):
+        table.add_column(name, no_wrap=name in ("where", "check"))
+    for finding in findings:
+        erratum, evidence = finding
+        found = "by reading" if evidence is None else sentence_text(evidence.text)
+        if evidence is not None and not evidence.confirmed:
+            found = f"NOT CONFIRMED: {found}"
+        printed, correct = sentence_text(erratum.printed), sentence_text(erratum.correct)
+        table.add_row(erratum.where, printed, correct, erratum.kind, found)
+    console.out.print(table)
+
+
+def _print_example(worked: Worked) -> None:
+    from rich.text import Text
+
+    from jax_backprop.report.notation import plain, sentence_text
+
+    console.out.print(sentence_text(worked.setting), markup=False)
+    for part, lines in groupby(worked.lines, key=lambda line: line.part):
+        console.out.print(Text(f"\n{part}", style="bold underline"))
+        for line in lines:
+            console.out.print(
+                Text.assemble((f"{f'({line.label})':>6} ", "cyan"), plain(line.latex))
+            )

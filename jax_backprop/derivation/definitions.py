@@ -1,0 +1,154 @@
+"""One example's way through the homework's network: the definitions (1) to (5), in their order.
+
+Every function here and in ``equations`` uses array arithmetic alone, so that the very same code
+runs on NumPy floats, on JAX's tracers and on sympy's symbols: what is proven is what is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Shaped
+
+from jax_backprop.types import AnyArray, Batch, Params
+
+Values = Mapping[str, Any]  # arrays by the names of quantities
+Function = Callable[..., Any]  # of arrays: its parameters are names of quantities
+
+
+class Example(NamedTuple):
+    """One example and the network's parameters; labels are a distribution over the classes."""
+
+    inputs: Shaped[AnyArray, " inputs"]
+    labels: Shaped[AnyArray, " classes"]
+    hidden_weights: Shaped[AnyArray, "inputs hidden"]
+    hidden_biases: Shaped[AnyArray, " hidden"]
+    output_weights: Shaped[AnyArray, "hidden classes"]
+    output_biases: Shaped[AnyArray, " classes"]
+
+
+class E(sympy.Function):
+    """e^x as a symbol that is its own derivative.
+
+    sympy's own exp merges products, e^a e^b to e^(a + b), and then can't tell that a sum of
+    fractions vanishes; the identities proven here need of e^x no more than its derivative.
+    """
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """Return the derivative: itself."""
+        return self
+
+
+def pre_activations(
+    inputs: Shaped[AnyArray, " inputs"],
+    hidden_weights: Shaped[AnyArray, "inputs hidden"],
+    hidden_biases: Shaped[AnyArray, " hidden"],
+) -> Shaped[AnyArray, " hidden"]:
+    """(1): Z_h = sum_n i_n w_nh + b_h."""
+    return inputs @ hidden_weights + hidden_biases
+
+
+def hidden(pre_activations: Shaped[AnyArray, " hidden"]) -> Shaped[AnyArray, " hidden"]:
+    """(2): O_h = 1 / (1 + e^-Z_h)."""
+    return 1 / (1 + exp(-pre_activations))
+
+
+def logits(
+    hidden: Shaped[AnyArray, " hidden"],
+    output_weights: Shaped[AnyArray, "hidden classes"],
+    output_biases: Shaped[AnyArray, " classes"],
+) -> Shaped[AnyArray, " classes"]:
+    """(3): Z_k = sum_h O_h w_hk + b_k."""
+    return hidden @ output_weights + output_biases
+
+
+def outputs(logits: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " classes"]:
+    """(4): Y_k = e^(Z_k - m) / sum_j e^(Z_j - m), for any m: the largest Z, so that none overflows.
+
+    On symbols m is a symbol of its own, so that a proof holds for every m.
+    """
+    terms = exp(logits - shift(logits))
+    return terms / terms.sum()
+
+
+def log_outputs(outputs: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " classes"]:
+    """Log Y_k: a name for the factor that (9) to (11) differentiate."""
+    return log(outputs)
+
+
+def loss(
+    labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]
+) -> Shaped[AnyArray, ""] | sympy.Expr | np.floating:
+    """(5): E = -sum_k L_k log Y_k, in nats."""
+    return -(labels * log_outputs).sum()
+
+
+DEFINITIONS: dict[str, Function] = {
+    function.__name__: function
+    for function in (pre_activations, hidden, logits, outputs, log_outputs, loss)
+}
+
+
+def quantities(
+    example: Example, given: Values | None = None, definitions: Values = DEFINITIONS
+) -> dict[str, Any]:
+    """Return every quantity by its name, those of ``given`` taken as they are.
+
+    So ``quantities(example, {"logits": z})["loss"]`` is the loss as a function of the logits.
+    """
+    values: dict[str, Any] = example._asdict() | dict(given or {})
+    for name, definition in definitions.items():
+        if name not in values:
+            values[name] = call(definition, values)
+    return values
+
+
+def call(function: Function, values: Values) -> Any:
+    """Call a function with the quantities that its parameters name."""
+    return function(**{name: values[name] for name in parameters(function)})
+
+
+def parameters(function: Function) -> tuple[str, ...]:
+    """Return the names of a function's parameters."""
+    while hasattr(function, "__wrapped__"):  # as a checker of types wraps it in the tests
+        function = function.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def examples(params: Params, batch: Batch) -> list[Example]:
+    """Return the examples of a batch, labels as one-hot vectors, on the host, in float64."""
+    leaves = [np.asarray(leaf, np.float64) for layer in params for leaf in layer]
+    one_hot = np.eye(len(leaves[-1]))[np.asarray(batch.labels)]
+    rows = zip(np.asarray(batch.inputs, np.float64), one_hot, strict=True)
+    return [Example(row, label, *leaves) for row, label in rows]
+
+
+def exp(values: Any) -> Any:
+    """Return e^values for floats, tracers and symbols alike."""
+    return _dispatch(values, np.exp, jnp.exp, E)
+
+
+def log(values: Any) -> Any:
+    """Return the natural logarithm for floats, tracers and symbols alike."""
+    return _dispatch(values, np.log, jnp.log, sympy.log)
+
+
+def shift(values: Any) -> Any:
+    """Return the largest value, or a symbol for any number."""
+    return _dispatch(values, np.max, lambda array: jax.lax.stop_gradient(jnp.max(array)), None)
+
+
+def _dispatch(values: Any, on_numbers: Function, on_tracers: Function, on_symbols: Any) -> Any:
+    if not isinstance(values, np.ndarray | np.generic):
+        return on_tracers(values)
+    if values.dtype != object:
+        return on_numbers(values)
+    if on_symbols is None:
+        return sympy.Symbol("m", real=True)
+    return np.frompyfunc(on_symbols, 1, 1)(values)

@@ -1,0 +1,281 @@
+"""A student's steps: the first wrong one is named, also over a folder of submissions."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_cli import call
+
+from jax_backprop import Batch, InputError, Layer, Params, check_steps
+from jax_backprop.derivation.steps import STEPS
+from jax_backprop.derivation.submissions import make_problem, read_problem
+
+RATE = 0.5
+PROBLEM = make_problem((4, 5, 3), 6, RATE, seed=1)
+SQUARE = make_problem((3, 3, 3), 4, RATE, seed=2)
+SOLUTION = """
+import numpy as np
+
+def steps(*, inputs, labels, hidden_weights, hidden_biases, output_weights, output_biases,
+          learning_rate):
+    z = inputs @ hidden_weights + hidden_biases
+    hidden = 1 / (1 + np.exp(-z))
+    logits = hidden @ output_weights + output_biases
+    terms = np.exp(logits - logits.max(axis=1, keepdims=True))
+    outputs = terms / terms.sum(axis=1, keepdims=True)
+    rows = np.arange(len(labels))
+    d_logits = outputs.copy()
+    d_logits[rows, labels] -= 1
+    d_logits /= len(labels)
+    d_hidden = d_logits @ output_weights.T
+    d_z = d_hidden * hidden * (1 - hidden)
+    grads = {"hidden_weights": inputs.T @ d_z, "hidden_biases": d_z.sum(0),
+             "output_weights": hidden.T @ d_logits, "output_biases": d_logits.sum(0)}
+    return {"pre_activations": z, "hidden": hidden, "logits": logits, "outputs": outputs,
+            "loss": -np.log(outputs[rows, labels]).mean(), "d_logits": d_logits,
+            "d_hidden": d_hidden, "d_pre_activations": d_z,
+            **{f"d_{name}": grad for name, grad in grads.items()},
+            "new_hidden_weights": hidden_weights - learning_rate * grads["hidden_weights"],
+            "new_hidden_biases": hidden_biases - learning_rate * grads["hidden_biases"],
+            "new_output_weights": output_weights - learning_rate * grads["output_weights"],
+            "new_output_biases": output_biases - learning_rate * grads["output_biases"]}
+"""
+
+
+def solve(**problem: Any) -> dict[str, Any]:
+    """Solve a problem as a student would: apart from the package's own equations."""
+    names: dict[str, Any] = {}
+    exec(SOLUTION, names)
+    return names["steps"](**problem)
+
+
+def check(steps: dict[str, Any], problem=PROBLEM, **options: Any):
+    batch = Batch(problem.inputs, problem.labels)
+    return check_steps(steps, problem.params, batch, learning_rate=RATE, **options)
+
+
+@pytest.fixture
+def right() -> dict[str, Any]:
+    return solve(**PROBLEM._asdict())
+
+
+def test_a_right_solution_passes_step_by_step(right) -> None:
+    report = check(right)
+    assert report.passed and str(report) == "all 16 steps are right"
+    assert [row.step for row in report.rows] == list(STEPS)
+    assert all(check({name: value}).passed for name, value in right.items())
+
+
+@pytest.mark.parametrize("scale", [1.0, 12.0, 60.0, 120.0])
+def test_float32_passes_also_where_the_network_is_sure_and_right(scale: float) -> None:
+    """There Y - L loses its digits, as anybody's does in float32."""
+    problem = PROBLEM._replace(output_weights=scale * PROBLEM.output_weights)
+    sure = np.argmax(solve(**problem._asdict())["logits"], axis=1)
+    problem = problem._replace(labels=sure)
+    single = {name: np.asarray(value, np.float32) for name, value in problem._asdict().items()}
+    single["labels"] = sure
+    report = check(solve(**single), problem)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_first_wrong_step_is_named(step: str, right) -> None:
+    wrong = np.asarray(right[step]) * 1.001
+    report = check(right | {step: wrong})
+    assert report.first is not None
+    assert (report.first.step, report.first.equation) == (step, STEPS[step])
+    assert report.first.verdict == "wrong"
+    index = report.first.worst_index
+    assert report.first.got == wrong[index] and report.first.expected == pytest.approx(
+        np.asarray(right[step])[index]
+    )
+
+
+def test_what_follows_from_a_mistake_is_told_from_a_second_one() -> None:
+    text = SOLUTION.replace("d_logits /= len(labels)", "")
+    names: dict[str, Any] = {}
+    exec(text, names)
+    steps = names["steps"](**PROBLEM._asdict())
+    verdicts = {row.step: row.verdict for row in check(steps).rows}
+    assert [name for name, verdict in verdicts.items() if verdict == "wrong"] == ["d_logits"]
+    later = list(STEPS)[list(STEPS).index("d_logits") + 1 :]
+    assert all(verdicts[name] == "follows" for name in later)
+    steps["d_hidden_biases"] = 2 * steps["d_hidden_biases"]
+    second = {row.step: row.verdict for row in check(steps).rows}
+    assert second["d_hidden_biases"] == "wrong" and second["d_hidden_weights"] == "follows"
+    assert check(steps).first is not None and check(steps).first.step == "d_logits"
+
+
+def one_output(steps: dict[str, Any], weights: np.ndarray) -> np.ndarray:
+    return steps["d_logits"][:, 1:2] @ weights[:, 1:2].T
+
+
+@pytest.mark.parametrize(
+    ("step", "mistake", "hint"),
+    [
+        ("hidden", lambda s: 1 / (1 + np.exp(s["pre_activations"])), "as printed: e^Z"),
+        ("d_logits", lambda s: 4 * s["d_logits"], "N times too large"),
+        ("d_output_biases", lambda s: s["d_output_biases"] / 4, "a factor 1/N"),
+        ("d_output_weights", lambda s: s["d_output_weights"].T, "transposed"),
+        ("d_hidden", lambda s: one_output(s, SQUARE.output_weights), "output 1 alone"),
+        ("d_pre_activations", lambda s: s["d_hidden"], "O (1 - O) is missing"),
+        ("d_hidden_weights", lambda s: -s["d_hidden_weights"], "its sign"),
+        ("loss", lambda s: np.nan, "not finite"),
+        ("logits", lambda s: s["logits"][:, :2], "shape [4, 2], expected [4, 3]"),
+    ],
+)
+def test_likely_mistakes_are_recognised(step: str, mistake, hint: str) -> None:
+    steps = solve(**SQUARE._asdict())
+    report = check(steps | {step: mistake(steps)}, SQUARE)
+    assert report.first is not None and report.first.step == step
+    assert hint in report.first.hint and hint in str(report)
+
+
+def test_a_single_example_has_no_batch_axis(right) -> None:
+    one = PROBLEM._replace(inputs=PROBLEM.inputs[:1], labels=PROBLEM.labels[:1])
+    steps = solve(**one._asdict())
+    rows = ("hidden", "logits", "outputs", "d_logits", "d_hidden", "d_pre_activations")
+    steps |= {name: steps[name][0] for name in rows}
+    batch = Batch(PROBLEM.inputs[0], PROBLEM.labels[0])
+    assert check_steps(steps, PROBLEM.params, batch, learning_rate=RATE).passed
+    steps["d_hidden"] = -steps["d_hidden"]
+    report = check_steps(steps, PROBLEM.params, batch, learning_rate=RATE)
+    assert report.first is not None and report.first.step == "d_hidden"
+
+
+def test_both_layers_may_come_as_a_pair(right) -> None:
+    pair = (right["d_hidden_weights"], right["d_output_weights"])
+    assert len(check({"d_weights": pair}).rows) == 2
+    report = check({"d_weights": (pair[0], 2 * pair[1])})
+    assert report.first is not None and report.first.step == "d_output_weights"
+
+
+THREE_LAYERS: Params = (Layer(np.ones((2, 2)), np.ones(2)),) * 3  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("steps", "params", "labels", "message"),
+    [
+        ({"d_logit": 0}, None, None, "Did you mean 'd_logits'"),
+        ({}, None, None, "got none"),
+        ({"d_logits": "abc"}, None, None, "expected an array of numbers"),
+        ({"d_weights": np.ones((2, 2))}, None, None, "expected a pair"),
+        ({"new_hidden_biases": 0}, None, None, "Give learning_rate"),
+        ({"loss": 0}, THREE_LAYERS, None, "got 3 layers"),
+        ({"loss": 0}, None, np.arange(1, 7), "expected 0 to 2"),
+    ],
+)
+def test_what_can_not_be_checked(steps, params, labels, message: str) -> None:
+    batch = Batch(PROBLEM.inputs, PROBLEM.labels if labels is None else labels)
+    with pytest.raises(InputError, match=message):
+        check_steps(steps, PROBLEM.params if params is None else params, batch)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {
+        "alice.py": "print('noise')" + SOLUTION,
+        "bob.py": SOLUTION.replace("np.exp(-z)", "np.exp(z)"),
+        "carol.py": "def steps(**problem):\n    while True: pass",
+        "dora.py": "import os\nos.abort()",
+        "eve.py": "def steps(**problem):\n    return 1 / 0",
+        "frank.py": "def steps(**problem):\n    return [1]",
+        "gina.py": "answer = 42",
+        "hal.py": "def steps(**problem):\n    return {'loss': object()}",
+        "ida.json": '{"d_logits": [[1, 2], [3]]}',
+        "jack.npz": "not an archive",
+        "kim.json": "[1, 2",
+        "lou.py": "import os\ndef steps(**problem):\n    open('litter', 'w')\n    os._exit(0)",
+        "_helper.py": "raise SystemExit",
+        "notes.txt": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    return tmp_path
+
+
+def test_a_folder_of_submissions_gives_a_line_each(folder: Path, tmp_path_factory, capsys) -> None:
+    out = tmp_path_factory.mktemp("out") / "lines.jsonl"
+    before = sorted(folder.iterdir())
+    start = time.monotonic()
+    assert call("check-folder", folder, "--out", out, "--seconds", 2) == 1
+    assert time.monotonic() - start < 30
+    records = {line["submission"]: line for line in map(json.loads, out.read_text().splitlines())}
+    assert list(records) == sorted(records) and len(records) == 12
+    reasons = {name: record["reason"] for name, record in records.items()}
+    assert records["alice.py"]["verdict"] == "pass"
+    assert (records["bob.py"]["first"], records["bob.py"]["equation"]) == ("hidden", "(2)")
+    assert {row["verdict"] for row in records["bob.py"]["steps"]} == {"right", "wrong", "follows"}
+    assert reasons["carol.py"] == "no answer within 2 s"
+    assert "-6" in reasons["dora.py"]
+    assert reasons["eve.py"] == "ZeroDivisionError, line 2: division by zero"
+    assert "returned a list" in reasons["frank.py"]
+    assert "defines no function steps" in reasons["gina.py"]
+    assert "loss isn't an array of numbers" in reasons["hal.py"]
+    assert "expected an array of numbers" in reasons["ida.json"]
+    assert "isn't an .npz" in reasons["jack.npz"]
+    assert "not readable as JSON" in reasons["kim.json"]
+    assert "the answer isn't an .npz" in reasons["lou.py"]
+    assert "12 submissions: 1 pass, 1 fail, 10 could not be judged" in capsys.readouterr().err
+    assert [path for path in sorted(folder.iterdir()) if path not in before] == []
+
+
+def test_a_problem_is_given_out_and_its_answers_judged(tmp_path: Path, capsys) -> None:
+    problem = tmp_path / "problem.npz"
+    arguments = ["--layer-sizes", "2,3,2", "--batch-size", 4, "--seed", 5]
+    assert call("check-folder", *arguments, "--save-problem", problem) == 0
+    given = read_problem(problem)
+    steps = solve(**given._asdict())
+    np.savez(tmp_path / "ann.npz", **steps)
+    as_lists = {name: np.asarray(value).tolist() for name, value in steps.items()}
+    (tmp_path / "ben.json").write_text(json.dumps(as_lists | {"loss": 0.0}))
+    capsys.readouterr()
+    assert call("check-folder", tmp_path, "--problem", problem) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["submission"], each["verdict"]) for each in lines] == [
+        ("ann.npz", "pass"),
+        ("ben.json", "fail"),
+    ]
+    assert lines[1]["first"] == "loss"
+    assert call("check-folder", "--save-problem", problem) == 2, "a problem is never replaced"
+
+
+def test_pickles_are_refused(tmp_path: Path, capsys) -> None:
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    buffer = io.BytesIO()
+    np.savez(buffer, loss=np.array([Trap()], dtype=object))
+    (tmp_path / "trap.npz").write_bytes(buffer.getvalue())
+    assert call("check-folder", tmp_path) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "error"
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "folder of submissions: got nowhere"),
+        (["."], "which holds none"),
+        ([], "Name it, or --save-problem"),
+        ([".", "--layer-sizes", "2,2"], "problem: got layer sizes 2,2"),
+        ([".", "--problem", "nowhere.npz"], "Make one with --save-problem"),
+        ([".", "--seconds", "0"], "seconds: got 0"),
+        ([".", "--tolerance", "-1"], "tolerance: got -1"),
+    ],
+)
+def test_mistakes_to_check_folder(arguments, message: str, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("check-folder", *arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
+    assert not list(tmp_path.iterdir())
