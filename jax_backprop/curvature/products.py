@@ -6,20 +6,21 @@ R{x} = d/dt x(params + t V) at t = 0, so R{params} = V and R{gradient} = Hessian
 rules of derivatives, and what doesn't depend on the parameters (inputs, labels) has R = 0. For
 weights W and biases b of a layer, whose part of V is (V_W, V_b), and its input O:
 
-| homework   | gradient                  | differentiated along V                                   |
-|------------|---------------------------|----------------------------------------------------------|
-| (1), (3)   | Z = O W + b               | R{Z} = R{O} W + O V_W + V_b                              |
-| (2)        | O = s(Z)                  | R{O} = s'(Z) R{Z}                                        |
-| (14)       | dZ = (Y - L) / N          | R{dZ} = H R{Z} / N, H = d2E/dZ2 = diag(Y) - Y Y^T        |
-| (16), (21) | dW = O^T dZ               | R{dW} = R{O}^T dZ + O^T R{dZ}                            |
-|            | db = 1^T dZ               | R{db} = 1^T R{dZ}                                        |
-| (18)       | dO = dZ W^T               | R{dO} = R{dZ} W^T + dZ V_W^T                             |
-| (19)       | dZ = s'(Z) dO             | R{dZ} = s'(Z) R{dO} + s''(Z) R{Z} dO                     |
-| penalty    | dW += l2 W                | R{dW} += l2 V_W                                          |
+| homework   | gradient         | differentiated along V                            |
+|------------|------------------|---------------------------------------------------|
+| (1), (3)   | Z = O W + b      | R{Z} = R{O} W + O V_W + V_b                       |
+| (2)        | O = s(Z)         | R{O} = s'(Z) R{Z}                                 |
+| (14)       | dZ = (Y - L) / N | R{dZ} = H R{Z} / N, H = d2E/dZ2 = diag(Y) - Y Y^T |
+| (16), (21) | dW = O^T dZ      | R{dW} = R{O}^T dZ + O^T R{dZ}                     |
+|            | db = 1^T dZ      | R{db} = 1^T R{dZ}                                 |
+| (18)       | dO = dZ W^T      | R{dO} = R{dZ} W^T + dZ V_W^T                      |
+| (19)       | dZ = s'(Z) dO    | R{dZ} = s'(Z) R{dO} + s''(Z) R{Z} dO              |
+| penalty    | dW += l2 W       | R{dW} += l2 V_W                                   |
 
 (dX stands for dE/dX; rows are examples.) Everything but the penalty is a sum over examples, so both
-products are streamed over blocks of them, like the gradient. They cost about three gradients'
-matrix products, whatever the number of parameters; nothing of the size of the Hessian is made.
+products are streamed over blocks of them, like the gradient. A first layer takes 3 matrix products
+where the gradient takes 2, any other 8 where it takes 3: on digits, 64-32-10, a product costs 1.4
+gradients. Nothing of the Hessian's size is ever made.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ def _hessian_block(
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     run = _forward(params, block, direction, network)
     d_outputs = loss.backward(run.logits, block.labels, label_smoothing) / examples  # (14)
-    r_d_outputs = loss.hessian_product(run.logits, block.labels, run.r_logits) / examples  # R{(14)}
+    # R{(14)}: H R{Z}
+    r_d_outputs = loss.hessian_product(run.logits, block.labels, run.r_logits) / examples
     products: list[Layer] = []
     for index in reversed(range(len(params))):
         layer_input, r_input = run.inputs[index], run.r_inputs[index]
@@ -168,7 +170,7 @@ def _hessian_block(
 def _gauss_newton_block(
     params: Params, block: Batch, direction: Params, examples: int, network: Network
 ) -> Params:
-    """Return a block's share of J^T H J direction: R{Z}, the loss's Hessian, and backpropagation."""
+    """Return a block's share of J^T H J V: R{Z}, then H, then backpropagation."""
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     run = _forward(params, block, direction, network)
     d_outputs = loss.hessian_product(run.logits, block.labels, run.r_logits) / examples

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
 
-from jax_backprop.curvature import lanczos
+from jax_backprop.curvature import driver
+from jax_backprop.curvature.driver import STARTS
+from jax_backprop.curvature.lanczos import Lanczos
 from jax_backprop.curvature.products import VectorProduct, hessian_vector_product
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Network
 from jax_backprop.types import Batch, Params, Penalties
 
-STARTS = 2
-SEGMENT = 10  # iterations between two looks at the residual
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6  # of the residual, relative to the Hessian's norm
 WIDTH = 8  # networks a compiled program; see `sharpness_of_many`
@@ -79,17 +76,17 @@ def sharpness(
     max_iterations: int = MAX_ITERATIONS,
     vector_product: VectorProduct = hessian_vector_product,
 ) -> Sharpness:
-    """Return the largest eigenvalues of the loss's Hessian over all of ``data``, penalties included.
+    """Return the largest eigenvalues of the loss's Hessian over ``data``, penalties included.
 
     That is the sharpness of Cohen et al. (2021, "Gradient descent on neural networks typically
     occurs at the edge of stability"): full training set, algebraically largest, not largest in
     size. Computed in float64 whatever JAX's default, streamed over blocks of examples.
 
-    What the residual promises: SOME eigenvalue lies within it of ``value`` (H is symmetric), and
-    nearer still if the others are far: within residual^2 / gap. And ``value`` is a lower bound of the
-    largest eigenvalue, up to rounding (a Rayleigh quotient is).
+    What the residual promises: SOME eigenvalue lies within it of ``value`` (the Hessian is
+    symmetric), and within residual^2 / gap if the next one is a gap away. And ``value``, a Rayleigh
+    quotient, is a lower bound of the largest eigenvalue, up to rounding.
     What it doesn't promise: that this eigenvalue is the largest. A start orthogonal to the largest
-    one's eigenvector converges to another with a residual of zero. Against that stand two
+    one's eigenvector converges to another, with a residual of zero. Against that stand two
     independent random starts (``starts``) and ``miss_probability``.
 
     Args:
@@ -143,132 +140,32 @@ def sharpness_of_many(
 
     Args:
       stack: parameters with a leading axis of networks: checkpoints of a run, rates of a sweep.
-      width: networks a program; it bounds the memory, ``width`` x 2 x iterations x parameters
+      width: networks a program; it bounds the memory, ``width`` x 4 x iterations x parameters
         numbers, and the last program is padded, so that there is one compilation.
       advance: called with the number of networks done.
     """
     count = len(stack[0].biases)
     size = sum(leaf[0].size for leaf in jax.tree.leaves(stack))
     _check(stack, data, network, top, size, max_iterations)
-    room = min(max_iterations, size)
     width = min(width, count)
-    found: list[Any] = []
+    starts = driver.random_starts(size, min(max_iterations, size), width, seed)
+    found: list[tuple[np.ndarray, ...]] = []
     with jax.enable_x64(True):
-        whole = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), stack)
         batch = Batch(jnp.asarray(data.inputs), jnp.asarray(data.labels))
-        numbers = jax.tree.map(lambda number: jnp.asarray(number, jnp.float64), penalties)
-        programs = _programs(network, vector_product, top)
-        states = _start(size, room, width, seed)
+        numbers = Penalties(*(jnp.asarray(number, jnp.float64) for number in penalties))
+        program = driver.segment(network, vector_product)
         for first in range(0, count, width):
             rows = np.minimum(np.arange(first, first + width), count - 1)
-            tile = jax.tree.map(lambda leaf, rows=rows: jnp.asarray(leaf[rows]), whole)
-            found.append(_converge(programs, tile, states, batch, numbers, top, tolerance))
+            tile = jax.tree.map(lambda leaf, r=rows: np.asarray(leaf, np.float64)[r], stack)
+
+            def extend(states: Lanczos, done: int, stop: int, tile: Params = tile) -> Lanczos:
+                return program(tile, states, batch, numbers, done, stop)
+
+            found.append(driver.converge(extend, starts, top, tolerance))
             if advance is not None:
                 advance(min(first + width, count))
     fields = [np.concatenate(field)[:count] for field in zip(*found, strict=True)]
     return Sharpness(*fields, parameters=size)
-
-
-class _Programs(NamedTuple):
-    extend: Callable[..., Any]
-    ritz: Callable[..., Any]
-
-
-@functools.lru_cache(maxsize=32)
-def _programs(network: Network, vector_product: VectorProduct, top: int) -> _Programs:
-    """Return the compiled iteration over (networks, starts)."""
-
-    def product_of(params: Params, data: Batch, penalties: Penalties) -> lanczos.MatrixVector:
-        unravel = ravel_pytree(params)[1]
-
-        def product(vector: Float[Array, " size"]) -> Float[Array, " size"]:
-            direction = unravel(vector)
-            image = vector_product(params, data, direction, network=network, penalties=penalties)
-            return ravel_pytree(image)[0]
-
-        return product
-
-    def mapped(function: Callable[..., Any], stack: Params, states: Any) -> Any:
-        """Map over networks and starts, one after the other: faster than side by side."""
-
-        def one_network(pair: tuple[Params, Any]) -> Any:
-            return jax.lax.map(lambda state: function(pair[0], state), pair[1])
-
-        return jax.lax.map(one_network, (stack, states))
-
-    def extend(
-        stack: Params, states: Any, data: Batch, penalties: Penalties, done: Any, stop: Any
-    ) -> Any:
-        def one(params: Params, state: lanczos.Lanczos) -> lanczos.Lanczos:
-            return lanczos.extend(product_of(params, data, penalties), state, done, stop)
-
-        return mapped(one, stack, states)
-
-    def ritz(stack: Params, states: Any, data: Batch, penalties: Penalties, done: Any) -> Any:
-        def one(params: Params, state: lanczos.Lanczos) -> lanczos.Ritz:
-            found = lanczos.ritz(product_of(params, data, penalties), state, done, top)
-            return found._replace(vectors=())
-
-        return mapped(one, stack, states)
-
-    return _Programs(jax.jit(extend, donate_argnums=1), jax.jit(ritz))
-
-
-def _start(size: int, room: int, networks: int, seed: int) -> lanczos.Lanczos:
-    """Return the same random starts for each of the networks: NumPy, of shape (networks, starts).
-
-    Normal numbers, normalised: uniform on the sphere.
-    """
-    first = np.random.default_rng(seed).normal(size=(STARTS, size))
-    basis = np.zeros((networks, STARTS, room, size))
-    basis[:, :, 0] = first / np.linalg.norm(first, axis=1, keepdims=True)
-    empty = np.zeros((networks, STARTS, room))
-    return lanczos.Lanczos(basis, empty, empty)
-
-
-def _converge(
-    programs: _Programs,
-    params: Params,
-    states: lanczos.Lanczos,
-    data: Batch,
-    penalties: Penalties,
-    top: int,
-    tolerance: float,
-) -> tuple[np.ndarray, ...]:
-    """Iterate in segments until every network has converged; each keeps what it first converged to.
-
-    Returns the fields of Sharpness in order, but for the last.
-    """
-    room = states.basis.shape[-2]
-    kept: tuple[np.ndarray, ...] | None = None
-    done = 0
-    while True:
-        stop = min(max(done + SEGMENT, top), room)
-        states = programs.extend(params, states, data, penalties, done, stop)
-        done = stop
-        found = _read(programs.ritz(params, states, data, penalties, done), done, tolerance)
-        if kept is not None:
-            settled = kept[-1]
-            found = tuple(
-                np.where(settled.reshape(-1, *[1] * (new.ndim - 1)), old, new)
-                for old, new in zip(kept, found, strict=True)
-            )
-        kept = found
-        if done == room or np.all(kept[-1] | np.isnan(kept[0])):
-            return kept
-
-
-def _read(ritz: lanczos.Ritz, done: int, tolerance: float) -> tuple[np.ndarray, ...]:
-    """Take of each place in the order the larger of the starts' Ritz values: both are bounds."""
-    values, residuals, norm = (
-        np.asarray(field) for field in (ritz.values, ritz.residuals, ritz.norm)
-    )
-    better = np.argmax(values, axis=1)[:, None, :]
-    top = np.take_along_axis(values, better, axis=1)[:, 0]
-    residual = np.take_along_axis(residuals, better, axis=1)[:, 0]
-    converged = np.all(residuals <= tolerance * norm[..., None], axis=(1, 2))
-    iterations = np.full(len(top), done)
-    return top[:, 0], residual[:, 0], top, residual, values[:, :, 0], iterations, converged
 
 
 def _check(
@@ -276,7 +173,7 @@ def _check(
 ) -> None:
     """Refuse what would be an error deep inside, or a number without meaning."""
     sizes = network.layer_sizes
-    got = tuple(layer.weights.shape[-2] for layer in stack) + (stack[-1].biases.shape[-1],)
+    got = (*(layer.weights.shape[-2] for layer in stack), stack[-1].biases.shape[-1])
     if got != sizes:
         raise InputError(
             "layer sizes of the parameters",

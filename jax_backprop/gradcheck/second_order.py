@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple, get_args
 
 import jax
@@ -43,7 +43,7 @@ class SecondOrder(NamedTuple):
       hessian, gauss_newton: the worst leaf's distance of the products by hand, with every unit
         vector, from autodiff's matrix.
       asymmetry: of the Hessian by hand, relative to it.
-      slope: of f(p + t v) - f - t g v - t^2/2 v H v over halvings of t: 3 for a right gradient and
+      slope: of f(p + t v) - f(p) - t g v - t^2/2 v H v over halvings of t: 3 for a right gradient and
         a right product; inf where the remainder vanishes, nan where kinks leave too few.
       sharpness: distance of Lanczos's largest eigenvalue from the dense Hessian's, relative to its
         norm.
@@ -68,6 +68,12 @@ def grid(depth: int = 3, batch_size: int = 17) -> Iterator[Problem]:
         for point in ("initial", "trained"):
             network = square_network(depth, activation, loss_name)
             yield Problem(network, batch_size, point, penalties)
+
+
+def parameters(network: Network) -> int:
+    """Return how many parameters the network has: the size of its Hessian."""
+    sizes = network.layer_sizes
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
 def check(
