@@ -53,6 +53,7 @@ def test_right_on_random_networks(activation: Any, loss_name: Any) -> None:
         for seed, point in [(0, "trained"), *((seed, "initial") for seed in range(8))]
     ]
     assert [each.reason for each in found] == [""] * 9
+    assert max(each.sharpness for each in found) < 1e-12
     slopes = np.array([each.slope for each in found])
     assert np.sum(~np.isnan(slopes)) >= 6  # the rest: too few halvings short of a kink
     assert np.nanmin(slopes) > 2.9 and np.nanmax(slopes) < 3.1
