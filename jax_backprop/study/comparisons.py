@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def paired_difference(
-    first: Float[np.ndarray, " seeds"], second: Float[np.ndarray, " seeds"], *, seed: int = 0
+    first: Float[np.ndarray, " first"], second: Float[np.ndarray, " second"], *, seed: int = 0
 ) -> Difference:
     """Compare two settings that ran with the same seeds, without assuming a normal distribution.
 

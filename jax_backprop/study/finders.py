@@ -18,6 +18,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.study.selection import optimum
 
 Curve: TypeAlias = Float[np.ndarray, " steps"]
+Kept: TypeAlias = Float[np.ndarray, " kept"]  # what of a curve is left to pick from
 Finder: TypeAlias = Callable[[Curve, Curve], float]
 NOTHING = float("nan")
 
@@ -91,7 +92,8 @@ def fastai_steep(rates: Curve, losses: Curve) -> float:
     rates, smoothed = _fastai_curve(rates, losses)
     if len(smoothed) < 2:
         return NOTHING
-    return _at(rates, np.argmin(np.diff(smoothed) / np.diff(np.log(rates))))
+    with np.errstate(invalid="ignore"):
+        return _at(rates, np.argmin(np.diff(smoothed) / np.diff(np.log(rates))))
 
 
 def fastai_minimum(rates: Curve, losses: Curve) -> float:
@@ -109,7 +111,8 @@ def fastai_slide(rates: Curve, losses: Curve) -> float:
     apart, threshold = 15, 0.005
     if len(smoothed) <= apart:
         return NOTHING
-    slopes = np.gradient(smoothed)
+    with np.errstate(invalid="ignore"):
+        slopes = np.gradient(smoothed)
     left = len(smoothed) - 1 - apart
     picked = left
     while left >= 0 and abs(slopes[left + apart] - slopes[left]) > threshold:
@@ -187,7 +190,7 @@ def regret(
     )
 
 
-def _lightning_curve(rates: Curve, losses: Curve) -> tuple[Curve, Curve]:
+def _lightning_curve(rates: Curve, losses: Curve) -> tuple[Kept, Kept]:
     """Smooth by 0.98, stop after a loss above 4 times the best, drop 10 points and the last.
 
     Lightning debiases by 1 - 0.98^(s + 1) at its step s, which counts from 1: one power too many,
@@ -198,7 +201,7 @@ def _lightning_curve(rates: Curve, losses: Curve) -> tuple[Curve, Curve]:
     return rates[:stop][10:-1], smoothed[:stop][10:-1]
 
 
-def _fastai_curve(rates: Curve, losses: Curve) -> tuple[Curve, Curve]:
+def _fastai_curve(rates: Curve, losses: Curve) -> tuple[Kept, Kept]:
     """Smooth by 0.98, stop after a loss above 4 times the best, drop a tenth and the last 5.
 
     Of what is left, everything from the first NaN on is dropped.
@@ -233,7 +236,10 @@ def _diverged_at(smoothed: Curve, *, threshold: float) -> int:
 
 def _steepest(rates: Curve, smoothed: Curve, *, skip_first: int, skip_last: int) -> float:
     rates, smoothed = rates[skip_first:-skip_last], smoothed[skip_first:-skip_last]
-    return _at(rates, np.argmin(np.gradient(smoothed))) if len(smoothed) > 1 else NOTHING
+    if len(smoothed) < 2:
+        return NOTHING
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        return _at(rates, np.argmin(np.gradient(smoothed)))
 
 
 def _at(rates: Curve, index: int | np.integer) -> float:

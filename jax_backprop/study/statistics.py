@@ -38,7 +38,7 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray | np.fl
 def estimate(values: Float[np.ndarray, "groups seeds"], *, seed: int = 0) -> Estimate:
     """Return the interquartile mean of each row with its 95% percentile-bootstrap interval.
 
-    With few seeds the interval is a little short: in simulations of 2,000 normal samples it held the
+    With few seeds the interval is a little short: of 2,000 simulated normal samples it held the
     truth in 91% at 5 seeds, 94% at 10 and 95% at 20; of log-normal ones in 90%, 93% and 94%. For
     comparing two settings, whose seeds are paired, ``comparisons.paired_difference`` has an
     interval that is exact where the differences are symmetric.
