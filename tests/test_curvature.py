@@ -13,6 +13,7 @@ from scipy.sparse.linalg import eigsh
 
 from jax_backprop import Batch, InputError, Network, Penalties, init_params
 from jax_backprop.curvature import (
+    driver,
     gauss_newton_vector_product,
     hessian_vector_product,
     lanczos,
@@ -295,3 +296,11 @@ def test_iterations_are_bounded_and_the_bound_is_the_papers() -> None:
 def test_what_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         sharpness(**({"params": PARAMS, "data": BATCH, "network": NETWORK} | change))
+
+
+def test_a_stack_needs_its_axis_and_large_networks_a_narrow_program() -> None:
+    with pytest.raises(InputError, match="stack of parameters: got weights of shape"):
+        sharpness_of_many(PARAMS, BATCH, network=NETWORK)
+    assert driver.fitting_width(2_410, 100) == 8  # 64-32-10
+    assert driver.fitting_width(25_450, 100) == 3  # 784-32-10
+    assert driver.fitting_width(10**9, 100) == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
@@ -18,6 +19,8 @@ from jax_backprop.types import Batch, Params, Penalties
 
 STARTS = 2
 SEGMENT = 10  # iterations between two looks at the residuals
+WIDTH = 8  # networks a program: more don't make it faster
+MEMORY = 2**28  # bytes
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,6 +59,12 @@ def _ritz(states: lanczos.Lanczos, done: Any, top: int) -> lanczos.Ritz:
     return jax.lax.map(lambda of_starts: jax.lax.map(values, of_starts), states)
 
 
+def fitting_width(size: int, iterations: int) -> int:
+    """Return how many networks a program may hold: up to 8, in a quarter of a gigabyte."""
+    arrays = len(lanczos.Lanczos._fields) * STARTS
+    return max(1, min(WIDTH, MEMORY // (arrays * iterations * size * 8)))
+
+
 def random_starts(size: int, iterations: int, networks: int, seed: int) -> lanczos.Lanczos:
     """Return the same random starts for each of the networks: NumPy, (networks, starts, ...).
 
@@ -79,6 +88,7 @@ def converge(
     ``Sharpness`` in order, but for the last.
     """
     room, done = states.basis.shape[-2], 0
+    states = jax.tree.map(jnp.array, states)  # a copy: each segment takes its states' memory
     kept: tuple[np.ndarray, ...] | None = None
     while True:
         stop = min(max(done + SEGMENT, top), room)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,6 @@ from jax_backprop.types import Batch, Params, Penalties
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6  # of the residual, relative to the Hessian's norm
-WIDTH = 8  # networks a compiled program; see `sharpness_of_many`
 
 
 class Sharpness(NamedTuple):
@@ -128,27 +128,28 @@ def sharpness_of_many(
     seed: int = 0,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
-    width: int = WIDTH,
+    width: int | None = None,
     advance: Callable[[int], None] | None = None,
     vector_product: VectorProduct = hessian_vector_product,
 ) -> Sharpness:
-    """Return the sharpness of many networks of one shape, ``width`` at a time in one program.
+    """Return the sharpness of many networks of one shape: checkpoints of a run, cells of a sweep.
 
     Every network gets the same starts, so that neighbours along a training run are compared by the
     same yardstick. A network with parameters that aren't finite gets NaN. Other arguments and what
     the result promises: see ``sharpness``.
 
     Args:
-      stack: parameters with a leading axis of networks: checkpoints of a run, rates of a sweep.
-      width: networks a program; it bounds the memory, ``width`` x 4 x iterations x parameters
-        numbers, and the last program is padded, so that there is one compilation.
+      stack: parameters with a leading axis of networks.
+      width: networks in one call of the compiled program; by default up to 8, fewer if they are
+        large. The last call is padded, so that there is one compilation.
       advance: called with the number of networks done.
     """
+    _check(stack, data, network, top, max_iterations)
     count = len(stack[0].biases)
     size = sum(leaf[0].size for leaf in jax.tree.leaves(stack))
-    _check(stack, data, network, top, size, max_iterations)
-    width = min(width, count)
-    starts = driver.random_starts(size, min(max_iterations, size), width, seed)
+    room = min(max_iterations, size)
+    width = min(width or driver.fitting_width(size, room), count)
+    starts = driver.random_starts(size, room, width, seed)
     found: list[tuple[np.ndarray, ...]] = []
     with jax.enable_x64(True):
         batch = Batch(jnp.asarray(data.inputs), jnp.asarray(data.labels))
@@ -168,11 +169,16 @@ def sharpness_of_many(
     return Sharpness(*fields, parameters=size)
 
 
-def _check(
-    stack: Params, data: Batch, network: Network, top: int, size: int, max_iterations: int
-) -> None:
+def _check(stack: Params, data: Batch, network: Network, top: int, max_iterations: int) -> None:
     """Refuse what would be an error deep inside, or a number without meaning."""
     sizes = network.layer_sizes
+    if stack[0].weights.ndim != 3 or len(stack[0].weights) == 0:
+        raise InputError(
+            "stack of parameters",
+            got=f"weights of shape {stack[0].weights.shape}",
+            expected="a leading axis of at least one network on every leaf",
+            remedy="Give one network to `sharpness`, or stack several with jnp.stack.",
+        )
     got = (*(layer.weights.shape[-2] for layer in stack), stack[-1].biases.shape[-1])
     if got != sizes:
         raise InputError(
@@ -196,6 +202,7 @@ def _check(
             expected=f"0 to {sizes[-1] - 1}",
             remedy="Number the classes from 0.",
         )
+    size = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
     if not 1 <= top <= min(max_iterations, size):
         raise InputError(
             "number of eigenvalues",
