@@ -188,7 +188,7 @@ def test_an_optimum_at_the_edge_is_said() -> None:
     two = np.array([[1.0, 1.1, 0.9, 1.2], [1.0, 0.9, 1.1, 0.75], [2.0, 2.0, 2.0, 2.0]])
     assert optimum(RATES[:3], two).edge == "" and 0 < optimum(RATES[:3], two).edge_share < 1
     nowhere = optimum(RATES[:3], np.full((3, 4), np.nan))
-    assert nowhere.index == -1 and np.isnan(nowhere.rate)
+    assert nowhere.position == -1 and np.isnan(nowhere.rate)
 
 
 def test_chosen_on_validation_reported_on_test() -> None:
@@ -199,10 +199,10 @@ def test_chosen_on_validation_reported_on_test() -> None:
         validation, test = generator.normal(1, 0.1, size=(2, 30, 6))
         found = select(validation, test)
         means = estimate(validation).mean
-        assert found.index == np.argmin(means) and found.validation.mean[0] == means.min()
-        np.testing.assert_array_equal(found.test.mean, estimate(test[[found.index]]).mean)
+        assert found.position == np.argmin(means) and found.validation.mean[0] == means.min()
+        np.testing.assert_array_equal(found.test.mean, estimate(test[[found.position]]).mean)
         gaps.append((1 - found.validation.mean[0], 1 - found.test.mean[0]))
     lucky, honest = np.mean(gaps, axis=0)
     assert lucky > 0.05 and abs(honest) < 0.03
     accuracies = np.array([[0.9, 0.91], [0.95, 0.94]])
-    assert select(accuracies, accuracies, higher_is_better=True).index == 1
+    assert select(accuracies, accuracies, higher_is_better=True).position == 1

@@ -66,14 +66,14 @@ def fitting_width(size: int, iterations: int) -> int:
 
 
 def random_starts(size: int, iterations: int, networks: int, seed: int) -> lanczos.Lanczos:
-    """Return the same random starts for each of the networks: NumPy, (networks, starts, ...).
+    """Return the same random starts for each of the networks: (networks, starts, ...).
 
     Normal numbers, normalised: uniform on the sphere.
     """
     first = np.random.default_rng(seed).normal(size=(STARTS, size))
     basis = np.zeros((networks, STARTS, iterations, size))
     basis[:, :, 0] = first / np.linalg.norm(first, axis=1, keepdims=True)
-    return lanczos.Lanczos(basis, np.zeros_like(basis))
+    return lanczos.Lanczos(jnp.asarray(basis), jnp.zeros(basis.shape))
 
 
 def converge(

@@ -149,9 +149,9 @@ def sharpness_of_many(
     size = sum(leaf[0].size for leaf in jax.tree.leaves(stack))
     room = min(max_iterations, size)
     width = min(width or driver.fitting_width(size, room), count)
-    starts = driver.random_starts(size, room, width, seed)
     found: list[tuple[np.ndarray, ...]] = []
     with jax.enable_x64(True):
+        starts = driver.random_starts(size, room, width, seed)
         batch = Batch(jnp.asarray(data.inputs), jnp.asarray(data.labels))
         numbers = Penalties(*(jnp.asarray(number, jnp.float64) for number in penalties))
         program = driver.segment(network, vector_product)

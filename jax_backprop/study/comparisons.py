@@ -76,7 +76,7 @@ def paired_difference(
     p_value = min(1.0, 2.0 * (float(tail) + 1) / flips)
     rank = int((1 - CONFIDENCE) / 2 * flips + 1e-9)
     low, high = (-np.inf, np.inf) if rank == 0 else (ordered[rank - 1], ordered[-rank])
-    diverged = tuple(int(np.sum(~np.isfinite(values))) for values in (first, second))
+    diverged = (int(np.sum(~np.isfinite(first))), int(np.sum(~np.isfinite(second))))
     return Difference(whole, float(low), float(high), p_value, p_value, first.size, diverged)
 
 

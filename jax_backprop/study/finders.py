@@ -177,7 +177,7 @@ def regret(
             remedy="Keep some seeds of the sweep for choosing its best rate.",
         )
     best = optimum(rates, losses[:, ~judged])
-    loss_there, accuracy_there = losses[best.index, judged], accuracies[best.index, judged]
+    loss_there, accuracy_there = losses[best.position, judged], accuracies[best.position, judged]
     found = np.where(np.isfinite(picked_losses), picked_losses, np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = found / loss_there

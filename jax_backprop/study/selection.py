@@ -14,14 +14,14 @@ class Optimum(NamedTuple):
     """The best of a grid of rates.
 
     Args:
-      index, rate: where the interquartile mean is least; -1 and NaN if it is finite nowhere.
+      position, rate: where the interquartile mean is least; -1 and NaN if it is finite nowhere.
       edge: "low" or "high" if that is the grid's first or last rate, so that a better one may lie
         outside: widen the grid. Else "".
       edge_share: of resamples of the seeds, the share whose best rate is at an edge: a grid may be
         too narrow although its optimum lies inside.
     """
 
-    index: int
+    position: int
     rate: float
     edge: str
     edge_share: float
@@ -31,12 +31,12 @@ class Selection(NamedTuple):
     """A setting chosen by validation, and what test says of it.
 
     Args:
-      index: of the setting.
+      position: of the setting, among those given.
       validation: its estimate there, which is too good by having been chosen.
       test: its estimate on data that had no part in the choice: the one to report.
     """
 
-    index: int
+    position: int
     validation: Estimate
     test: Estimate
 
@@ -74,6 +74,8 @@ def select(
       seed: of the bootstrap.
     """
     means = np.asarray(interquartile_mean(-validation if higher_is_better else validation))
-    index = int(np.argmin(means))
-    rows = slice(index, index + 1)
-    return Selection(index, estimate(validation[rows], seed=seed), estimate(test[rows], seed=seed))
+    position = int(np.argmin(means))
+    rows = slice(position, position + 1)
+    return Selection(
+        position, estimate(validation[rows], seed=seed), estimate(test[rows], seed=seed)
+    )
