@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
+    from jax_backprop.curvature import hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
     from jax_backprop.derivation import check_steps
     from jax_backprop.errors import InputError
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate",
     "fit",
     "forward",
+    "hessian_vector_product",
     "init_params",
     "load_dataset",
     "load_study",
@@ -52,12 +54,14 @@ __all__ = [
     "make_dataset",
     "network_learner",
     "role_keys",
+    "sharpness",
     "step",
     "value_and_grad",
 ]
 
 _ROOMS = {
     "backprop": ("value_and_grad",),
+    "curvature": ("hessian_vector_product", "sharpness"),
     "data": ("load_dataset", "make_dataset"),
     "derivation": ("check_steps",),
     "errors": ("InputError",),

@@ -1,6 +1,7 @@
-"""Hidden-layer activations, each beside its hand-derived backward rule.
+"""Hidden-layer activations, each beside its hand-derived backward rule and second derivative.
 
-Every backward takes the activation's OUTPUT, so that the pre-activations need not be kept.
+Every backward takes the activation's OUTPUT, so that the pre-activations need not be kept; so does
+every second derivative, which the product with the Hessian needs (``curvature``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ def sigmoid_backward(d_activations: Units, activations: Units) -> Units:
     return d_activations * activations * (1 - activations)
 
 
+def sigmoid_second_derivative(activations: Units) -> Units:
+    """Return d2O/dZ2 = O (1 - O) (1 - 2 O): homework (19), derived once more."""
+    return activations * (1 - activations) * (1 - 2 * activations)
+
+
 def tanh(pre_activations: Units) -> Units:
     """Apply the hyperbolic tangent, O = tanh Z."""
     return jnp.tanh(pre_activations)
@@ -33,6 +39,11 @@ def tanh(pre_activations: Units) -> Units:
 def tanh_backward(d_activations: Units, activations: Units) -> Units:
     """Return dE/dZ = dE/dO * (1 - O^2), the tanh counterpart of homework (19)."""
     return d_activations * (1 - activations) * (1 + activations)
+
+
+def tanh_second_derivative(activations: Units) -> Units:
+    """Return d2O/dZ2 = -2 O (1 - O^2)."""
+    return -2 * activations * (1 - activations) * (1 + activations)
 
 
 def relu(pre_activations: Units) -> Units:
@@ -45,16 +56,30 @@ def relu_backward(d_activations: Units, activations: Units) -> Units:
     return jnp.where(activations > 0, d_activations, 0)
 
 
+def relu_second_derivative(activations: Units) -> Units:
+    """Return d2O/dZ2 = 0; at the kink, where there is none, 0 as well."""
+    return jnp.zeros_like(activations)
+
+
 class Activation(NamedTuple):
-    """An activation, its backward, and the gain that keeps a signal's size at initialisation."""
+    """An activation, its derivatives, and the gain that keeps a signal's size at initialisation.
+
+    Args:
+      forward: Z -> O.
+      backward: (dE/dO, O) -> dE/dZ. As dO/dZ is a number for each unit, (R, O) -> R dO/dZ serves a
+        forward derivative as well.
+      second_derivative: O -> d2O/dZ2.
+      init_gain: scales the initial weights of the layer above.
+    """
 
     forward: Callable[[Units], Units]
     backward: Callable[[Units, Units], Units]
+    second_derivative: Callable[[Units], Units]
     init_gain: float
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "sigmoid": Activation(sigmoid, sigmoid_backward, 1.0),
-    "tanh": Activation(tanh, tanh_backward, 1.0),
-    "relu": Activation(relu, relu_backward, 2.0**0.5),
+    "sigmoid": Activation(sigmoid, sigmoid_backward, sigmoid_second_derivative, 1.0),
+    "tanh": Activation(tanh, tanh_backward, tanh_second_derivative, 1.0),
+    "relu": Activation(relu, relu_backward, relu_second_derivative, 2.0**0.5),
 }

@@ -1,4 +1,4 @@
-"""Losses per example, each beside its hand-derived backward rule.
+"""Losses per example, each beside its hand-derived backward rule and its second derivative.
 
 The mean over the batch is taken by whoever sums the examples, once (``network.loss``).
 """
@@ -78,6 +78,25 @@ def softmax_cross_entropy_backward(
     return jnp.where(others.is_label, at_label, probabilities) + smoothing
 
 
+def softmax_cross_entropy_hessian_product(
+    logits: Logits, labels: Labels, r_logits: Logits
+) -> Logits:
+    """Return d2E/dZ2 R = Y (R - <Y, R>) per example: (14) differentiated along R, by (7) and (8).
+
+    Label smoothing is linear in the logits, so it isn't here. At the label R - <Y, R> cancels as Y
+    nears 1, like Y - 1 in (14); but the product doesn't change when a constant is added to R, so
+    that R may be measured from the label's, which leaves -Y <Y, R> there, over the other classes.
+    """
+    others = _other_classes(logits, labels)
+    scale = jnp.exp(-others.shift) + others.total
+    probabilities = others.terms / scale  # of the other classes; 0 at the label
+    at_label = jnp.sum(jnp.where(others.is_label, r_logits, 0), axis=1, keepdims=True)
+    r_margins = r_logits - at_label
+    mean = jnp.sum(probabilities * r_margins, axis=1, keepdims=True)
+    label_probability = jnp.exp(-others.shift) / scale
+    return jnp.where(others.is_label, -label_probability * mean, probabilities * (r_margins - mean))
+
+
 def squared_error(
     logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
 ) -> Float[Array, " batch *lanes"]:
@@ -95,14 +114,31 @@ def squared_error_backward(
     return logits - one_hot + label_smoothing * (one_hot - 1 / classes)
 
 
+def squared_error_hessian_product(logits: Logits, labels: Labels, r_logits: Logits) -> Logits:
+    """Return d2E/dZ2 R = R per example: the Hessian by the logits is the identity."""
+    del logits, labels
+    return r_logits
+
+
 class Loss(NamedTuple):
-    """A loss per example, and its backward to the logits."""
+    """A loss per example, its backward to the logits, and its Hessian's product with a direction.
+
+    Args:
+      forward: (logits, labels, label_smoothing) -> losses.
+      backward: (logits, labels, label_smoothing) -> d_logits.
+      hessian_product: (logits, labels, R) -> d2E/dZ2 R; label smoothing doesn't enter.
+    """
 
     forward: Callable[[Logits, Labels, float | Scalar], Float[Array, " batch *lanes"]]
     backward: Callable[[Logits, Labels, float | Scalar], Logits]
+    hessian_product: Callable[[Logits, Labels, Logits], Logits]
 
 
 LOSSES: dict[str, Loss] = {
-    "softmax_cross_entropy": Loss(softmax_cross_entropy, softmax_cross_entropy_backward),
-    "squared_error": Loss(squared_error, squared_error_backward),
+    "softmax_cross_entropy": Loss(
+        softmax_cross_entropy,
+        softmax_cross_entropy_backward,
+        softmax_cross_entropy_hessian_product,
+    ),
+    "squared_error": Loss(squared_error, squared_error_backward, squared_error_hessian_product),
 }

@@ -120,10 +120,11 @@ def test_verify_prints_a_row_a_leaf_and_writes_json(capsys, tmp_path: Path) -> N
     path = tmp_path / "verify.json"
     assert call("verify", "--layer-sizes", 5, 5, 3, "--json", path) == 0
     printed = capsys.readouterr().out
-    for leaf in ("loss", "params.0.weights", "params.1.biases", "verdict: pass"):
+    for leaf in ("loss", "params.0.weights", "params.1.biases", "second order", "verdict: pass"):
         assert leaf in printed
     saved = json.loads(path.read_text())
     assert saved["verdict"] == "pass" and len(saved["rows"]) == 2 * 5
+    assert [each["problem"]["point"] for each in saved["second_order"]] == ["initial", "trained"]
 
 
 def test_verify_fails_on_a_wrong_gradient(capsys, monkeypatch, tmp_path: Path) -> None:

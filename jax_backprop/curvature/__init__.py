@@ -1,0 +1,14 @@
+"""Second order by hand: products with the Hessian and Gauss-Newton matrix, and the sharpness."""
+
+from jax_backprop.curvature.lanczos import largest_eigenvalues
+from jax_backprop.curvature.products import gauss_newton_vector_product, hessian_vector_product
+from jax_backprop.curvature.spectrum import Sharpness, sharpness, sharpness_of_many
+
+__all__ = [
+    "Sharpness",
+    "gauss_newton_vector_product",
+    "hessian_vector_product",
+    "largest_eigenvalues",
+    "sharpness",
+    "sharpness_of_many",
+]

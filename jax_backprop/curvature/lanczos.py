@@ -1,0 +1,132 @@
+"""The Lanczos iteration with full reorthogonalisation, as pure functions for jit and vmap.
+
+A symmetric matrix A is known by its products alone. From a start q_0 the iteration builds an
+orthonormal basis q_0, q_1, ..., each from A times the one before; in it A is tridiagonal. The
+eigenvalues of that small matrix (Ritz values) near A's outermost ones first: after k iterations the
+i-th largest is at most A's i-th largest eigenvalue (Cauchy's interlacing), and mostly very near it
+long before k is A's size.
+
+In floating point the three-term recurrence alone loses orthogonality and finds copies of
+eigenvalues that aren't there (Paige 1971); here every new vector is orthogonalised against all
+before it, twice (Parlett: "twice is enough"). The products are kept beside the basis, so that the
+residuals of Ritz vectors come from true products, by linearity, and not from an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Vector: TypeAlias = Float[Array, " size"]
+Rows: TypeAlias = Float[Array, "iterations size"]
+MatrixVector: TypeAlias = Callable[[Vector], Vector]
+Count: TypeAlias = int | Int[Array, ""]
+
+
+class Lanczos(NamedTuple):
+    """An iteration under way. How many iterations are done is kept by whoever drives it.
+
+    Args:
+      basis: orthonormal rows; zero where not reached yet.
+      images: A times each row, once its iteration is done; zero before.
+    """
+
+    basis: Rows
+    images: Rows
+
+
+class Ritz(NamedTuple):
+    """The largest Ritz values, in falling order, with their vectors and residuals.
+
+    Args:
+      values: theta; NaN where A's products aren't finite.
+      vectors: of length 1, a row each.
+      residuals: |A x - theta x|.
+      norm: the largest absolute Ritz value, a lower bound of |A|: the scale of the residuals.
+    """
+
+    values: Float[Array, " top"]
+    vectors: Float[Array, "top size"]
+    residuals: Float[Array, " top"]
+    norm: Float[Array, ""]
+
+
+def start(first: Vector, iterations: int) -> Lanczos:
+    """Return an iteration from ``first``, with room for ``iterations`` (at most its size)."""
+    empty = jnp.zeros((iterations, first.size), first.dtype)
+    return Lanczos(empty.at[0].set(_normalised(first)), empty)
+
+
+def extend(product: MatrixVector, state: Lanczos, done: Count, stop: Count) -> Lanczos:
+    """Iterate until ``stop`` iterations are done; both counts may be traced.
+
+    Where the basis spans an invariant subspace, nothing is left of the next vector, and the
+    iteration goes on with another one orthogonal to the basis: so eigenvalues beyond the subspace,
+    repeated ones too, are found nevertheless.
+    """
+
+    def iterate(index: Int[Array, ""], state: Lanczos) -> Lanczos:
+        image = product(state.basis[index])
+        rest = _orthogonalised(image, state.basis)
+        length = jnp.linalg.norm(rest)
+        broken = length <= 10 * jnp.finfo(image.dtype).eps * jnp.linalg.norm(image)
+        following = jax.lax.cond(broken, lambda: _fresh(state.basis, index), lambda: rest / length)
+        following = _normalised(_orthogonalised(following, state.basis))
+        return Lanczos(
+            state.basis.at[index + 1].set(following, mode="drop"),  # the last has no row
+            state.images.at[index].set(image),
+        )
+
+    return jax.lax.fori_loop(done, stop, iterate, state)
+
+
+def ritz(state: Lanczos, done: Count, top: int) -> Ritz:
+    """Return the ``top`` largest Ritz values after ``done`` iterations (no fewer than ``top``)."""
+    reached = jnp.arange(len(state.basis)) < done
+    projected = state.basis @ state.images.T
+    projected = (projected + projected.T) / 2
+    # Rows not reached yet are zero, and so would be their Ritz values: put them below all others.
+    # (The row that is next has no image yet, but others' images have a part along it.)
+    projected = jnp.where(reached[:, None] & reached[None, :], projected, 0)
+    bound = 1 + jnp.max(jnp.sum(jnp.abs(projected), axis=1))
+    values, rotation = jnp.linalg.eigh(projected - jnp.diag(jnp.where(reached, 0, 2 * bound)))
+    largest, weights = values[::-1][:top], rotation.T[::-1][:top]
+    vectors = weights @ state.basis
+    residuals = jnp.linalg.norm(weights @ state.images - largest[:, None] * vectors, axis=1)
+    norm = jnp.max(jnp.abs(jnp.where(values > -1.5 * bound, values, 0)))
+    return Ritz(largest, vectors, residuals, norm)
+
+
+def largest_eigenvalues(
+    product: MatrixVector, first: Vector, *, iterations: int, top: int = 1
+) -> Ritz:
+    """Run a fixed number of iterations from one start: for use inside a compiled program.
+
+    Args:
+      product: x -> A x; linear and symmetric.
+      first: a random vector, of A's size and in the products' dtype. Normal numbers are best: their
+        direction is uniform, as the bounds for random starts ask.
+      iterations: at most A's size; they, and ``top``, are static.
+    """
+    return ritz(extend(product, start(first, iterations), 0, iterations), iterations, top)
+
+
+def _fresh(basis: Rows, index: Int[Array, ""]) -> Vector:
+    """Return a vector orthogonal to the basis: of the start, which is random, a cyclic shift."""
+    vector = jnp.roll(basis[0], index + 1)
+    for _ in range(2):  # the basis may span nearly everything, so that little of it is left
+        vector = _normalised(_orthogonalised(vector, basis))
+    return vector
+
+
+def _orthogonalised(vector: Vector, basis: Rows) -> Vector:
+    """Subtract the part that lies in the span of the orthonormal rows."""
+    return vector - (basis @ vector) @ basis
+
+
+def _normalised(vector: Vector) -> Vector:
+    return vector / jnp.linalg.norm(vector)
