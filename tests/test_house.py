@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 ROWS = [
     ("errors",),
     ("types", "settings", "storage"),
-    ("parsing", "study_file", "activations", "losses", "blocks", "products"),
+    ("study_file",),
+    ("parsing", "activations", "losses", "blocks", "products"),
     ("network",),
     ("backprop",),
     ("curvature",),

@@ -24,9 +24,9 @@ from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.planning import Group, rates
 from jax_backprop.sweep.problem import Problem
-from jax_backprop.sweep.program import SegmentInputs
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.shard import orders, tile_inputs
+from jax_backprop.sweep.tile_program import SegmentInputs
 from jax_backprop.training import epoch_orders, init_state, run_steps
 
 

@@ -11,8 +11,8 @@ import safetensors
 import safetensors.numpy
 
 from jax_backprop.storage import sha256
-from jax_backprop.sweep.program import Segment, Start
 from jax_backprop.sweep.shard import ShardRun
+from jax_backprop.sweep.tile_program import Segment, Start
 from jax_backprop.types import Evaluation
 
 

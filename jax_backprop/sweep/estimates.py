@@ -11,9 +11,10 @@ import numpy as np
 
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.planning import Group, rates, with_width
-from jax_backprop.sweep.program import OutOfMemoryError, SegmentInputs
+from jax_backprop.sweep.program import OutOfMemoryError
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.shard import orders, tile_inputs
+from jax_backprop.sweep.tile_program import SegmentInputs
 
 TIMINGS = 3  # of a segment, of which the least: the machine is shared
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)

@@ -123,9 +123,8 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
 def _identity(problem: Problem, grid: Grid) -> dict[str, Any]:
     """Return what has to be equal for results to belong together, the cells apart."""
     data, functions = problem.data, (problem.init, problem.value_and_grad, problem.evaluate)
-    names = [
-        f"{f.__module__}.{f.__qualname__}" for f in functions if f and hasattr(f, "__qualname__")
-    ]
+    named: list[Any] = [getattr(function, "func", function) for function in functions]
+    names = [f"{f.__module__}.{f.__qualname__}" for f in named if hasattr(f, "__qualname__")]
     fixed = {name: value for name, value in problem.fixed.items() if name not in grid.axes}
     return {
         **plain(fixed),

@@ -22,7 +22,7 @@ from jax_backprop.sweep.problem import (
     optimizer_columns,
     traced_axes,
 )
-from jax_backprop.sweep.program import Recipe
+from jax_backprop.sweep.tile_program import Recipe
 from jax_backprop.sweep.tiles import (
     LANES_LAST_PARAMS,
     Layout,
@@ -129,32 +129,11 @@ def _make_group(
 ) -> Group:
     examples = max(1, round(static["data_fraction"] * len(problem.data.train.labels)))
     plan = make_plan(examples, batch_size=static["batch_size"], epochs=static["epochs"])
-    full_batch = plan.batch_size is None
-    evaluated = problem.curves != "none"
-    if full_batch and not evaluated:
+    if plan.batch_size is None and problem.curves == "none":
         plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere
     _check_rates(cells, plan.steps)
-    settings = {**problem.fixed, **static}
     names = [name for name, is_traced in traced.items() if is_traced]
-    hyper = {name: cells.numbers(name) for name in ("learning_rate", *names)}
-    hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(FACTOR)}
-    hyper |= optimizer_columns(cells)
-    init, learner = bind(problem, settings, names, static["optimizer"])
-    shapes = jax.eval_shape(init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
-    example_bytes = problem.data.features * np.dtype(_float()).itemsize
-    size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
-    plain = problem.direction is None and static["optimizer"] == "gradient_descent"
-    recipe = Recipe(
-        init=init,
-        learner=learner,
-        layer_factors=layer_factors(shapes, problem.fixed.get("layer_factors"), hyper),
-        examples=examples,
-        evaluate_train=evaluated or not full_batch,
-        evaluate_validation=evaluated,
-        metrics=_metrics(problem.curves, full_batch),
-        seed_per_lane=full_batch,
-        lanes_last=plain and _lanes_last(problem, names, size),
-    )
+    recipe, size, hyper = _recipe(problem, cells, static, names, plan, examples)
     sharing = _sharing(cells, recipe)
     width = width or tile_width(size, int(np.bincount(sharing).max()), platform)
     layout = lay_out(sharing, width, size)
@@ -170,6 +149,38 @@ def _make_group(
         layout=layout,
         hyper=hyper,
     )
+
+
+def _recipe(
+    problem: Problem,
+    cells: Cells,
+    static: dict[str, Any],
+    names: list[str],
+    plan: Plan,
+    examples: int,
+) -> tuple[Recipe, Size, dict[str, np.ndarray]]:
+    """Return what a group's programs are made of, a cell's size, and the traced settings."""
+    hyper = {name: cells.numbers(name) for name in ("learning_rate", *names)}
+    hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(FACTOR)}
+    hyper |= optimizer_columns(cells)
+    init, learner = bind(problem, {**problem.fixed, **static}, names, static["optimizer"])
+    shapes = jax.eval_shape(init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
+    example_bytes = problem.data.features * np.dtype(_float()).itemsize
+    size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
+    evaluated, full_batch = problem.curves != "none", plan.batch_size is None
+    plain = problem.direction is None and static["optimizer"] == "gradient_descent"
+    recipe = Recipe(
+        init=init,
+        learner=learner,
+        layer_factors=layer_factors(shapes, problem.fixed.get("layer_factors"), hyper),
+        examples=examples,
+        evaluate_train=evaluated or not full_batch,
+        evaluate_validation=evaluated,
+        metrics=_metrics(problem.curves, full_batch),
+        seed_per_lane=full_batch,
+        lanes_last=plain and _lanes_last(problem, names, size),
+    )
+    return recipe, size, hyper
 
 
 def _lanes_last(problem: Problem, traced: list[str], size: Size) -> bool:

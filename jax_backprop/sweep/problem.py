@@ -18,7 +18,7 @@ from jax_backprop.optimizers import direction as named_direction
 from jax_backprop.settings import Optimizer
 from jax_backprop.sweep.cells import is_engine_name
 from jax_backprop.sweep.grid import Cells
-from jax_backprop.sweep.program import Hyper
+from jax_backprop.sweep.tile_program import Hyper
 from jax_backprop.training import SCHEDULED, Learner, RateRule, with_scaling
 from jax_backprop.types import Batch, Dataset, Evaluation
 

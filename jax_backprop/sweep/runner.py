@@ -17,11 +17,12 @@ from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.options import InterruptedSweepError, Options
 from jax_backprop.sweep.planning import Group, make_groups, with_width
 from jax_backprop.sweep.problem import Problem
-from jax_backprop.sweep.program import OutOfMemoryError, Program, Running, Splits, make_mesh
+from jax_backprop.sweep.program import OutOfMemoryError, Program, Running, make_mesh
 from jax_backprop.sweep.progress import Meter
 from jax_backprop.sweep.shard import ShardRun, lanes, run_shard, to_record
 from jax_backprop.sweep.store import StudyFolder
 from jax_backprop.sweep.tables import to_tables
+from jax_backprop.sweep.tile_program import Splits
 from jax_backprop.training import check_dataset
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between

@@ -10,16 +10,9 @@ import jax
 import numpy as np
 
 from jax_backprop.sweep.planning import Group, rates
-from jax_backprop.sweep.program import (
-    Final,
-    Program,
-    Running,
-    Segment,
-    SegmentInputs,
-    Start,
-    TileInputs,
-)
+from jax_backprop.sweep.program import Program, Running
 from jax_backprop.sweep.tables import Record
+from jax_backprop.sweep.tile_program import Final, Segment, SegmentInputs, Start, TileInputs
 from jax_backprop.training import epoch_orders, role_keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.tables import Tables
-from jax_backprop.types import Batch, Dataset, Evaluation, Params, Penalties, Scalars, Scaling
+from jax_backprop.types import Batch, Evaluation, Params, Penalties, Scalar, Scalars, Scaling
 
 
 def run_study(study: Study, out: Path, options: Options | None = None) -> Tables:
@@ -66,61 +67,78 @@ def study_problem(study: Study) -> Problem:
     """Return what all cells of a study share: the project's own network, and the data."""
     data = load_dataset(study.dataset, split_seed=study.split_seed)
     fixed = {name: getattr(study, name) for name in Run.model_fields}
-    functions = _functions(data)
+    sizes = {"inputs": data.features, "classes": data.classes}
+    functions = (functools.partial(each, **sizes) for each in (init, value_and_grad, evaluate))
     # Autodiff differentiates a number, not one a lane.
     lanes = study.gradient == "hand"
-    return Problem(*functions, data, fixed, curves=study.curves, lanes=lanes)
+    own_init, own_value_and_grad, own_evaluate = functions
+    return Problem(
+        own_init, own_value_and_grad, own_evaluate, data, fixed, curves=study.curves, lanes=lanes
+    )
 
 
-def _functions(data: Dataset) -> tuple[Any, Any, Any]:
-    """Return init, value_and_grad and evaluate of the project's network, by settings."""
+def init(
+    key: jax.Array,
+    *,
+    inputs: int,
+    classes: int,
+    hidden_sizes: tuple[int, ...],
+    activation: str,
+    loss: str,
+    init_scale: float | Scalar,
+) -> Params:
+    """Draw the initial parameters of the network that these settings name."""
+    network = _network(inputs, hidden_sizes, classes, activation, loss)
+    return networks.init_params(network, key=key, init_scale=init_scale)
 
-    def network(hidden_sizes: tuple[int, ...], activation: str, loss: str) -> Network:
-        sizes = (data.features, *hidden_sizes, data.classes)
-        return Network.model_validate(
-            {"layer_sizes": sizes, "activation": activation, "loss": loss}
-        )
 
-    def init(
-        key: jax.Array, *, hidden_sizes: Any, activation: str, loss: str, init_scale: Any
-    ) -> Params:
-        chosen = network(hidden_sizes, activation, loss)
-        return networks.init_params(chosen, key=key, init_scale=init_scale)
+def value_and_grad(
+    params: Params,
+    batch: Batch,
+    *,
+    inputs: int,
+    classes: int,
+    hidden_sizes: tuple[int, ...],
+    activation: str,
+    loss: str,
+    l2: float | Scalar,
+    label_smoothing: float | Scalar,
+    gradient: str,
+    scaling: Scaling = Scaling(),
+) -> tuple[Scalars, Params]:
+    """Return loss and gradient of that network, by hand or by autodiff."""
+    network = _network(inputs, hidden_sizes, classes, activation, loss)
+    penalties = Penalties(l2=l2, label_smoothing=label_smoothing)
+    if gradient == "autodiff":
+        scaled = batch._replace(inputs=scaling.apply(batch.inputs))
+        return autodiff_value_and_grad(network, penalties)(params, scaled)
+    return backprop.value_and_grad(
+        params, batch, network=network, penalties=penalties, scaling=scaling
+    )
 
-    def value_and_grad(
-        params: Params,
-        batch: Batch,
-        *,
-        hidden_sizes: Any,
-        activation: str,
-        loss: str,
-        l2: Any,
-        label_smoothing: Any,
-        gradient: str,
-        scaling: Scaling = Scaling(),
-    ) -> tuple[Scalars, Params]:
-        chosen = network(hidden_sizes, activation, loss)
-        penalties = Penalties(l2=l2, label_smoothing=label_smoothing)
-        if gradient == "autodiff":
-            scaled = batch._replace(inputs=scaling.apply(batch.inputs))
-            return autodiff_value_and_grad(chosen, penalties)(params, scaled)
-        return backprop.value_and_grad(
-            params, batch, network=chosen, penalties=penalties, scaling=scaling
-        )
 
-    def evaluate(
-        params: Params,
-        batch: Batch,
-        *,
-        hidden_sizes: Any,
-        activation: str,
-        loss: str,
-        scaling: Scaling = Scaling(),
-    ) -> Evaluation:
-        chosen = network(hidden_sizes, activation, loss)
-        return networks.evaluate(params, batch, network=chosen, scaling=scaling)
+def evaluate(
+    params: Params,
+    batch: Batch,
+    *,
+    inputs: int,
+    classes: int,
+    hidden_sizes: tuple[int, ...],
+    activation: str,
+    loss: str,
+    scaling: Scaling = Scaling(),
+) -> Evaluation:
+    """Return mean loss, without penalties, and accuracy of that network."""
+    network = _network(inputs, hidden_sizes, classes, activation, loss)
+    return networks.evaluate(params, batch, network=network, scaling=scaling)
 
-    return init, value_and_grad, evaluate
+
+def _network(
+    inputs: int, hidden_sizes: tuple[int, ...], classes: int, activation: str, loss: str
+) -> Network:
+    sizes = (inputs, *hidden_sizes, classes)
+    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss}
+    return Network.model_validate(fields)
 
 
 def _values(name: str, given: Any) -> tuple[Any, ...]:
