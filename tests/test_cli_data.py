@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny_sets
 from PIL import Image
 from test_cli import call
 
+from jax_backprop import forward, load_dataset
 from jax_backprop.data.builders import BUILDERS
 from jax_backprop.data.catalog import list_sets
+from jax_backprop.training.model import load_model
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +92,20 @@ def test_a_model_of_bytes_scales_what_it_predicts(capsys, tmp_path: Path) -> Non
     saved = json.loads((out / "model.json").read_text())
     assert saved["run"]["dataset"] == "mnist,standardize" and saved["feature_dtype"] == "uint8"
     assert len(saved["scaling"]["factor"]) == 784 and saved["data"]["examples"]["test"] == 30
+    last = pq.read_table(out / "evaluations.parquet").to_pylist()[-1]  # by fit itself
+    np.testing.assert_allclose(
+        saved["scores"]["validation_loss"], last["validation_loss"], rtol=1e-5
+    )
     assert call("evaluate", out) == 0
     assert f"{saved['scores']['test_accuracy']:.4f}" in capsys.readouterr().out
     assert call("predict", out, "--split", "test") == 0
     by_name = capsys.readouterr().out
-    from jax_backprop import load_dataset
-
     features = load_dataset("mnist").test.inputs
+    model = load_model(out)
+    logits = forward(model.params, model.scaling.apply(features), network=model.network)
+    expected = np.asarray(jax.nn.softmax(logits, axis=1)).max(axis=1)
+    printed = [float(line.split(",")[2]) for line in by_name.splitlines()[1:]]
+    np.testing.assert_allclose(printed, expected, atol=1e-5)
     np.save(tmp_path / "bytes.npy", features)
     assert call("predict", out, "--inputs", tmp_path / "bytes.npy") == 0
     assert capsys.readouterr().out == by_name

@@ -19,7 +19,6 @@ from jax_backprop.data import parse_name, prepare
 from jax_backprop.data.builders import BUILDERS
 from jax_backprop.data.cache import read_arrays
 from jax_backprop.data.prepared import find_prepared
-from jax_backprop.data.sources import address
 from jax_backprop.data.verification import verify_set
 
 MNIST, FASHION = parse_name("mnist"), parse_name("fashion_mnist")
@@ -41,16 +40,9 @@ def originals(tmp_path_factory) -> Path:
     return folder
 
 
-def register(originals: Path, patch: pytest.MonkeyPatch) -> None:
-    for name, builder in BUILDERS.items():
-        patch.setattr(builder, "URL", builder.URL)
-        patch.setattr(builder, "url_infos", builder.url_infos)
-        tiny_sets.register(originals / name, name)
-
-
 @pytest.fixture
 def registered(originals: Path, monkeypatch) -> Path:
-    register(originals, monkeypatch)
+    tiny_sets.register_all(originals, monkeypatch)
     return originals
 
 
@@ -59,7 +51,7 @@ def folder(originals: Path, tmp_path_factory) -> Path:
     """Both sets prepared in one folder, from folders with the same file names."""
     data_dir = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        register(originals, patch)
+        tiny_sets.register_all(originals, patch)
         for name in BUILDERS:
             prepare(parse_name(name), data_dir=data_dir, source=originals / name)
     return data_dir
@@ -169,33 +161,6 @@ def test_wrong_source_files_are_named(
     with pytest.raises(InputError, match=r"has another SHA-256|bytes"):  # files of the other set
         prepare(FASHION, data_dir=tmp_path / "data", source=registered / "mnist")
     assert not list((tmp_path / "data").rglob("*.npy"))
-
-
-def test_no_network_is_said_within_three_seconds(registered: Path, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("socket.create_connection", lambda *_, **__: time.sleep(60))
-    started = time.perf_counter()
-    with pytest.raises(InputError, match="no answer within 3 s") as caught:
-        prepare(MNIST, data_dir=tmp_path)
-    assert time.perf_counter() - started < 5
-    for needed in ("train-images-idx3-ubyte.gz", "SHA-256", "data prepare mnist --from FOLDER"):
-        assert needed in str(caught.value)
-
-
-def test_a_host_that_refuses_is_said_at_once(registered: Path, tmp_path: Path) -> None:
-    tiny_sets.register(registered / "mnist", "mnist", "http://127.0.0.1:9/")
-    with pytest.raises(InputError, match=r"no way to 127.0.0.1 .*refused"):
-        prepare(MNIST, data_dir=tmp_path)
-
-
-def test_the_probe_asks_the_proxy_where_there_is_one(monkeypatch) -> None:
-    for variable in ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    assert address("https://example.org/x") == ("example.org", 443)
-    assert address("http://example.org:81/x") == ("example.org", 81)
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    assert address("https://example.org/x") == ("proxy.example", 3128)
-    monkeypatch.setenv("no_proxy", "example.org")
-    assert address("https://example.org/x") == ("example.org", 443)
 
 
 class Server(http.server.BaseHTTPRequestHandler):

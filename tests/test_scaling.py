@@ -129,7 +129,7 @@ def test_sixty_thousand_images_are_never_floats_all_at_once(scaling: Scaling) ->
 
 
 def test_standardization_by_train_alone() -> None:
-    inputs = np.concatenate([PIXELS, np.full((300, 1), 7, np.uint8)], axis=1)
+    inputs = np.concatenate([PIXELS, np.full((300, 2), [7, 0], np.uint8)], axis=1)
     data = make_dataset(inputs, LABELS, standardize=True)
     shifted = make_dataset(
         inputs, LABELS, test=(inputs[:30] + np.uint8(1), LABELS[:30]), standardize=True
@@ -137,12 +137,12 @@ def test_standardization_by_train_alone() -> None:
     for found in (data, shifted):
         train = np.asarray(found.scaling.apply(found.train.inputs))
         np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
-        np.testing.assert_allclose(train.std(axis=0), [*[1] * 6, 0], atol=1e-5)
+        np.testing.assert_allclose(train.std(axis=0), [*[1] * 6, 0, 0], atol=1e-5)
     assert data.name == "arrays,standardize" and data.train.inputs.dtype == np.uint8
     raw = np.concatenate([split.inputs for split in data.splits.values()])
     assert standardizing(data.train.inputs) == data.scaling != standardizing(raw)
     # A feature that is constant in train says nothing, whatever it is elsewhere.
-    constant = np.asarray(shifted.scaling.apply(shifted.test.inputs))[:, -1]
+    constant = np.asarray(shifted.scaling.apply(shifted.test.inputs))[:, -2:]
     np.testing.assert_array_equal(constant, 0)
 
 

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.utils import Size
 
@@ -48,3 +49,11 @@ def register(originals: Path, name: str, url: str | None = None) -> None:
         )
         for path in sorted(originals.iterdir())
     }
+
+
+def register_all(originals: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make both builders expect the files in two folders of their names, until ``patch`` ends."""
+    for name, builder in BUILDERS.items():
+        patch.setattr(builder, "URL", builder.URL)
+        patch.setattr(builder, "url_infos", builder.url_infos)
+        register(originals / name, name)

@@ -181,7 +181,7 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
             if what not in bars:
                 stack.close()
                 bars[what] = stack.enter_context(console.progress(what, total))
-            bars[what](done, "")
+            bars[what](done, "", total)
 
         yield on_progress
 

@@ -140,7 +140,7 @@ def standardizing(features: np.ndarray) -> Scaling:
 
     means = mean(1, np.zeros(features.shape[1]))
     deviations = np.sqrt(mean(2, means))
-    constant = deviations <= 1e-12 * np.maximum(np.abs(means), np.finfo(np.float64).tiny)
+    constant = deviations <= 1e-12 * np.abs(means)
     factors = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviations))
     return Scaling(tuple(factors.tolist()), tuple((-means * factors).tolist()))
 
