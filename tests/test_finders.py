@@ -113,6 +113,8 @@ def test_fastai_steep_minimum_and_slide() -> None:
     # Slopes from the right: 94 and 79 are the first pair; 79's is 0.15 (it rises to 1.8 at 80).
     # Pairs slide while they differ: (94, 79), and (93, 78) don't: 79 is picked.
     assert FINDERS["fastai_slide"](RATES, raw) == RATES[79]
+    flat = debiased_raw(np.full(100, 2.0), extra=0)  # nothing slides: 15 before the last, 94
+    assert FINDERS["fastai_slide"](RATES, flat) == RATES[79]
 
 
 def test_fastai_drops_everything_after_a_nan() -> None:
@@ -136,7 +138,7 @@ def test_every_rule_takes_what_a_diverging_run_gives(name: str) -> None:
 
 def test_regret_is_against_the_best_of_other_seeds() -> None:
     rates = np.array([0.1, 1.0, 10.0])
-    losses = np.array([[0.5, 0.5, 0.1, 0.5], [0.3, 0.3, 0.4, 0.4], [0.9, np.nan, 0.9, 0.9]])
+    losses = np.array([[0.5, 0.5, 0.1, 0.1], [0.3, 0.3, 0.4, 0.4], [0.9, np.nan, 0.9, 0.9]])
     accuracies = 1 - losses / 10
     judged = np.array([False, False, True, True])
     found = regret(
