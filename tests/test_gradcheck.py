@@ -125,21 +125,29 @@ def test_one_wrong_element_is_located() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "message"),
     [
-        (lambda g: (g[0],), "pytree"),
-        (lambda g: (g[0]._replace(weights=g[0].weights[:5]), g[1]), "shape|params|0.weights"),
-        (lambda g: (g[0]._replace(weights=g[0].weights.astype(jnp.int32)), g[1]), "int32"),
+        (lambda g: (g[0],), "structure", "pytree"),
+        (lambda g: (g[0]._replace(weights=None), g[1]), "structure", "0.weights is None"),
+        (lambda g: (g[0]._replace(weights=g[0].weights[:5]), g[1]), "shape", "(5, 6)"),
+        (lambda g: (g[0], g[1]._replace(weights=g[1].weights.T)), "shape", "it is transposed"),
+        (lambda g: (g[0]._replace(weights=g[0].weights.astype(int)), g[1]), "dtype", "int32"),
+        (lambda g: (g[0]._replace(biases=g[0].biases / 0), g[1]), "not finite", "0.biases is"),
     ],
 )
-def test_structure_is_checked_before_numbers(change: Callable[..., Any], message: str) -> None:
+def test_form_is_checked_before_numbers(
+    change: Callable[..., Any], kind: str, message: str
+) -> None:
     def wrong(params: Any, batch: Batch) -> Any:
         value, grads = value_and_grad(params, batch, network=NETWORK)
         return value, change(grads)
 
     params = init_params(NETWORK, key=jax.random.key(0))
-    with pytest.raises(ValueError, match=message):
-        check_value_and_grad(LOSS, wrong, params, BATCH)
+    report = check_value_and_grad(LOSS, wrong, params, BATCH)
+    assert not report.passed and not report.rows
+    assert report.complaint is not None
+    assert report.complaint.kind == kind
+    assert message in report.complaint.message
 
 
 def test_a_better_gradient_than_autodiffs_passes_and_is_praised() -> None:

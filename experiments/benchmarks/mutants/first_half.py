@@ -122,9 +122,7 @@ FIRST_HALF = (
     _mutant(
         "activation_derivative_doubled",
         "(19) twice",
-        _backprop(
-            DOWN, f"{DOWN}; d_outputs = activation.backward(d_outputs, layer_input)"
-        ),
+        _backprop(DOWN, f"{DOWN}; d_outputs = activation.backward(d_outputs, layer_input)"),
         "activation_derivative_doubled",
     ),
     _mutant(
@@ -134,8 +132,7 @@ FIRST_HALF = (
             Edit(
                 "activations",
                 SIGMOID,
-                "z = jnp.log(activations / (1 - activations)); "
-                "return d_activations * z * (1 - z)",
+                "z = jnp.log(activations / (1 - activations)); return d_activations * z * (1 - z)",
             ),
             Edit(
                 "activations",
