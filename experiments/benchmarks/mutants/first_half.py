@@ -16,22 +16,27 @@ PENALTY = "Layer(l2 * layer.weights, jnp.zeros_like(layer.biases)) for layer in 
 LAYERS = "d_layers = list(reversed(d_layers))"
 
 
-def _backprop(old: str, new: str) -> tuple[Edit, ...]:
+def in_backprop(old: str, new: str) -> tuple[Edit, ...]:
+    """Edit the chain of the rules."""
     return (Edit("backprop", old, new),)
 
 
-def _network(old: str, new: str) -> tuple[Edit, ...]:
+def in_network(old: str, new: str) -> tuple[Edit, ...]:
+    """Edit a layer's rules."""
     return (Edit("network", old, new),)
 
 
-def _result(*lines: str) -> tuple[Edit, ...]:
+def in_result(*lines: str) -> tuple[Edit, ...]:
     """Change the finished list of layers, the first layer first, before it is returned."""
     body = "\n    ".join((LAYERS, *lines, "return value, tuple(d_layers)"))
-    return _backprop(RESULT, body)
+    return in_backprop(RESULT, body)
 
 
-def _layer(weights: str = "inputs.T @ d_outputs", biases: str = "jnp.sum(d_outputs, axis=0)"):
-    return _network(D_LAYER, f"d_layer = Layer(weights={weights}, biases={biases})")
+def in_layer(
+    weights: str = "inputs.T @ d_outputs", biases: str = "jnp.sum(d_outputs, axis=0)"
+) -> tuple[Edit, ...]:
+    """Edit the gradients that a layer returns."""
+    return in_network(D_LAYER, f"d_layer = Layer(weights={weights}, biases={biases})")
 
 
 def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
@@ -39,36 +44,36 @@ def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant
 
 
 FIRST_HALF = (
-    _mutant("sign", "ascent for descent", _backprop(D_LOGITS, f"-{D_LOGITS}"), "sign"),
+    _mutant("sign", "ascent for descent", in_backprop(D_LOGITS, f"-{D_LOGITS}"), "sign"),
     _mutant(
         "sign_of_one_leaf",
         "the output weights' sign",
-        _result("d_layers[-1] = d_layers[-1]._replace(weights=-d_layers[-1].weights)"),
+        in_result("d_layers[-1] = d_layers[-1]._replace(weights=-d_layers[-1].weights)"),
         "sign",
     ),
     _mutant(
         "sum_for_mean",
         "the division by N forgotten",
-        _backprop(D_LOGITS, D_LOGITS.removesuffix(" / examples")),
+        in_backprop(D_LOGITS, D_LOGITS.removesuffix(" / examples")),
         "sum_for_mean",
     ),
     _mutant(
         "mean_twice",
         "divided by N twice",
-        _backprop(D_LOGITS, f"{D_LOGITS} / examples"),
+        in_backprop(D_LOGITS, f"{D_LOGITS} / examples"),
         "mean_for_sum",
     ),
-    _mutant("factor_two", "the 1/2 forgotten", _backprop(D_LOGITS, f"2 * {D_LOGITS}"), "factor"),
+    _mutant("factor_two", "the 1/2 forgotten", in_backprop(D_LOGITS, f"2 * {D_LOGITS}"), "factor"),
     _mutant(
         "a_thousandth_too_large",
         "the first weights by 0.1%",
-        _result("d_layers[0] = d_layers[0]._replace(weights=1.001 * d_layers[0].weights)"),
+        in_result("d_layers[0] = d_layers[0]._replace(weights=1.001 * d_layers[0].weights)"),
         "factor",
     ),
     _mutant(
         "transposed_square",
         "d_W transposed where the shape allows it",
-        _layer(
+        in_layer(
             weights="(inputs.T @ d_outputs).T "
             "if inputs.shape[1] == d_outputs.shape[1] else inputs.T @ d_outputs"
         ),
@@ -77,19 +82,19 @@ FIRST_HALF = (
     _mutant(
         "first_biases_zero",
         "the first biases forgotten",
-        _result("d_layers[0] = d_layers[0]._replace(biases=0 * d_layers[0].biases)"),
+        in_result("d_layers[0] = d_layers[0]._replace(biases=0 * d_layers[0].biases)"),
         "zero",
     ),
     _mutant(
         "detached_below_the_output",
         "nothing flows below the last layer",
-        _backprop(DOWN, "d_outputs = 0 * activation.backward(d_inputs, layer_input)"),
+        in_backprop(DOWN, "d_outputs = 0 * activation.backward(d_inputs, layer_input)"),
         "zero",
     ),
     _mutant(
         "layers_swapped",
         "the first two layers' gradients in each other's place, where shapes allow it",
-        _result(
+        in_result(
             "if d_layers[0].weights.shape == d_layers[1].weights.shape:",
             "    d_layers[0], d_layers[1] = d_layers[1], d_layers[0]",
         ),
@@ -98,7 +103,7 @@ FIRST_HALF = (
     _mutant(
         "last_row_forgotten",
         "the last input's weights left at zero",
-        _result(
+        in_result(
             "last = d_layers[0].weights.at[-1].set(0)",
             "d_layers[0] = d_layers[0]._replace(weights=last)",
         ),
@@ -107,7 +112,7 @@ FIRST_HALF = (
     _mutant(
         "one_element",
         "one output weight by half too large",
-        _result(
+        in_result(
             "one = d_layers[-1].weights.at[1, 2].multiply(1.5)",
             "d_layers[-1] = d_layers[-1]._replace(weights=one)",
         ),
@@ -116,13 +121,13 @@ FIRST_HALF = (
     _mutant(
         "activation_derivative_missing",
         "(19) left out",
-        _backprop(DOWN, "d_outputs = d_inputs"),
+        in_backprop(DOWN, "d_outputs = d_inputs"),
         "activation_derivative_missing",
     ),
     _mutant(
         "activation_derivative_doubled",
         "(19) twice",
-        _backprop(DOWN, f"{DOWN}; d_outputs = activation.backward(d_outputs, layer_input)"),
+        in_backprop(DOWN, f"{DOWN}; d_outputs = activation.backward(d_outputs, layer_input)"),
         "activation_derivative_doubled",
     ),
     _mutant(
@@ -145,13 +150,13 @@ FIRST_HALF = (
     _mutant(
         "bias_mean_for_sum",
         "the mean over the batch a second time, in the biases",
-        _layer(biases="jnp.mean(d_outputs, axis=0)"),
+        in_layer(biases="jnp.mean(d_outputs, axis=0)"),
         "bias_mean_for_sum",
     ),
     _mutant(
         "stale_weights",
         "the layer above is updated before its weights are used",
-        _backprop(
+        in_backprop(
             DENSE,
             "dense_backward(d_outputs, layer_input, layer._replace("
             "weights=layer.weights - 0.5 * layer_input.T @ d_outputs))",
@@ -161,25 +166,25 @@ FIRST_HALF = (
     _mutant(
         "one_class",
         "(17) as printed: one output instead of the sum over all",
-        _network(D_INPUTS, "d_inputs = d_outputs[:, :1] @ layer.weights[:, :1].T"),
+        in_network(D_INPUTS, "d_inputs = d_outputs[:, :1] @ layer.weights[:, :1].T"),
         "one_class",
     ),
     _mutant(
         "penalty_missing",
         "the penalty is in the loss alone",
-        _network(PENALTY, f"{PENALTY.replace('l2 *', '0 * l2 *')}"),
+        in_network(PENALTY, f"{PENALTY.replace('l2 *', '0 * l2 *')}"),
         "penalty_missing",
     ),
     _mutant(
         "penalty_without_half",
         "the penalty's gradient twice",
-        _network(PENALTY, f"{PENALTY.replace('l2 *', '2 * l2 *')}"),
+        in_network(PENALTY, f"{PENALTY.replace('l2 *', '2 * l2 *')}"),
         "penalty_factor",
     ),
     _mutant(
         "first_example_only",
         "(16) and (21) as printed: one example",
-        _layer(weights="inputs[:1].T @ d_outputs[:1]", biases="jnp.sum(d_outputs[:1], axis=0)"),
+        in_layer(weights="inputs[:1].T @ d_outputs[:1]", biases="jnp.sum(d_outputs[:1], axis=0)"),
         "one_example",
     ),
     _mutant(
