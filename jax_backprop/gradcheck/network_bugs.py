@@ -27,6 +27,7 @@ from jax_backprop.gradcheck.network_view import (
     d_logits_of,
     forward_pass,
     l2_of,
+    prepared,
     slope_at,
     smoothing_of,
 )
@@ -61,6 +62,7 @@ NETWORK_BUGS = {
 
 def diagnose_network(facts: Facts, seen: View) -> list[Diagnosis]:
     """Return the likely bugs, those of the network before those of any function."""
+    seen = prepared(seen)
     match = _penalty(facts, seen) or _data_bug(_without_penalty(facts, seen), seen)
     if match is not None:
         return [diagnosed(facts, match, facts.failing, NETWORK_BUGS[match.bug])]

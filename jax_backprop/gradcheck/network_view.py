@@ -21,6 +21,14 @@ from jax_backprop.settings import Network
 from jax_backprop.types import Penalties
 
 
+class Forward(NamedTuple):
+    """What a forward pass leaves behind."""
+
+    inputs: list[np.ndarray]  # of each layer
+    pre_inputs: list[np.ndarray]  # the same before the activation
+    logits: np.ndarray
+
+
 class View(NamedTuple):
     """The network behind a pytree: layers bottom up, in float64."""
 
@@ -32,6 +40,8 @@ class View(NamedTuple):
     inputs: np.ndarray
     labels: np.ndarray
     penalties: Penalties
+    passed: Forward | None = None  # kept by ``prepared``
+    d_logits: np.ndarray | None = None
 
 
 class Rules(NamedTuple):
@@ -43,14 +53,6 @@ class Rules(NamedTuple):
     down: Callable[[np.ndarray, np.ndarray, int], np.ndarray] | None = None  # dE/dZ, W, layer
     d_weights: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
     d_biases: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # dE/dZ, dE/dO
-
-
-class Forward(NamedTuple):
-    """What a forward pass leaves behind."""
-
-    inputs: list[np.ndarray]  # of each layer
-    pre_inputs: list[np.ndarray]  # the same before the activation
-    logits: np.ndarray
 
 
 def view(network: Network, params: list[np.ndarray], args: tuple[Any, ...]) -> View:
@@ -106,6 +108,12 @@ def check_is_network(seen: View, value: float) -> None:
         )
 
 
+def prepared(seen: View) -> View:
+    """Return the view with its forward pass and the true dE/dZ of the logits kept."""
+    ready = seen._replace(passed=forward_pass(seen))
+    return ready._replace(d_logits=d_logits_of(ready))
+
+
 def l2_of(seen: View) -> float:
     """Return the penalty's factor."""
     return float(seen.penalties.l2)
@@ -118,6 +126,8 @@ def smoothing_of(seen: View) -> float:
 
 def forward_pass(seen: View) -> Forward:
     """Run the network on the batch."""
+    if seen.passed is not None:
+        return seen.passed
     with jax.enable_x64(True):
         activation = ACTIVATIONS[seen.network.activation].forward
         inputs, pre = [seen.inputs], [seen.inputs]
@@ -155,7 +165,9 @@ def slope_at(seen: View, outputs: np.ndarray) -> np.ndarray:
 def backward_pass(seen: View, rules: Rules) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return d_weights and d_biases of each layer, bottom up, by these rules."""
     passed = forward_pass(seen)
-    delta = d_logits_of(seen) if rules.d_logits is None else rules.d_logits
+    delta = rules.d_logits
+    if delta is None:
+        delta = d_logits_of(seen) if seen.d_logits is None else seen.d_logits
     d_outputs = delta
     found = []
     for layer in reversed(range(len(seen.weights))):
