@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.data import load_dataset, make_dataset
     from jax_backprop.errors import InputError
-    from jax_backprop.gradcheck import check_value_and_grad
+    from jax_backprop.gradcheck import (
+        assert_gradient,
+        check_gradient,
+        check_value_and_grad,
+        check_vjp,
+    )
     from jax_backprop.network import evaluate, forward, init_params, loss
     from jax_backprop.settings import LearningRates, Network, Optimizer, Run, Schedule, Study
     from jax_backprop.sweep import Grid, load_study
@@ -37,7 +42,10 @@ __all__ = [
     "Run",
     "Schedule",
     "Study",
+    "assert_gradient",
+    "check_gradient",
     "check_value_and_grad",
+    "check_vjp",
     "evaluate",
     "fit",
     "forward",
@@ -56,7 +64,7 @@ _ROOMS = {
     "backprop": ("value_and_grad",),
     "data": ("load_dataset", "make_dataset"),
     "errors": ("InputError",),
-    "gradcheck": ("check_value_and_grad",),
+    "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
     "network": ("evaluate", "forward", "init_params", "loss"),
     "settings": ("LearningRates", "Network", "Optimizer", "Run", "Schedule", "Study"),
     "sweep": ("Grid", "load_study"),

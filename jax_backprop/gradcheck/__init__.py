@@ -5,6 +5,7 @@ from jax_backprop.gradcheck.general_bugs import GENERAL_BUGS
 from jax_backprop.gradcheck.network_bugs import NETWORK_BUGS
 from jax_backprop.gradcheck.referee import assert_gradient, check_gradient, check_value_and_grad
 from jax_backprop.gradcheck.report import Complaint, Diagnosis, Law, LeafReport, Report
+from jax_backprop.gradcheck.vjp import check_vjp
 
 BUGS = GENERAL_BUGS | NETWORK_BUGS
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "assert_gradient",
     "check_gradient",
     "check_value_and_grad",
+    "check_vjp",
     "distance",
 ]

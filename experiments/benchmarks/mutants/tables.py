@@ -58,7 +58,6 @@ def draw(content: dict[str, Any], folder: Path) -> None:
     networks = list(dict.fromkeys(each["network"] for each in content["verdicts"]))
     checkers = list(dict.fromkeys(row["checker"] for row in content["checkers"]))
     names = [mutant["name"] for mutant in content["mutants"]]
-    labels = alt.Axis(labelAngle=-50, labelLimit=300)
     panels = []
     for number, network in enumerate(networks):
         axis = alt.Axis(title=None, labelLimit=300) if number == 0 else None
