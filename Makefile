@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_BENCH := $(VENV)/.ready-bench
 STUDY := learning_rate
 RESULTS := experiments/results/$(STUDY)
 BENCH := experiments/benchmarks/results
@@ -10,7 +11,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify train ablation report bench figures clean
+.PHONY: help setup test lint verify mutants train ablation report bench figures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -31,6 +32,14 @@ lint: $(READY) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix
+	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
+
+# The peers that are measured against, once: they are large, and no user needs them.
+$(READY_BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,bench]'
+	@touch $@
 
 verify: $(READY) ## Prove the hand-derived gradient against autodiff, float64, differences and slopes
 	$(BIN)/jax-backprop verify

@@ -9,6 +9,7 @@ from types import FrameType
 
 import tyro
 
+from jax_backprop.cli.check import check
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.studies import report, sweep
@@ -17,6 +18,7 @@ from jax_backprop.errors import InputError, unknown_name
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
+    "check": check,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -139,17 +139,19 @@ class Report(NamedTuple):
     def text(self) -> str:
         """Return the whole report as plain text: what ``assert_gradient`` raises."""
         lines = [self.summary()]
-        if self.complaint:
-            lines += [f"{self.complaint.kind}: {self.complaint.message}"]
         if self.rows:
             lines += ["", *_aligned([list(HEADS), *(cells(row) for row in self.rows)])]
+        return "\n".join([*lines, *self.remarks()])
+
+    def remarks(self) -> list[str]:
+        """Return what stands beside the table, a line each: complaint, laws, likely bugs, notes."""
+        lines = [f"{self.complaint.kind}: {self.complaint.message}"] if self.complaint else []
         lines += [
             f"{law.name}: {law.verdict} (off by {law.error:.1e}) {law.reason}".rstrip()
             for law in self.laws
         ]
         lines += [f"likely bug: {each}" for each in self.diagnosis]
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines)
+        return lines + [f"note: {note}" for note in self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; None for what has no number."""
