@@ -178,10 +178,11 @@ def _laws(
 ) -> list[Law]:
     first, second = _cotangent(shapes, seed), _cotangent(shapes, seed + 1)
     plain = _pull_back(function, primals, first)
+    pull = jax.jit(partial(_pull_back, function))
     return [
         _adjoint(function, reference, primals, shapes, seed),
-        _linear(function, primals, (first, second), plain),
-        _unchanged("jit", lambda: jax.jit(partial(_pull_back, function))(primals, first), plain),
+        _linear(partial(pull, primals), first, second),
+        _unchanged("jit", lambda: pull(primals, first), plain),
         _unchanged("vmap", lambda: _under_vmap(function, primals, first), plain),
         _unchanged("scan", lambda: _under_scan(function, primals, first), plain),
     ]
@@ -218,14 +219,15 @@ def _adjoint(
     return _law("adjoint", error, LAW_GATE * eps, said)
 
 
-def _linear(function: Function, primals: Any, cotangents: tuple[Any, Any], plain: Any) -> Law:
+def _linear(pull: Callable[..., Any], first: list[Any], second: list[Any]) -> Law:
     """The pull-back of 2 a - 3 b is 2 of a's less 3 of b's."""
-    first, second = cotangents
     mixed = [2 * a - 3 * b for a, b in zip(first, second, strict=True)]
-    other = _pull_back(function, primals, second)
-    expected = [2 * a - 3 * b for a, b in zip(_floats(plain), _floats(other), strict=True)]
-    found = _floats(_pull_back(function, primals, mixed))
-    scale = [np.abs(a).max(initial=0) * 2 for a in map(_wide, _floats(plain))]
+    own, other, found = (_floats(pull(weights)) for weights in (first, second, mixed))
+    expected = [2 * a - 3 * b for a, b in zip(own, other, strict=True)]
+    scale = [
+        2 * np.abs(_wide(a)).max(initial=0) + 3 * np.abs(_wide(b)).max(initial=0)
+        for a, b in zip(own, other, strict=True)
+    ]
     return _together("linearity", found, expected, scale)
 
 

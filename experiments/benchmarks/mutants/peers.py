@@ -4,6 +4,9 @@ A peer is asked about one gradient at one point, which is computed once and hand
 first order look at it nowhere else. Those that ask for double precision judge float64 alone.
 """
 
+# pyright: reportMissingImports=false
+# (the peers are in the extra "bench", which linting does without)
+
 from __future__ import annotations
 
 import warnings
