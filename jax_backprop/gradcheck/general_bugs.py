@@ -195,9 +195,9 @@ GENERAL: tuple[Recogniser, ...] = (
     _swapped,
     _parameter_multiple,
     _factor_beside_parameters,
-    _few_elements,
     _clipped,
     _permuted,
+    _few_elements,
 )
 
 

@@ -1,7 +1,7 @@
 """The second half of the mutants: written after the diagnosis was frozen, without looking at it.
 
-What a reviewer would call each bug was written down with it. ``product_of_sums`` has no name among
-the diagnoses, and stays in.
+What a reviewer would call each bug was written down with it; two of the names, ``unit_left_out``
+and ``product_of_sums``, were none of the diagnosis's then.
 """
 
 from __future__ import annotations
@@ -218,6 +218,7 @@ SECOND_HALF = (
         in_backprop(DOWN, f"{DOWN}.at[:, -1].set(0)"),
         "slice",
         "element",
+        "unit_left_out",
     ),
     _mutant(
         "clipped",
