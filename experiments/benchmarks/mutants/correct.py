@@ -31,7 +31,7 @@ def correct_problems(seed: int = 0, count: int = PROBLEMS) -> Iterator[Problem]:
 
 def _architecture(generator: np.random.Generator) -> tuple[Network, int]:
     depth = int(generator.integers(1, 5))
-    sizes = tuple(int(size) for size in generator.integers(2, 17, size=depth + 1))
+    sizes = tuple(int(size) for size in generator.integers(2, 13, size=depth + 1))
     network = Network(
         layer_sizes=sizes,
         activation=str(generator.choice(["sigmoid", "tanh", "relu"])),  # pyright: ignore
