@@ -94,8 +94,7 @@ def examine(
         max(100 * EPS * abs(base), rounding),
     )
     allowed = 4 * abs(whole - half) + noise + (slack or 0.0)
-    # As far off as the last remainders say, seen from the point itself: else a kink lies between.
-    fades = gap + noise < KINK_SHARE * _odd_error(taylor, halvings)
+    fades = _fades(taylor, halvings, max(16 * EPS * abs(base), rounding))
     kinked = _has_kink(base, ends, step, noise) or _is_kinked(taylor) or fades
     return Directional(
         error=float(gap / scale) if scale > 0 else 0.0,
@@ -138,10 +137,19 @@ def _slopes(values: np.ndarray) -> np.ndarray:
     return -np.diff(np.log2(values))
 
 
-def _odd_error(taylor: _Taylor, halvings: np.ndarray) -> float:
-    """Return the error of gradient . direction that the last readable remainders would mean."""
-    odd, steps = np.abs(taylor.odd[taylor.window]), halvings[taylor.window]
-    return float(np.median(odd / steps)) if steps.size else 0.0
+def _fades(taylor: _Taylor, halvings: np.ndarray, floor: float) -> bool:
+    """Tell a kink between the last judged remainders and the point: nearer, the error is gone.
+
+    What a wrong gradient adds to the odd part is its error times t, at every t; it can be read
+    farther down than the remainder itself, the even part being gone.
+    """
+    odd = np.abs(taylor.odd)
+    if not halvings[taylor.window].size:
+        return False
+    error = float(np.median(odd[taylor.window] / halvings[taylor.window]))
+    nearer = slice(taylor.window.stop, None)
+    expected = error * halvings[nearer]
+    return bool(np.any((expected > floor) & (odd[nearer] < KINK_SHARE * expected)))
 
 
 def _has_kink(base: float, ends: np.ndarray, step: float, noise: float) -> bool:
