@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import textwrap
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import jax
 import pytest
+from rich.console import Console
 from test_cli import call
 
+from jax_backprop.cli import console
 from jax_backprop.cli.check import check
 
 
@@ -94,3 +97,12 @@ def test_a_function_that_is_not_the_network_exits_with_2(module, capsys) -> None
     assert run("loss", "gradient", "--network", "sigmoi") == 2
     assert "Did you mean 'sigmoid'?" in capsys.readouterr().err
     assert run("loss", "gradient", "--budget", 0) == 2
+
+
+def test_the_bar_is_drawn_before_the_total_is_known(monkeypatch) -> None:
+    """On a terminal, where a bar is drawn at once."""
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(console, "err", terminal)
+    with console.progress("steps") as advance:
+        advance(3, "half way", 6)
+    assert "3/6" in terminal.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]

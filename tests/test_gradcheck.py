@@ -14,6 +14,7 @@ import pytest
 from jax_backprop import Batch, Layer, Network, check_value_and_grad, init_params, loss
 from jax_backprop.backprop import value_and_grad
 from jax_backprop.gradcheck import distance
+from jax_backprop.gradcheck.directions import examine
 from jax_backprop.gradcheck.problems import check_all, grid
 
 NETWORK = Network(layer_sizes=(6, 6, 4))
@@ -196,3 +197,25 @@ def test_distance_does_not_depend_on_size() -> None:
     assert (found.worst_index, found.worst_values, found.rinf) == ((1,), (2.0, 2.5), 0.2)
     with pytest.raises(ValueError, match="shapes differ"):
         distance(np.ones(2), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("jump", "at", "error", "differences", "taylor"),
+    [
+        (0.0, 0.0, 0.0, "pass", "pass"),
+        (9e-10, 1e-5, 0.0, "pass", "undecided"),  # far out, and as small as rounding
+        (1e-3, 1e-5, 0.0, "pass", "undecided"),  # far out, and plain to see
+        (1.0, 0.0, 0.2, "undecided", "undecided"),  # at the point: any value between is right
+        (1.0, 0.0, 9.0, "fail", "fail"),
+        (0.0, 0.0, 1e-6, "fail", "fail"),
+        (9e-10, 1e-5, 1e-6, "fail", "fail"),
+    ],
+)
+def test_a_kink_is_told_from_a_wrong_gradient(
+    jump: float, at: float, error: float, differences: str, taylor: str
+) -> None:
+    def line(t: np.ndarray) -> np.ndarray:
+        return 0.35 + 5e-6 * t + 3.5e-5 * t**2 + jump * np.maximum(t - at, 0)
+
+    found = examine(line, 5e-6 + error, 1.0)
+    assert (found.differences, found.taylor) == (differences, taylor)

@@ -86,7 +86,7 @@ def check(
     from jax_backprop.gradcheck import check_gradient
     from jax_backprop.gradcheck import check_value_and_grad as check_pair
 
-    with console.err.status("judging the gradient"):
+    with console.progress("directions") as advance:
         report = (check_pair if value_and_grad else check_gradient)(
             judged,
             hand,
@@ -96,6 +96,7 @@ def check(
             network=_network(network, network_loss, params),
             budget=budget,
             seed=seed,
+            on_progress=lambda done, total, leaf: advance(done, leaf, total),
         )
     _write(report, f"{gradient} as the gradient of {loss}", json, html)
     _print(report, f"{gradient} as the gradient of {loss}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,9 +22,11 @@ from jax_backprop.gradcheck.judge import FACTOR, GATE, allowed_error
 from jax_backprop.gradcheck.report import LeafReport
 from jax_backprop.gradcheck.subject import Leaf
 
+OnProgress = Callable[[int, int, str], None]
+
 
 def examine_directions(
-    case: Case, values: Values, seed: int, deadline: float
+    case: Case, values: Values, seed: int, deadline: float, on_progress: OnProgress | None = None
 ) -> list[list[Directional]]:
     """Examine seeded directions within each leaf, every leaf's first before any leaf's second."""
     found: list[list[Directional]] = [[] for _ in case.leaves]
@@ -44,6 +47,9 @@ def examine_directions(
                     slack=slack,
                 )
             )
+            if on_progress is not None:
+                done = draw * len(case.leaves) + number + 1
+                on_progress(done, DIRECTIONS * len(case.leaves), leaf.path)
     return found
 
 

@@ -11,7 +11,7 @@ from jax_backprop.gradcheck.diagnosis import diagnoses
 from jax_backprop.gradcheck.directions import DIRECTIONS, Directional
 from jax_backprop.gradcheck.evaluation import Case, Values, evaluate, make_case
 from jax_backprop.gradcheck.judge import EPS32, judge
-from jax_backprop.gradcheck.probing import examine_directions, look_inside
+from jax_backprop.gradcheck.probing import OnProgress, examine_directions, look_inside
 from jax_backprop.gradcheck.report import Complaint, LeafReport, Report
 from jax_backprop.gradcheck.subject import jitted_autodiff, to_dtype
 from jax_backprop.settings import Network
@@ -39,6 +39,7 @@ def check_gradient(
     budget: float = BUDGET,
     precision: str = "highest",
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Judge ``gradient(params, *args)`` as the gradient of ``loss(params, *args)``.
 
@@ -63,6 +64,7 @@ def check_gradient(
       budget: seconds; what wasn't reached is said, the first direction of each leaf always is.
       precision: of matrix products in the judged dtype, such as "tensorfloat32".
       seed: of the directions.
+      on_progress: called with (directions done, directions in all, leaf) as they are examined.
 
     Raises:
       InputError: there is nothing to judge: no floating leaf, a loss that isn't one finite number
@@ -79,6 +81,7 @@ def check_gradient(
         budget=budget,
         precision=precision,
         seed=seed,
+        on_progress=on_progress,
     )
 
 
@@ -92,6 +95,7 @@ def check_value_and_grad(
     budget: float = BUDGET,
     precision: str = "highest",
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Judge ``value_and_grad(params, *args)`` as value and gradient of ``loss``.
 
@@ -109,6 +113,7 @@ def check_value_and_grad(
         budget=budget,
         precision=precision,
         seed=seed,
+        on_progress=on_progress,
     )
 
 
@@ -137,6 +142,7 @@ def _check(
     budget: float,
     precision: str,
     seed: int,
+    on_progress: OnProgress | None,
 ) -> Report:
     started = time.monotonic()
     if not budget > 0:
@@ -148,7 +154,7 @@ def _check(
     values = evaluate(case)
     if isinstance(values, Complaint):
         return Report((), complaint=values, seconds=time.monotonic() - started)
-    directional = examine_directions(case, values, seed, deadline)
+    directional = examine_directions(case, values, seed, deadline, on_progress)
     rows = judge(case, values, directional, initial)
     rows, estimates = look_inside(case, values, rows, deadline)
     return Report(

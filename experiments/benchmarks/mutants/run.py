@@ -44,16 +44,15 @@ def main() -> None:
     with ProcessPoolExecutor(cores, context) as pool, console.progress("checks") as advance:
         # The large network first, so that no core waits at the end.
         names = sorted(options.networks, key=lambda name: -NETWORKS[name][0].layer_sizes[0])
-        jobs = {
+        jobs: dict[Any, tuple[str | None, str]] = {
             pool.submit(judge_mutant, mutant, name): (mutant, name)
             for name in names
             for mutant in MUTANTS
         }
         problems = list(correct_problems(count=options.problems))
-        jobs |= {
-            pool.submit(judge_correct, problems[first::ARCHITECTURES]): (None, "correct problems")
-            for first in range(min(ARCHITECTURES, len(problems)))
-        }
+        for first in range(min(ARCHITECTURES, len(problems))):
+            job = pool.submit(judge_correct, problems[first::ARCHITECTURES])
+            jobs[job] = (None, "correct problems")
         for done, job in enumerate(as_completed(jobs), 1):
             mutant, name = jobs[job]
             if mutant is None:
