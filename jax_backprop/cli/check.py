@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+# Columns that a narrow terminal does without; the page and the JSON have them.
+WIDE, LEFT_OUT = 110, {"dtype", "rinf", "judged", "expected"}
 STYLES = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
 
@@ -217,12 +219,16 @@ def _table(report: Report, title: str) -> Any:
 
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     broken = {"autodiff": "auto-\ndiff", "float64": "float-\n64", "differences": "differ-\nences"}
-    for head in HEADS[:-1]:
-        table.add_column(broken.get(head, head), no_wrap=head == "leaf", overflow="fold")
+    left_out = {"why"} | (LEFT_OUT if console.out.width < WIDE else set())
+    shown = [number for number, head in enumerate(HEADS) if head not in left_out]
+    for number in shown:
+        table.add_column(broken.get(HEADS[number], HEADS[number]), overflow="fold")
     for row in report.rows:
-        styled = [
-            f"[{STYLES[cell]}]{cell}[/]" if cell in STYLES else escape(cell)
-            for cell in cells(row)[:-1]
-        ]
-        table.add_row(*styled)
+        listed = cells(row)
+        table.add_row(
+            *(
+                f"[{STYLES[listed[n]]}]{listed[n]}[/]" if listed[n] in STYLES else escape(listed[n])
+                for n in shown
+            )
+        )
     return table
