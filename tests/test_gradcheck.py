@@ -219,3 +219,10 @@ def test_a_kink_is_told_from_a_wrong_gradient(
 
     found = examine(line, 5e-6 + error, 1.0)
     assert (found.differences, found.taylor) == (differences, taylor)
+
+
+def test_a_kink_at_the_point_is_seen_below_a_curve() -> None:
+    """Too small for the slopes, which the curvature rules, and beyond what differences allow."""
+    found = examine(lambda t: 0.35 + t**2 + 1e-8 * np.maximum(t, 0), 0.0, 1.0)
+    assert found.margin > 1
+    assert found.verdict == "undecided"

@@ -19,7 +19,13 @@ from points import PENALTIES, judged_loss, point  # noqa: E402
 from second_half import SECOND_HALF  # noqa: E402
 
 MUTANTS = {mutant.name: mutant for mutant in (*FIRST_HALF, *SECOND_HALF)}
-SAMPLE = ("derivative_of_the_pre_activation", "stale_weights", "one_class", "penalty_missing")
+SAMPLE = (
+    "activation_derivative_missing",
+    "derivative_of_the_pre_activation",
+    "stale_weights",
+    "one_class",
+    "penalty_missing",
+)
 
 
 def test_there_are_more_than_forty_mutants_in_two_halves() -> None:
