@@ -23,6 +23,7 @@ from points import DTYPES, NETWORKS, PENALTIES
 from tables import OURS, draw, table
 
 from jax_backprop.cli import console
+from jax_backprop.gradcheck.problems import Problem
 from jax_backprop.storage import write_atomic
 from jax_backprop.sweep.store import provenance
 
@@ -33,44 +34,71 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--problems", type=int, default=PROBLEMS, help="correct problems a dtype")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--budget", type=float, default=900.0, help="seconds; the rest is left out")
     options = parser.parse_args()
     started = time.perf_counter()
     verdicts: list[Verdict] = []
     equivalent: dict[str, list[str]] = {name: [] for name in options.networks}
     alarms: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    # Processes, not threads: chex replaces a function of jax while it runs.
-    context = multiprocessing.get_context("spawn")
-    cores = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(cores, context) as pool, console.progress("checks") as advance:
-        # The large network first, so that no core waits at the end.
-        names = sorted(options.networks, key=lambda name: -NETWORKS[name][0].layer_sizes[0])
-        jobs: dict[Any, tuple[str | None, str]] = {
-            pool.submit(judge_mutant, mutant, name): (mutant, name)
-            for name in names
-            for mutant in MUTANTS
-        }
-        problems = list(correct_problems(count=options.problems))
-        for first in range(min(ARCHITECTURES, len(problems))):
-            job = pool.submit(judge_correct, problems[first::ARCHITECTURES])
-            jobs[job] = (None, "correct problems")
-        for done, job in enumerate(as_completed(jobs), 1):
-            mutant, name = jobs[job]
-            if mutant is None:
-                for checker, dtype, alarm in job.result():
-                    alarms[checker, dtype].append(alarm)
-            else:
-                found, same = job.result()
-                verdicts += found
-                equivalent[name] += [mutant] if same else []
-            advance(done, f"{mutant or ''} {name}", len(jobs))
+    work = _work(options.networks, list(correct_problems(count=options.problems)))
+    unfinished = _judge_all(work, options.budget, verdicts, equivalent, alarms)
     order = {mutant: number for number, mutant in enumerate(MUTANTS)}
     verdicts.sort(key=lambda each: (each.network, order[each.mutant]))
+    for names in equivalent.values():
+        names.sort(key=lambda name: order[name])
     seconds = time.perf_counter() - started
     content = summarise(tuple(MUTANTS.values()), verdicts, equivalent, alarms, seconds)
+    content["unfinished"] = f"{unfinished} of {len(work)} jobs" if unfinished else None
     write_atomic(options.out / "kill_matrix.json", json.dumps(content, indent=1) + "\n")
     write_atomic(options.out / "kill_matrix.md", table(content))
     draw(content, options.out)
     print(table(content))
+
+
+Job = tuple[str | None, str, list[Problem]]  # a mutant on a network, or correct problems
+
+
+def _work(networks: list[str], problems: list[Problem]) -> list[Job]:
+    """Return the jobs, the kinds spread evenly, so that a budget that ends early cuts all alike."""
+    mutants: list[Job] = [(mutant, name, []) for mutant in MUTANTS for name in networks]
+    groups: list[Job] = [
+        (None, "correct problems", problems[first::ARCHITECTURES])
+        for first in range(min(ARCHITECTURES, len(problems)))
+    ]
+    places = [(n / len(kind), job) for kind in (mutants, groups) for n, job in enumerate(kind)]
+    return [job for _, job in sorted(places, key=lambda place: place[0])]
+
+
+def _judge_all(
+    work: list[Job],
+    budget: float,
+    verdicts: list[Verdict],
+    equivalent: dict[str, list[str]],
+    alarms: dict[tuple[str, str], list[bool]],
+) -> int:
+    """Do the jobs on every core, with progress; return how many the budget left out."""
+    # Processes, not threads: chex replaces a function of jax while it runs.
+    context = multiprocessing.get_context("spawn")
+    cores, done = len(os.sched_getaffinity(0)), 0
+    with ProcessPoolExecutor(cores, context) as pool, console.progress("checks") as advance:
+        jobs: dict[Any, tuple[str | None, str]] = {}
+        for mutant, name, problems in work:
+            job = pool.submit(judge_mutant, mutant, name) if mutant else None
+            jobs[job or pool.submit(judge_correct, problems)] = (mutant, name)
+        try:
+            for done, job in enumerate(as_completed(jobs, timeout=budget), 1):
+                mutant, name = jobs[job]
+                if mutant is None:
+                    for checker, dtype, alarm in job.result():
+                        alarms[checker, dtype].append(alarm)
+                else:
+                    found, same = job.result()
+                    verdicts += found
+                    equivalent[name] += [mutant] if same else []
+                advance(done, f"{mutant or ''} {name}", len(jobs))
+        except TimeoutError:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return len(work) - done
 
 
 def summarise(

@@ -37,6 +37,8 @@ def table(content: dict[str, Any]) -> str:
         )
         lines += [f"- not: {each}" for each in half["wrong"]]
     lines.append("")
+    if content["unfinished"]:
+        lines.append(f"The budget ended the run: {content['unfinished']} left out.")
     lines += [f"{name}: {note}." for name, note in content["notes"].items()]
     for network, names in content["equivalent"].items():
         lines.append(f"Equivalent on {network}, not counted: {', '.join(names)}.")
