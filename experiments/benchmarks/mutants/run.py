@@ -79,6 +79,8 @@ def _judge_all(
     """Do the jobs on every core, with progress; return how many the budget left out."""
     # Processes, not threads: chex replaces a function of jax while it runs.
     context = multiprocessing.get_context("spawn")
+    # One thread a process: there are as many processes as cores.
+    os.environ |= {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
     cores, done = len(os.sched_getaffinity(0)), 0
     with ProcessPoolExecutor(cores, context) as pool, console.progress("checks") as advance:
         jobs: dict[Any, tuple[str | None, str]] = {}
