@@ -11,6 +11,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.gradcheck import door
+from jax_backprop.gradcheck.agreement import distance
 from jax_backprop.gradcheck.report import Complaint
 from jax_backprop.gradcheck.subject import (
     Function,
@@ -26,6 +27,7 @@ from jax_backprop.gradcheck.subject import (
     traits,
 )
 
+NEIGHBOURS = 4
 VALUE = Leaf("loss", -1, 0.0)  # the loss itself, judged like a leaf
 
 
@@ -63,6 +65,7 @@ class Values(NamedTuple):
     hand64: list[Any] | None
     truth: list[Any] | None
     single: list[Any] | None
+    neighbours: list[float] | None = None  # autodiff's worst distance in float32, leaf by leaf
 
 
 def make_case(
@@ -116,17 +119,45 @@ def evaluate(case: Case) -> Values | Complaint:
         if repeated is not None:
             return repeated
         autodiff = _autodiff(case, case.params, case.args)
-    truth = hand64 = single = None
+    truth = hand64 = single = neighbours = None
     with jax.default_matmul_precision("highest"):
         if autodiff is not None and not case.loss_traits.locked:
             with jax.enable_x64(True):
                 truth = _autodiff(case, *_wide(case, traced=True))
             with jax.enable_x64(False):
                 single = _autodiff(case, *to_dtype((case.params, case.args), "float32"))
+            neighbours = _neighbours(case)
         if not case.gradient_traits.locked:
             hand64 = _hand64(case)
     broken = door.check_finite(judged_leaves(case), hand, truth or autodiff or [])
-    return broken or Values(hand, autodiff, hand64, truth, single)
+    return broken or Values(hand, autodiff, hand64, truth, single, neighbours)
+
+
+def _neighbours(case: Case) -> list[float]:
+    """Return autodiff's worst float32 error at points a few float32 eps from the judged one.
+
+    At a single point autodiff may be right by luck: where a leaf's terms cancel to almost nothing,
+    correct code errs by hundreds of eps at one point and by five at the next.
+    """
+    generator, worst = np.random.default_rng(0), [0.0] * len(judged_leaves(case))
+    for _ in range(NEIGHBOURS):
+
+        def shaken(leaf: Any) -> Any:
+            array = np.asarray(leaf)
+            if array.dtype.kind in "iub" or not array.size:
+                return leaf
+            noise = 4 * np.finfo(np.float32).eps * generator.normal(size=array.shape)
+            return (array.astype(np.float64) * (1 + noise)).astype(np.float32)
+
+        point = jax.tree.map(shaken, case.params)
+        with jax.enable_x64(False):
+            single = _autodiff(case, *to_dtype((point, case.args), "float32")) or []
+            args = to_dtype(case.args, "float32")
+        with jax.enable_x64(True):
+            exact = _autodiff(case, *to_dtype((point, args), "float64")) or []
+        errors = [distance(a, b).worst for a, b in zip(single, exact, strict=True)]
+        worst = [max(pair) for pair in zip(worst, errors, strict=True)]
+    return worst
 
 
 def judged_leaves(case: Case) -> list[Leaf]:

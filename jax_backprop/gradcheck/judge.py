@@ -57,7 +57,7 @@ def judge(
             hand_error=apart(values.hand, values.truth),
             autodiff_error=apart(values.autodiff, values.truth),
             float64=apart(values.hand64, values.truth),
-            condition=single.worst / EPS32,
+            condition=_condition(single, values.neighbours, number),
             directional=_worst(found),
             verdict="pass",
             reason="",
@@ -76,7 +76,14 @@ def allowed_error(row: LeafReport) -> float:
     eps = float(jnp.finfo(row.dtype).eps)
     if eps <= EPS:
         return (FACTOR * row.condition + GATE) * eps
-    return FACTOR * row.autodiff_error.worst + GATE * eps
+    around = row.condition * eps  # autodiff's own error may be small by luck
+    return FACTOR * max(row.autodiff_error.worst, around) + GATE * eps
+
+
+def _condition(single: Distance, neighbours: list[float] | None, number: int) -> float:
+    if neighbours is None:
+        return single.worst / EPS32
+    return max(single.worst, neighbours[number]) / EPS32
 
 
 def _gates(row: LeafReport, initial: bool) -> _Gates:
