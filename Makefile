@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_BENCH := $(VENV)/.ready-bench
 STUDY := learning_rate
 RESULTS := experiments/results/$(STUDY)
 BENCH := experiments/benchmarks/results
@@ -15,8 +16,8 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify derive train ablation map torture mnist fashion data-mnist \
-  data-fashion_mnist report bench figures test-tfds clean
+.PHONY: help setup test lint verify derive mutants train ablation map torture mnist fashion \
+  data-mnist data-fashion_mnist report bench figures test-tfds clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,7 +39,15 @@ lint: $(READY) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-verify: $(READY) ## Prove the equations, then the gradient against autodiff, differences and slopes
+mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix
+	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
+
+# The peers that are measured against, once: they are large, and no user needs them.
+$(READY_BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+verify: $(READY) ## Prove the equations, the gradient and the second order: one screen, verdict last
 	$(BIN)/jax-backprop verify
 
 derive: $(READY) ## Write the derivation, each equation proven beside its code, as one page
@@ -90,7 +99,7 @@ experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
-bench: $(READY) ## Measure accuracy and speed against peers (a few minutes)
+bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about ten minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
 
 figures: $(RESULTS)/report.html ## Copy the README's picture from the study's results

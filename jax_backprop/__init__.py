@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from jax_backprop.data import load_dataset, make_dataset
     from jax_backprop.derivation import check_steps
     from jax_backprop.errors import InputError
-    from jax_backprop.gradcheck import check_value_and_grad
+    from jax_backprop.gradcheck import (
+        assert_gradient,
+        check_gradient,
+        check_value_and_grad,
+        check_vjp,
+    )
     from jax_backprop.network import evaluate, forward, init_params, loss
     from jax_backprop.settings import Network, Optimizer, Run, Schedule
     from jax_backprop.study_file import Range, Study
@@ -41,8 +46,11 @@ __all__ = [
     "Scaling",
     "Schedule",
     "Study",
+    "assert_gradient",
+    "check_gradient",
     "check_steps",
     "check_value_and_grad",
+    "check_vjp",
     "evaluate",
     "fit",
     "forward",
@@ -65,7 +73,7 @@ _ROOMS = {
     "data": ("load_dataset", "make_dataset"),
     "derivation": ("check_steps",),
     "errors": ("InputError",),
-    "gradcheck": ("check_value_and_grad",),
+    "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
     "network": ("evaluate", "forward", "init_params", "loss"),
     "settings": ("Network", "Optimizer", "Run", "Schedule"),
     "study_file": ("Range", "Study"),

@@ -14,6 +14,7 @@ import pytest
 from jax_backprop import Batch, Layer, Network, check_value_and_grad, init_params, loss
 from jax_backprop.backprop import value_and_grad
 from jax_backprop.gradcheck import distance
+from jax_backprop.gradcheck.directions import examine
 from jax_backprop.gradcheck.problems import check_all, grid
 
 NETWORK = Network(layer_sizes=(6, 6, 4))
@@ -125,21 +126,29 @@ def test_one_wrong_element_is_located() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "message"),
     [
-        (lambda g: (g[0],), "pytree"),
-        (lambda g: (g[0]._replace(weights=g[0].weights[:5]), g[1]), "shape|params|0.weights"),
-        (lambda g: (g[0]._replace(weights=g[0].weights.astype(jnp.int32)), g[1]), "int32"),
+        (lambda g: (g[0],), "structure", "pytree"),
+        (lambda g: (g[0]._replace(weights=None), g[1]), "structure", "0.weights is None"),
+        (lambda g: (g[0]._replace(weights=g[0].weights[:5]), g[1]), "shape", "(5, 6)"),
+        (lambda g: (g[0], g[1]._replace(weights=g[1].weights.T)), "shape", "it is transposed"),
+        (lambda g: (g[0]._replace(weights=g[0].weights.astype(int)), g[1]), "dtype", "int32"),
+        (lambda g: (g[0]._replace(biases=g[0].biases / 0), g[1]), "not finite", "0.biases is"),
     ],
 )
-def test_structure_is_checked_before_numbers(change: Callable[..., Any], message: str) -> None:
+def test_form_is_checked_before_numbers(
+    change: Callable[..., Any], kind: str, message: str
+) -> None:
     def wrong(params: Any, batch: Batch) -> Any:
         value, grads = value_and_grad(params, batch, network=NETWORK)
         return value, change(grads)
 
     params = init_params(NETWORK, key=jax.random.key(0))
-    with pytest.raises(ValueError, match=message):
-        check_value_and_grad(LOSS, wrong, params, BATCH)
+    report = check_value_and_grad(LOSS, wrong, params, BATCH)
+    assert not report.passed and not report.rows
+    assert report.complaint is not None
+    assert report.complaint.kind == kind
+    assert message in report.complaint.message
 
 
 def test_a_better_gradient_than_autodiffs_passes_and_is_praised() -> None:
@@ -188,3 +197,32 @@ def test_distance_does_not_depend_on_size() -> None:
     assert (found.worst_index, found.worst_values, found.rinf) == ((1,), (2.0, 2.5), 0.2)
     with pytest.raises(ValueError, match="shapes differ"):
         distance(np.ones(2), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("jump", "at", "error", "differences", "taylor"),
+    [
+        (0.0, 0.0, 0.0, "pass", "pass"),
+        (9e-10, 1e-5, 0.0, "pass", "undecided"),  # far out, and as small as rounding
+        (1e-3, 1e-5, 0.0, "pass", "undecided"),  # far out, and plain to see
+        (1.0, 0.0, 0.2, "undecided", "undecided"),  # at the point: any value between is right
+        (1.0, 0.0, 9.0, "fail", "fail"),
+        (0.0, 0.0, 1e-6, "fail", "fail"),
+        (9e-10, 1e-5, 1e-6, "fail", "fail"),
+    ],
+)
+def test_a_kink_is_told_from_a_wrong_gradient(
+    jump: float, at: float, error: float, differences: str, taylor: str
+) -> None:
+    def line(t: np.ndarray) -> np.ndarray:
+        return 0.35 + 5e-6 * t + 3.5e-5 * t**2 + jump * np.maximum(t - at, 0)
+
+    found = examine(line, 5e-6 + error, 1.0)
+    assert (found.differences, found.taylor) == (differences, taylor)
+
+
+def test_a_kink_at_the_point_is_seen_below_a_curve() -> None:
+    """Too small for the slopes, which the curvature rules, and beyond what differences allow."""
+    found = examine(lambda t: 0.35 + t**2 + 1e-8 * np.maximum(t, 0), 0.0, 1.0)
+    assert found.margin > 1
+    assert found.verdict == "undecided"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from types import FrameType, MappingProxyType
 import tyro
 
 from jax_backprop.cli import data
+from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.models import evaluate, train
@@ -24,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     "verify": verify,
     "derive": derive,
     "check-folder": check_submissions,
+    "check": check,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
@@ -56,6 +59,8 @@ def main() -> None:
 
 
 def _dispatch(args: list[str]) -> None:
+    if args[:1] == ["check"] and args[1:] and os.path.isdir(args[1]):
+        args = ["check-folder", *args[1:]]  # a folder of submissions, rather than one gradient
     if args and args[0] in GROUPS:
         description, commands = GROUPS[args[0]]
         _run(commands, args[1:], f"jax-backprop {args[0]}", description)

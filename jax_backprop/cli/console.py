@@ -42,7 +42,8 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[..., Non
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task(label, total=total, note="compiling")
+        # Drawn before anything is done: a total that isn't known yet can't be written as a number.
+        task = bar.add_task(label, total=total or 1, note="compiling")
 
         def advance_to(done: int, note: str, total: int | None = total) -> None:
             bar.update(task, completed=done, note=note, total=total)

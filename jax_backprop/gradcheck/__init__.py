@@ -1,6 +1,24 @@
-"""The referee: compares any hand-written gradient with autodiff, differences and Taylor slopes."""
+"""The referee: judges any hand-written gradient, and names the likely bug of a wrong one."""
 
 from jax_backprop.gradcheck.agreement import Distance, distance
-from jax_backprop.gradcheck.referee import LeafReport, Report, check_value_and_grad
+from jax_backprop.gradcheck.general_bugs import GENERAL_BUGS
+from jax_backprop.gradcheck.network_bugs import NETWORK_BUGS
+from jax_backprop.gradcheck.referee import assert_gradient, check_gradient, check_value_and_grad
+from jax_backprop.gradcheck.report import Complaint, Diagnosis, Law, LeafReport, Report
+from jax_backprop.gradcheck.vjp import check_vjp
 
-__all__ = ["Distance", "LeafReport", "Report", "check_value_and_grad", "distance"]
+BUGS = GENERAL_BUGS | NETWORK_BUGS
+__all__ = [
+    "BUGS",
+    "Complaint",
+    "Diagnosis",
+    "Distance",
+    "Law",
+    "LeafReport",
+    "Report",
+    "assert_gradient",
+    "check_gradient",
+    "check_value_and_grad",
+    "check_vjp",
+    "distance",
+]

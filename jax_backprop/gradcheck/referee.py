@@ -2,71 +2,87 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import numpy as np
+from jax_backprop.errors import InputError
+from jax_backprop.gradcheck.diagnosis import diagnoses
+from jax_backprop.gradcheck.directions import DIRECTIONS, Directional
+from jax_backprop.gradcheck.evaluation import Case, Values, evaluate, make_case
+from jax_backprop.gradcheck.judge import EPS32, judge
+from jax_backprop.gradcheck.probing import OnProgress, examine_directions, look_inside
+from jax_backprop.gradcheck.report import Complaint, LeafReport, Report
+from jax_backprop.gradcheck.subject import jitted_autodiff, to_dtype
+from jax_backprop.settings import Network
 
-from jax_backprop.gradcheck.agreement import Distance, distance
-from jax_backprop.gradcheck.directions import (
-    DIRECTIONS,
-    EPS,
-    SLOPE_PASS,
-    Directional,
-    examine,
-    leaf_direction,
-    line,
-)
-
-GATE = 64  # eps: against autodiff of the same dtype, and the floor of every comparison
-FACTOR = 4  # how much farther from float64 than autodiff a hand-written gradient may be
-EPS32 = float(np.finfo(np.float32).eps)
+__all__ = [
+    "EPS32",
+    "LeafReport",
+    "Report",
+    "assert_gradient",
+    "check_gradient",
+    "check_value_and_grad",
+    "jitted_autodiff",
+    "to_dtype",
+]
+BUDGET = 60.0  # seconds
 
 
-class LeafReport(NamedTuple):
-    """What the referees say of one leaf.
+def check_gradient(
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    initial: bool = False,
+    network: Network | None = None,
+    budget: float = BUDGET,
+    precision: str = "highest",
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Judge ``gradient(params, *args)`` as the gradient of ``loss(params, *args)``.
+
+    Float64 is the truth. In the dtype of ``params`` a leaf passes if it is no farther from float64
+    than 4 times autodiff's own distance plus 64 eps, so that a gradient better than autodiff's
+    passes. In float64 the hand may part from autodiff by as many eps as that: how ill-conditioned
+    the point is, was measured. Central differences and Taylor slopes along seeded random directions
+    judge the function in float64. No tolerance grows with an array's size.
+
+    A function that JAX can't trace is judged by differences and slopes alone, wrong elements being
+    found by bisection; one that computes in a narrower dtype than it is given, by autodiff in that
+    dtype. The report says which referees could be asked, and for a wrong gradient the likely bug.
 
     Args:
-      path, shape, dtype: which leaf, and the dtype that is judged.
-      autodiff: hand against autodiff, both in that dtype.
-      hand_error, autodiff_error: each against autodiff in float64.
-      float64: hand against autodiff, both in float64.
-      condition: autodiff's own distance from float64 in float32, in float32 eps: how
-        ill-conditioned the point is.
-      directional: the worst of the seeded directions (differences and Taylor slope, float64).
-      verdict: "pass", "fail" or, where every direction meets a kink, "undecided".
-      reason: why, in a few words; empty for a plain pass.
+      loss: pure function of (params, *args), scalar.
+      gradient: the hand-written gradient, with the pytree of params; integer leaves have none
+        (None, zeros or float0).
+      params: the point, any pytree; its dtype is judged.
+      initial: the point is an initial one, where agreement with autodiff of the same dtype within
+        64 eps is asked for as well. (Where a network is sure, correct gradients part by more.)
+      network: says that loss is this network's, so that bugs of its own are recognised too.
+      budget: seconds; what wasn't reached is said, the first direction of each leaf always is.
+      precision: of matrix products in the judged dtype, such as "tensorfloat32".
+      seed: of the directions.
+      on_progress: called with (directions done, directions in all, leaf) as they are examined.
+
+    Raises:
+      InputError: there is nothing to judge: no floating leaf, a loss that isn't one finite number
+        or that raises, a network that isn't this one.
     """
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: str
-    autodiff: Distance
-    hand_error: Distance
-    autodiff_error: Distance
-    float64: Distance
-    condition: float
-    directional: Directional
-    verdict: str
-    reason: str
-
-
-class Report(NamedTuple):
-    """All leaves of one gradient, the loss among them as leaf ``loss``."""
-
-    rows: tuple[LeafReport, ...]
-
-    @property
-    def passed(self) -> bool:
-        """No leaf fails."""
-        return all(row.verdict != "fail" for row in self.rows)
-
-
-class _Values(NamedTuple):
-    hand: tuple[Any, Any]
-    autodiff: tuple[Any, Any]
+    return _check(
+        loss,
+        gradient,
+        params,
+        args,
+        has_value=False,
+        initial=initial,
+        network=network,
+        budget=budget,
+        precision=precision,
+        seed=seed,
+        on_progress=on_progress,
+    )
 
 
 def check_value_and_grad(
@@ -75,138 +91,103 @@ def check_value_and_grad(
     params: Any,
     *args: Any,
     initial: bool = False,
+    network: Network | None = None,
+    budget: float = BUDGET,
+    precision: str = "highest",
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Report:
-    """Judge ``value_and_grad(params, *args)`` as the value and gradient of ``loss``.
+    """Judge ``value_and_grad(params, *args)`` as value and gradient of ``loss``.
 
-    Float64 is the truth. In the dtype of ``params`` a leaf passes if it is no farther from float64
-    than 4 times autodiff's own distance plus 64 eps, so that a gradient better than autodiff's
-    passes. In float64 the hand may part from autodiff by as many eps as that: how ill-conditioned
-    the point is, was measured. Differences and Taylor slopes judge the function in float64.
-
-    Args:
-      loss: pure function of (params, *args), scalar.
-      value_and_grad: the hand-written pair, with the pytree of ``jax.value_and_grad(loss)``.
-      params: the point; its dtype is judged.
-      initial: the point is an initial one, where agreement with autodiff of the same dtype within
-        64 eps is asked for as well. (Where a network is sure, correct gradients part by more.)
-      seed: of the directions.
-
-    Raises:
-      ValueError: the gradient's structure, shapes or dtypes are not those of the parameters.
+    As ``check_gradient``, for a pair (value, gradient) like that of ``jax.value_and_grad(loss)``;
+    the value is judged as a leaf named ``loss``.
     """
-    hand, autodiff = jax.jit(value_and_grad), jitted_autodiff(loss)
-    with jax.default_matmul_precision("highest"):
-        judged = _Values(hand(params, *args), autodiff(params, *args))
-        _check_structure(params, judged.hand[1])
-        with jax.enable_x64(True):
-            params64, args64 = to_dtype(params, "float64"), to_dtype(args, "float64")
-            truth = _Values(hand(params64, *args64), autodiff(params64, *args64))
-            directional = _directions(loss, params64, args64, truth.hand[1], seed)
-        single = autodiff(*to_dtype((params, *args), "float32"))
-    rows = []
-    leaves = zip(
-        jax.tree_util.tree_leaves_with_path({"loss": judged.hand[0], "params": judged.hand[1]}),
-        *(jax.tree.leaves(pair) for pair in (judged.autodiff, truth.hand, truth.autodiff, single)),
-        [_NO_DIRECTION, *directional],
-        strict=True,
+    return _check(
+        loss,
+        value_and_grad,
+        params,
+        args,
+        has_value=True,
+        initial=initial,
+        network=network,
+        budget=budget,
+        precision=precision,
+        seed=seed,
+        on_progress=on_progress,
     )
-    for (path, leaf), autodiff_leaf, hand64, truth64, single_leaf, direction in leaves:
-        row = LeafReport(
-            path=jax.tree_util.keystr(path, simple=True, separator="."),
-            shape=tuple(leaf.shape),
-            dtype=str(leaf.dtype),
-            autodiff=distance(leaf, autodiff_leaf),
-            hand_error=distance(leaf, truth64),
-            autodiff_error=distance(autodiff_leaf, truth64),
-            float64=distance(hand64, truth64),
-            condition=distance(single_leaf, truth64).worst / EPS32,
-            directional=direction,
-            verdict="pass",
-            reason="",
+
+
+def assert_gradient(
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    **options: Any,
+) -> None:
+    """Raise AssertionError with the report's text unless ``check_gradient`` passes: for pytest."""
+    report = check_gradient(loss, gradient, params, *args, **options)
+    if not report.passed:
+        raise AssertionError(report.text())
+
+
+def _check(
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    params: Any,
+    args: tuple[Any, ...],
+    *,
+    has_value: bool,
+    initial: bool,
+    network: Network | None,
+    budget: float,
+    precision: str,
+    seed: int,
+    on_progress: OnProgress | None,
+) -> Report:
+    started = time.monotonic()
+    if not budget > 0:
+        raise InputError(
+            "budget", got=budget, expected="seconds above 0", remedy="Give a larger one."
         )
-        rows.append(_judge(row, initial))
-    return Report(tuple(rows))
+    deadline = started + budget
+    case = make_case(loss, gradient, params, args, has_value=has_value, precision=precision)
+    values = evaluate(case)
+    if isinstance(values, Complaint):
+        return Report((), complaint=values, seconds=time.monotonic() - started)
+    directional = examine_directions(case, values, seed, deadline, on_progress)
+    rows = judge(case, values, directional, initial)
+    rows, estimates = look_inside(case, values, rows, deadline)
+    return Report(
+        tuple(rows),
+        diagnosis=tuple(diagnoses(case, values, rows, estimates, network)),
+        notes=tuple(_notes(case, values, directional, deadline)),
+        seconds=time.monotonic() - started,
+    )
 
 
-@lru_cache(maxsize=256)
-def jitted_autodiff(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``jax.jit(jax.value_and_grad(loss))``, made once a function: compiled once a shape."""
-    return jax.jit(jax.value_and_grad(loss))
-
-
-def to_dtype(tree: Any, dtype: str) -> Any:
-    """Return a pytree with every floating array in one dtype (float64 needs x64)."""
-
-    def cast(leaf: Any) -> Any:
-        array = np.asarray(leaf)
-        is_float = jax.numpy.issubdtype(array.dtype, jax.numpy.floating)
-        return jax.numpy.asarray(array, dtype if is_float else array.dtype)
-
-    return jax.tree.map(cast, tree)
-
-
-def _check_structure(params: Any, grads: Any) -> None:
-    expected, got = jax.tree.structure(params), jax.tree.structure(grads)
-    if expected != got:
-        raise ValueError(f"the gradient's pytree is {got}; expected that of params: {expected}")
-    for (path, leaf), grad in zip(
-        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(grads), strict=True
-    ):
-        if leaf.shape != grad.shape or leaf.dtype != grad.dtype:
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise ValueError(
-                f"the gradient of {name} is {grad.dtype}{list(grad.shape)}; "
-                f"expected {leaf.dtype}{list(leaf.shape)}"
-            )
-
-
-def _directions(
-    loss: Callable[..., Any], params: Any, args: tuple[Any, ...], grads: Any, seed: int
-) -> list[Directional]:
-    """Examine seeded directions within each leaf; return the worst a leaf."""
-    values = line(loss)
-    worst = []
-    for index, grad in enumerate(jax.tree.leaves(grads)):
-        found = []
-        for draw in range(DIRECTIONS):
-            direction, size = leaf_direction(params, index, seed + draw)
-            dot = float(np.vdot(np.asarray(grad), jax.tree.leaves(direction)[index]))
-            found.append(
-                examine(
-                    lambda offsets, d=direction: np.asarray(values(params, d, offsets, *args)),
-                    dot,
-                    size,
-                )
-            )
-        severity = {"fail": 2, "pass": 1, "undecided": 0}
-        worst.append(max(found, key=lambda each: (severity[each.verdict], each.margin)))
-    return worst
-
-
-_NO_DIRECTION = Directional(error=0.0, margin=0.0, slope=float("inf"), kink=False)
-
-
-def _judge(row: LeafReport, initial: bool) -> LeafReport:
-    """Fill in the verdict: the first referee that objects is named."""
-    eps = float(jax.numpy.finfo(row.dtype).eps)
-    condition = FACTOR * row.condition + GATE
-    allowed = condition * eps if eps <= EPS else FACTOR * row.autodiff_error.worst + GATE * eps
-    direction = row.directional
-    objections = [
-        (not row.hand_error.worst <= allowed, "too far from float64"),
-        (not row.float64.worst <= condition * EPS, "in float64 not autodiff's"),
-        (initial and not row.autodiff.worst <= GATE * eps, "not autodiff's at an initial point"),
-        (direction.verdict == "fail" and not direction.margin <= 1, "not the differences'"),
-        (direction.verdict == "fail", f"Taylor slope below {SLOPE_PASS}"),
-    ]
-    for objects, reason in objections:
-        if objects:
-            return row._replace(verdict="fail", reason=reason)
-    if direction.verdict == "undecided":
-        return row._replace(verdict="undecided", reason="a kink on every direction")
-    if row.autodiff.both_zero:
-        return row._replace(reason="both zero")
-    if row.hand_error.worst * FACTOR < row.autodiff_error.worst:
-        return row._replace(reason="nearer to float64 than autodiff")
-    return row
+def _notes(
+    case: Case, values: Values, directional: list[list[Directional]], deadline: float
+) -> list[str]:
+    """Say which referees couldn't be asked, and why."""
+    notes = []
+    loss, gradient = case.loss_traits, case.gradient_traits
+    if not loss.traceable:
+        notes.append(
+            f"the loss can't be traced by JAX ({loss.why}): judged by differences and Taylor "
+            "slopes alone"
+        )
+    elif loss.locked:
+        notes.append(
+            f"the loss computes in {loss.locked} where float64 is asked for: no float64 truth, no "
+            "differences; the gradient is compared with autodiff in the same dtype, to half its "
+            "digits, and a smaller mistake goes unseen"
+        )
+    if gradient.traceable and values.hand64 is None:
+        notes.append(
+            f"the gradient computes in {gradient.locked} where float64 is asked for: it is judged "
+            "by its distance from autodiff in float64, and by differences as far as it is precise"
+        )
+    examined = min((len(found) for found in directional), default=0)
+    if time.monotonic() > deadline and not loss.locked:
+        notes.append(f"the budget ended the check: {examined} of {DIRECTIONS} directions a leaf")
+    return notes

@@ -1,0 +1,93 @@
+"""Planting: the hand-written gradient of the package with one small edit of its source.
+
+A mutant is a few replacements in the text of the files that hold the gradient. Each replaced text
+has to be there exactly once, so that a catalogue that no longer fits the source says so.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# In the order of imports: what a later file imports from an earlier one is the mutated object.
+MODULES = ("activations", "losses", "network", "backprop")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace ``old`` by ``new`` in a file of the package."""
+
+    module: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted bug.
+
+    Args:
+      name: unique, in snake case.
+      what: the mistake, in a few words.
+      edits: its place in the source.
+      bugs: the names of the diagnoses that a reviewer would accept for it, written down with the
+        mutant; more than one where one array has two honest readings.
+      half: 1 if written before the diagnosis was frozen, 2 if after.
+    """
+
+    name: str
+    what: str
+    edits: tuple[Edit, ...]
+    bugs: tuple[str, ...]
+    half: int
+
+
+@lru_cache
+def source(module: str) -> str:
+    """Return the text of one file of the package."""
+    spec = find_spec(f"jax_backprop.{module}")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text()
+
+
+def plant(mutant: Mutant) -> Callable[..., Any]:
+    """Return ``value_and_grad`` with the mutant's edits, the package itself untouched.
+
+    Raises ValueError where a text to be replaced isn't in its file exactly once.
+    """
+    changed: dict[str, dict[str, Any]] = {}
+    for module in MODULES:
+        text = source(module)
+        for edit in mutant.edits:
+            if edit.module != module:
+                continue
+            if text.count(edit.old) != 1:
+                raise ValueError(
+                    f"{mutant.name}: {edit.old!r} is {text.count(edit.old)} times in {module}.py; "
+                    "expected once: adapt the catalogue to the source"
+                )
+            text = text.replace(edit.old, edit.new)
+        namespace: dict[str, Any] = {"__name__": f"mutant_{mutant.name}_{module}"}
+        exec(compile(_linked(text, changed), f"{mutant.name}/{module}.py", "exec"), namespace)
+        changed[module] = namespace
+    return changed["backprop"]["value_and_grad"]
+
+
+def _linked(text: str, changed: dict[str, dict[str, Any]]) -> ast.Module:
+    """Return the syntax tree with imports between the mutated files pointing at the mutants."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        module = (getattr(node, "module", None) or "").removeprefix("jax_backprop.")
+        if isinstance(node, ast.ImportFrom) and module in changed:
+            node.module = str(changed[module]["__name__"])
+            stand_in = ModuleType(node.module)
+            stand_in.__dict__.update(changed[module])
+            sys.modules[node.module] = stand_in
+    return tree

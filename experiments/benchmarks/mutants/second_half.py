@@ -1,0 +1,241 @@
+"""The second half of the mutants: written after the diagnosis was frozen, without looking at it.
+
+What a reviewer would call each bug was written down with it; two of the names, ``unit_left_out``
+and ``product_of_sums``, were none of the diagnosis's then.
+"""
+
+from __future__ import annotations
+
+from first_half import (
+    D_INPUTS,
+    D_LOGITS,
+    DENSE,
+    DOWN,
+    PENALTY,
+    SIGMOID,
+    TANH,
+    in_backprop,
+    in_layer,
+    in_network,
+    in_result,
+)
+from planting import Edit, Mutant
+
+APPEND = "d_layers.append(d_layer)"
+PENALISED = (
+    "return value + l2_penalty(params, penalties.l2), jax.tree.map(jnp.add, grads, penalty_grads)"
+)
+VALUE = "value + l2_penalty(params, penalties.l2)"
+# Z from O, to plant the mistakes that take the one for the other.
+Z = "(jnp.arctanh if network.activation == 'tanh' else lambda o: jnp.log(o / (1 - o)))"
+
+
+def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
+    return Mutant(name, what, edits, bugs, half=2)
+
+
+def _derivatives(sigmoid: str, tanh: str) -> tuple[Edit, ...]:
+    return (
+        Edit("activations", SIGMOID, f"return d_activations * {sigmoid}"),
+        Edit("activations", TANH, f"return d_activations * {tanh}"),
+    )
+
+
+def _first_weights(expression: str) -> tuple[Edit, ...]:
+    return in_result(
+        "w = d_layers[0].weights", f"d_layers[0] = d_layers[0]._replace(weights={expression})"
+    )
+
+
+SECOND_HALF = (
+    _mutant(
+        "weights_not_transposed",
+        "W for W^T in (18), where the shape allows it",
+        in_network(
+            D_INPUTS,
+            "d_inputs = d_outputs @ (layer.weights if layer.weights.shape[0] == "
+            "layer.weights.shape[1] else layer.weights.T)",
+        ),
+        "weights_not_transposed",
+    ),
+    _mutant(
+        "bias_before_the_derivative",
+        "hidden biases from dE/dO",
+        (
+            *in_backprop(DOWN, f"before = d_inputs; {DOWN}"),
+            *in_backprop(
+                APPEND,
+                "d_layers.append(d_layer._replace(biases=jnp.sum(before, axis=0)) "
+                "if d_layers else d_layer)",
+            ),
+        ),
+        "bias_before_derivative",
+    ),
+    _mutant(
+        "pre_activation_as_input",
+        "Z for O in (16)",
+        in_backprop(
+            DENSE,
+            f"dense_backward(d_outputs, layer_input if layer is params[0] else {Z}(layer_input), "
+            "layer)",
+        ),
+        "pre_activation_as_input",
+    ),
+    _mutant(
+        "derivative_of_the_other_activation",
+        "tanh's for sigmoid, sigmoid's for tanh",
+        _derivatives("(1 - activations**2)", "activations * (1 - activations)"),
+        "activation_derivative_wrong",
+    ),
+    _mutant(
+        "derivative_half_written",
+        "O for O (1 - O), 1 - O for 1 - O^2",
+        _derivatives("activations", "(1 - activations)"),
+        "activation_derivative_wrong",
+    ),
+    _mutant(
+        "derivative_with_plus",
+        "O (1 + O), 1 + O^2",
+        _derivatives("activations * (1 + activations)", "(1 + activations**2)"),
+        "activation_derivative_wrong",
+    ),
+    _mutant(
+        "relu_mask",
+        "the derivative of ReLU left from another network",
+        _derivatives("(activations > 0)", "(activations > 0)"),
+        "activation_derivative_wrong",
+        "activation_derivative_missing",
+    ),
+    _mutant(
+        "labels_from_one",
+        "labels taken as one more than they are",
+        in_backprop(
+            D_LOGITS, D_LOGITS.replace("block.labels", "(block.labels + 1) % logits.shape[1]")
+        ),
+        "label_shifted",
+    ),
+    _mutant(
+        "last_example_dropped",
+        "a range that ends one early",
+        in_layer(
+            weights="inputs[:-1].T @ d_outputs[:-1]", biases="jnp.sum(d_outputs[:-1], axis=0)"
+        ),
+        "example_dropped",
+    ),
+    _mutant(
+        "softmax_as_elementwise",
+        "Y (1 - Y) beside Y - L",
+        in_backprop(
+            D_LOGITS, f"{D_LOGITS}; y = jax.nn.softmax(logits); d_outputs = d_outputs * y * (1 - y)"
+        ),
+        "softmax_derivative_extra",
+    ),
+    _mutant(
+        "smoothing_missing",
+        "hard labels in the gradient",
+        in_backprop(D_LOGITS, D_LOGITS.replace("label_smoothing", "0.0")),
+        "smoothing_missing",
+    ),
+    _mutant(
+        "squared_error_of_the_logits",
+        "Z - L for Y - L",
+        in_backprop(
+            D_LOGITS, "(logits - jax.nn.one_hot(block.labels, logits.shape[1])) / examples"
+        ),
+        "squared_error_gradient",
+    ),
+    _mutant(
+        "penalty_on_biases",
+        "the penalty over all parameters",
+        in_network(PENALTY, PENALTY.replace("jnp.zeros_like(layer.biases)", "l2 * layer.biases")),
+        "penalty_on_biases",
+    ),
+    _mutant(
+        "penalty_of_one_layer_missing",
+        "the first layer's penalty forgotten",
+        in_backprop(
+            PENALISED,
+            f"return {VALUE}, (grads[0], *jax.tree.map(jnp.add, grads[1:], penalty_grads[1:]))",
+        ),
+        "penalty_missing",
+    ),
+    _mutant(
+        "penalty_subtracted",
+        "minus for plus",
+        in_backprop(PENALISED, PENALISED.replace("jnp.add", "jnp.subtract")),
+        "penalty_factor",
+    ),
+    _mutant(
+        "penalty_over_n",
+        "the penalty divided by the number of examples too",
+        in_backprop(
+            PENALISED,
+            f"return {VALUE}, jax.tree.map(lambda g, p: g + p / examples, grads, penalty_grads)",
+        ),
+        "penalty_factor",
+    ),
+    _mutant(
+        "last_biases_zero",
+        "the output biases forgotten",
+        in_result(
+            "d_layers[-1] = d_layers[-1]._replace(biases=jnp.zeros_like(d_layers[-1].biases))"
+        ),
+        "zero",
+    ),
+    _mutant(
+        "mean_over_classes",
+        "divided by the classes, not by the examples",
+        in_backprop(D_LOGITS, D_LOGITS.replace("/ examples", "/ logits.shape[1]")),
+        "factor",
+    ),
+    _mutant(
+        "mean_over_outputs",
+        "(17) as a mean over the units above",
+        in_network(D_INPUTS, "d_inputs = d_outputs @ layer.weights.T / d_outputs.shape[1]"),
+        "factor",
+    ),
+    _mutant(
+        "accumulated_twice",
+        "the first layer's gradient added to itself",
+        in_result("d_layers[0] = jax.tree.map(lambda leaf: leaf + leaf, d_layers[0])"),
+        "factor",
+    ),
+    _mutant(
+        "columns_swapped",
+        "two hidden units' weights in each other's place",
+        _first_weights("w.at[:, 0].set(w[:, 1]).at[:, 1].set(w[:, 0])"),
+        "permuted",
+    ),
+    _mutant(
+        "rows_reversed",
+        "inputs in the reverse order",
+        _first_weights("w[::-1]"),
+        "permuted",
+    ),
+    _mutant(
+        "unit_left_out",
+        "a dropout mask left in: the last hidden unit of each layer gets nothing",
+        in_backprop(DOWN, f"{DOWN}.at[:, -1].set(0)"),
+        "slice",
+        "element",
+        "unit_left_out",
+    ),
+    _mutant(
+        "clipped",
+        "clipped at half of the largest",
+        _first_weights("jnp.clip(w, -0.5 * jnp.max(jnp.abs(w)), 0.5 * jnp.max(jnp.abs(w)))"),
+        "clipped",
+    ),
+    _mutant(
+        "through_bfloat16",
+        "rounded to bfloat16 on the way",
+        in_backprop(D_LOGITS, f"({D_LOGITS}).astype(jnp.bfloat16).astype(logits.dtype)"),
+        "precision",
+    ),
+    _mutant(
+        "product_of_sums",
+        "the mean input times the summed error, for the sum of the products",
+        in_layer(weights="jnp.mean(inputs, axis=0)[:, None] * jnp.sum(d_outputs, axis=0)[None, :]"),
+        "product_of_sums",
+    ),
+)

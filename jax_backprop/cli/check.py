@@ -1,0 +1,237 @@
+"""``check``: anybody's gradient before the referee."""
+
+from __future__ import annotations
+
+import importlib
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.parsing import parse
+from jax_backprop.settings import Network
+
+if TYPE_CHECKING:
+    from jax_backprop.gradcheck import Report
+
+Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+# Columns that a narrow terminal does without; the page and the JSON have them.
+WIDE, LEFT_OUT = 110, {"dtype", "rinf", "judged", "expected"}
+STYLES = {"pass": "green", "fail": "red", "undecided": "yellow"}
+
+
+def check(
+    loss: Target,
+    gradient: Target,
+    /,
+    example: Annotated[str, tyro.conf.arg(metavar="MODULE:NAME")],
+    value_and_grad: bool = False,
+    network: Annotated[str | None, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")] = None,
+    network_loss: Annotated[
+        str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")
+    ] = "softmax_cross_entropy",
+    initial: bool = False,
+    budget: float = 60.0,
+    seed: int = 0,
+    json: MaybeFile = None,
+    html: MaybeFile = None,
+) -> None:
+    """Check your own gradient; exit code 0 if right, 1 if wrong, 2 if it can't be judged.
+
+    It is compared leaf by leaf with autodiff (in its own dtype and in float64), with central
+    differences and with Taylor slopes; functions that JAX can't trace, with the last two. A wrong
+    gradient gets the likely bug named. A complete module to start from, my_module.py:
+
+      import jax.numpy as jnp
+
+      def loss(params, inputs, targets):
+          errors = inputs @ params["weights"] + params["biases"] - targets
+          return jnp.mean(errors**2)
+
+      def gradient(params, inputs, targets):
+          errors = inputs @ params["weights"] + params["biases"] - targets
+          d_outputs = 2 * errors / errors.size
+          return {"weights": inputs.T @ d_outputs, "biases": d_outputs.sum(axis=0)}
+
+      def example():
+          params = {"weights": jnp.ones((3, 2)) / 3, "biases": jnp.zeros(2)}
+          return params, jnp.arange(12.0).reshape(4, 3), jnp.ones((4, 2))
+
+    and: jax-backprop check my_module:loss my_module:gradient --example my_module:example
+
+    A folder instead (jax-backprop check FOLDER) is taken as students' submissions: see
+    jax-backprop check-folder --help.
+
+    In a test: jax_backprop.assert_gradient(loss, gradient, *example()).
+
+    Args:
+      loss: Function of (params, *args) that returns one number; found as `import` would from here.
+      gradient: Function of (params, *args) that returns a gradient with the structure of params.
+      example: The point: a tuple (params, *args), or a function without arguments that returns one.
+      value_and_grad: The gradient function returns a pair (value, gradient).
+      network: Say that loss is the mean loss of a fully connected network with this activation,
+        given (inputs, labels): then bugs that only such a network can have are recognised too.
+      network_loss: That network's loss.
+      initial: The point is an initial one: agreement with autodiff in the same dtype within 64 eps
+        is asked for as well.
+      budget: Seconds that the check may take; the report says what wasn't reached.
+      seed: Of the random directions.
+      json: Write the report to this file as JSON.
+      html: Write the report to this file as a page.
+    """
+    sys.path.insert(0, os.getcwd())
+    judged, hand = (_function(target) for target in (loss, gradient))
+    params, *args = _example(example)
+    from jax_backprop.gradcheck import check_gradient
+    from jax_backprop.gradcheck import check_value_and_grad as check_pair
+
+    with console.progress("directions") as advance:
+        report = (check_pair if value_and_grad else check_gradient)(
+            judged,
+            hand,
+            params,
+            *args,
+            initial=initial,
+            network=_network(network, network_loss, params),
+            budget=budget,
+            seed=seed,
+            on_progress=lambda done, total, leaf: advance(done, leaf, total),
+        )
+    _write(report, f"{gradient} as the gradient of {loss}", json, html)
+    _print(report, f"{gradient} as the gradient of {loss}")
+    if not report.passed:
+        sys.exit(1)
+
+
+def _target(target: str) -> Any:
+    """Return the object that MODULE:NAME names, or raise InputError saying which part is wrong."""
+    module_name, colon, name = target.partition(":")
+    if not (module_name and colon and name):
+        raise InputError(
+            "target",
+            got=repr(target),
+            expected="MODULE:NAME, such as my_module:loss",
+            remedy="Name the module without .py, a colon, and the function.",
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module_name
+        file = f" {module_name.removesuffix('.py')}.py" if missing else ""
+        raise InputError(
+            f"module {module_name!r}",
+            got=f"{type(error).__name__}: {error}",
+            expected="a module that can be imported from here",
+            remedy=f"Run from the folder that holds{file or ' it'}, or mend the module.",
+        ) from error
+    if not hasattr(module, name):
+        public = [each for each in vars(module) if not each.startswith("_")]
+        raise InputError(
+            f"module {module_name!r}",
+            got=f"no attribute {name!r}",
+            expected="a function of that name",
+            remedy=did_you_mean(name, public) if public else "Add it.",
+        )
+    return getattr(module, name)
+
+
+def _function(target: str) -> Any:
+    found = _target(target)
+    if not callable(found):
+        raise InputError(
+            target,
+            got=f"a {type(found).__name__}",
+            expected="a function of (params, *args)",
+            remedy="Name a function.",
+        )
+    return found
+
+
+def _example(target: str) -> tuple[Any, ...]:
+    found = _target(target)
+    if callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise InputError(
+                target,
+                got=f"{type(error).__name__}: {error}",
+                expected="a function without arguments that returns (params, *args)",
+                remedy="Call it once yourself.",
+            ) from error
+    # A NamedTuple is more likely the parameters themselves than a tuple of arguments.
+    if not isinstance(found, tuple) or hasattr(found, "_fields") or not found:
+        raise InputError(
+            target,
+            got=f"a {type(found).__name__}",
+            expected="a tuple (params, *args), or a function that returns one",
+            remedy="Where there are no further arguments, return (params,).",
+        )
+    return found
+
+
+def _network(activation: str | None, loss: str, params: Any) -> Network | None:
+    """Return the network that the caller says it is, its sizes read from the weights."""
+    if activation is None:
+        return None
+    import jax
+    import numpy as np
+
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
+    matrices = [shape for shape in shapes if len(shape) == 2]
+    sizes = [shape[0] for shape in matrices] + [shape[1] for shape in matrices[-1:]]
+    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss}
+    return parse(Network, fields, "command line")
+
+
+def _write(report: Report, title: str, json: Path | None, html: Path | None) -> None:
+    from jax_backprop.storage import write_atomic
+
+    if json is not None:
+        write_atomic(json, jsonlib.dumps({"title": title} | report.to_dict(), indent=1) + "\n")
+    if html is not None:
+        from jax_backprop.report.gradient import gradient_page
+
+        write_atomic(html, gradient_page(report, title))
+
+
+def _print(report: Report, title: str) -> None:
+    if report.rows:
+        console.out.print(_table(report, title))
+    for row in report.rows:
+        if row.reason:
+            console.out.print(f"{row.path}: {row.reason}", markup=False, soft_wrap=True)
+    for line in report.remarks():
+        console.out.print(line, markup=False, soft_wrap=True)
+    console.out.print(report.summary(), markup=False, soft_wrap=True)
+
+
+def _table(report: Report, title: str) -> Any:
+    """Return a row a leaf; why a leaf got its verdict stands below, where there is room."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from jax_backprop.gradcheck.report import HEADS, cells
+
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    broken = {"autodiff": "auto-\ndiff", "float64": "float-\n64", "differences": "differ-\nences"}
+    left_out = {"why"} | (LEFT_OUT if console.out.width < WIDE else set())
+    shown = [number for number, head in enumerate(HEADS) if head not in left_out]
+    for number in shown:
+        table.add_column(broken.get(HEADS[number], HEADS[number]), overflow="fold")
+    for row in report.rows:
+        listed = cells(row)
+        table.add_row(
+            *(
+                f"[{STYLES[listed[n]]}]{listed[n]}[/]" if listed[n] in STYLES else escape(listed[n])
+                for n in shown
+            )
+        )
+    return table

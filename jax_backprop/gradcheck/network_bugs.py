@@ -1,0 +1,127 @@
+"""Bugs that only this project's network can have, recognised where the caller says it is one.
+
+Each candidate is the backward pass with one rule replaced, run on the true point: the bug is named
+whose gradient is the judged one, in every leaf.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jax_backprop.gradcheck.facts import (
+    Facts,
+    Match,
+    apart,
+    common_factor,
+    diagnosed,
+    explain,
+    parameter_multiple,
+)
+from jax_backprop.gradcheck.general_bugs import GENERAL, GENERAL_BUGS
+from jax_backprop.gradcheck.network_candidates import candidates
+from jax_backprop.gradcheck.network_view import View, backward_pass, l2_of, prepared
+from jax_backprop.gradcheck.report import Diagnosis
+
+NETWORK_BUGS = {
+    "activation_derivative_missing": "the activation's derivative, homework (19), is left out",
+    "activation_derivative_doubled": "the activation's derivative, homework (19), is applied twice",
+    "derivative_of_pre_activation": "the derivative's formula takes the activation O, as in "
+    "O (1 - O), and was given the pre-activation Z",
+    "activation_derivative_wrong": "the activation's derivative has another formula than (19)",
+    "bias_mean_for_sum": "the bias gradient is a mean over the batch where the sum belongs: the "
+    "loss's mean is in dE/dZ already",
+    "stale_weights": "the weights above were updated before dE/dO, homework (18), used them",
+    "one_class": "dE/dO takes one output where homework (17) and (21) need the sum over all",
+    "one_example": "one example where homework (16) and (21) need the sum over the batch",
+    "example_dropped": "one example of the batch is left out of the sum",
+    "label_missing": "dE/dZ is Y where homework (14) has Y - L",
+    "label_shifted": "the labels are off by one: classes count from 0",
+    "smoothing_missing": "label smoothing is in the loss and not in dE/dZ",
+    "softmax_derivative_extra": "dE/dZ, homework (14), holds the softmax's derivative already; "
+    "here Y (1 - Y) is multiplied in again",
+    "squared_error_gradient": "dE/dZ is that of the other loss",
+    "weights_not_transposed": "dE/dO, homework (18), uses W where W^T belongs",
+    "pre_activation_as_input": "dE/dW, homework (16), takes Z where the layer's input is O",
+    "bias_before_derivative": "the bias gradient sums dE/dO where dE/dZ belongs",
+    "unit_left_out": "one unit of a layer passes nothing down: a mask, a range that ends early",
+    "product_of_sums": "mean input times summed error where homework (16) needs the sum, over "
+    "examples, of their products",
+    "penalty_missing": "the L2 penalty is in the loss and not in the gradient",
+    "penalty_factor": "the L2 penalty's gradient has a wrong factor: l2 W for l2 / 2 W^2",
+    "penalty_on_biases": "the L2 penalty's gradient takes the biases in; the loss doesn't",
+}
+
+
+def diagnose_network(facts: Facts, seen: View) -> list[Diagnosis]:
+    """Return the likely bugs, those of the network before those of any function."""
+    seen = prepared(seen)
+    match = _penalty(facts, seen) or _data_bug(_without_penalty(facts, seen), seen)
+    if match is not None:
+        meaning = (GENERAL_BUGS | NETWORK_BUGS)[match.bug]
+        return [diagnosed(facts, match, facts.failing, meaning)]
+    # A penalty's gradient, which is right, would hide a plain factor of the data's.
+    data = explain(_without_penalty(facts, seen), GENERAL)
+    raw = explain(facts, GENERAL)
+    unknown = [sum(match.bug == "unknown" for match, _ in found) for found in (data, raw)]
+    found = raw if (unknown[1], len(raw)) < (unknown[0], len(data)) else data
+    return [diagnosed(facts, m, where, GENERAL_BUGS[m.bug]) for m, where in found]
+
+
+def _without_penalty(facts: Facts, seen: View) -> Facts:
+    def less(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        return [
+            array - l2_of(seen) * facts.params[n] if n in seen.weight_leaves else array
+            for n, array in enumerate(arrays)
+        ]
+
+    return facts._replace(hand=less(facts.hand), truth=less(facts.truth))
+
+
+def _penalty(facts: Facts, seen: View) -> Match | None:
+    """Recognise a difference that is a multiple of the parameters."""
+    biases = [n for n in facts.failing if n in seen.bias_leaves]
+    weights = [n for n in facts.failing if n in seen.weight_leaves]
+    for bug, positions in (("penalty_missing", weights), ("penalty_on_biases", biases)):
+        if not positions or set(positions) != set(facts.failing):
+            continue
+        factor, off = parameter_multiple(facts, positions)
+        if off > 1e-4:
+            return None
+        missing = factor < 0 and (l2_of(seen) == 0 or abs(factor / l2_of(seen) + 1) < 1e-3)
+        named = bug if bug == "penalty_on_biases" or missing else "penalty_factor"
+        text = f"off by {factor:.6g} times the parameters; l2 is {l2_of(seen):g}"
+        return Match(named, text, min(off, facts.tolerance))
+    return None
+
+
+def _data_bug(facts: Facts, seen: View) -> Match | None:
+    """Return the candidate that meets the judged gradient in every leaf, nearest first."""
+    examples = len(seen.labels)
+    if set(facts.failing) <= set(seen.bias_leaves):
+        factor = common_factor(facts)
+        if examples > 1 and abs(factor * examples - 1) < 1e-3:
+            return Match("bias_mean_for_sum", f"1/{examples} of the truth in biases alone", 0.0)
+    best = None
+    for bug, evidence, rules in candidates(facts, seen):
+        off = _meets(facts, seen, backward_pass(seen, rules), free=bug == "one_example")
+        if off <= facts.tolerance and (best is None or off < best.residual):
+            best = Match(bug, evidence, off)
+    return best
+
+
+def _meets(
+    facts: Facts, seen: View, predicted: list[tuple[np.ndarray, np.ndarray]], *, free: bool
+) -> float:
+    """Return the worst distance over all leaves; ``free``: up to a factor of N."""
+    guesses = dict(zip(seen.weight_leaves, (w for w, _ in predicted), strict=True))
+    guesses |= dict(zip(seen.bias_leaves, (b for _, b in predicted), strict=True))
+    worst = float("inf")
+    for scale in (1, len(seen.labels)) if free else (1,):
+        gaps = [
+            apart(facts.hand[n], scale * guess)
+            for n, guess in guesses.items()
+            # A leaf whose truth is all but zero is rounding on both sides.
+            if n in facts.failing or np.linalg.norm(facts.truth[n]) > 1e-12
+        ]
+        worst = min(worst, max(gaps))
+    return worst

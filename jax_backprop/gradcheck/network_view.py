@@ -1,0 +1,188 @@
+"""This project's network as the diagnosis sees it, and a backward pass with replaceable rules.
+
+The chain is written in NumPy, bottom to top and back, with dE/dZ of the logits from autodiff: it
+shares nothing with the gradient that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax_backprop.activations import ACTIVATIONS
+from jax_backprop.errors import InputError
+from jax_backprop.losses import LOSSES
+from jax_backprop.settings import Network
+from jax_backprop.types import Penalties
+
+
+class Forward(NamedTuple):
+    """What a forward pass leaves behind."""
+
+    inputs: list[np.ndarray]  # of each layer
+    pre_inputs: list[np.ndarray]  # the same before the activation
+    logits: np.ndarray
+
+
+class View(NamedTuple):
+    """The network behind a pytree: layers bottom up, in float64."""
+
+    network: Network
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    weight_leaves: list[int]
+    bias_leaves: list[int]
+    inputs: np.ndarray
+    labels: np.ndarray
+    penalties: Penalties
+    passed: Forward | None = None  # kept by ``prepared``
+    d_logits: np.ndarray | None = None
+
+
+class Rules(NamedTuple):
+    """One backward pass: what is left at None is right."""
+
+    d_logits: np.ndarray | None = None
+    derivative: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # of Z and O
+    only: int | None = None  # the hidden layer whose derivative is replaced; by default all
+    down: Callable[[np.ndarray, np.ndarray, int], np.ndarray] | None = None  # dE/dZ, W, layer
+    d_weights: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
+    d_biases: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # dE/dZ, dE/dO
+
+
+def view(network: Network, params: list[np.ndarray], args: tuple[Any, ...]) -> View:
+    """Find layers, inputs and labels. Raises InputError where the pytree isn't such a network.
+
+    Matrices in order are the weights, vectors the biases, whatever the pytree; the first float
+    matrix among the arguments is the inputs, the first vector of integers the labels.
+    """
+    weights = [n for n, leaf in enumerate(params) if leaf.ndim == 2]
+    biases = [n for n, leaf in enumerate(params) if leaf.ndim == 1]
+    shapes = [params[n].shape for n in weights]
+    sizes = [shape[0] for shape in shapes] + [shape[1] for shape in shapes[-1:]]
+    expected = list(pairwise(network.layer_sizes))
+    arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(args)]
+    inputs = [array for array in arrays if array.ndim == 2 and array.dtype.kind not in "iub"]
+    labels = [array for array in arrays if array.ndim == 1 and array.dtype.kind in "iu"]
+    if shapes != expected or len(biases) != len(weights) or not inputs or not labels:
+        raise InputError(
+            "network",
+            got=f"parameters of layer sizes {sizes}, {len(biases)} bias vectors, "
+            f"{len(inputs)} matrices of inputs and {len(labels)} vectors of integer labels",
+            expected=f"layer sizes {list(network.layer_sizes)}, and (inputs, labels) as arguments",
+            remedy="Leave network out where the function is another one.",
+        )
+    found = [arg for arg in args if isinstance(arg, Penalties)]
+    return View(
+        network,
+        [params[n] for n in weights],
+        [params[n] for n in biases],
+        weights,
+        biases,
+        inputs[0].astype(np.float64),
+        labels[0],
+        found[0] if found else Penalties(),
+    )
+
+
+def check_is_network(seen: View, value: float) -> None:
+    """Raise InputError where the loss at the point isn't the network's."""
+    with jax.enable_x64(True):
+        logits = jnp.asarray(forward_pass(seen).logits)
+        labels = jnp.asarray(seen.labels)
+        losses = LOSSES[seen.network.loss].forward(logits, labels, smoothing_of(seen))
+    penalty = 0.5 * l2_of(seen) * sum(float(np.sum(w**2)) for w in seen.weights)
+    expected = float(np.mean(np.asarray(losses))) + penalty
+    if not abs(value - expected) <= 1e-4 * max(abs(value), abs(expected)):
+        raise InputError(
+            "network",
+            got=f"a loss of {value:.6g}",
+            expected=f"{expected:.6g}, the mean {seen.network.loss} of a {seen.network.activation} "
+            "network with these parameters",
+            remedy="Leave network out where the function is another one, or pass its Penalties.",
+        )
+
+
+def prepared(seen: View) -> View:
+    """Return the view with its forward pass and the true dE/dZ of the logits kept."""
+    ready = seen._replace(passed=forward_pass(seen))
+    return ready._replace(d_logits=d_logits_of(ready))
+
+
+def l2_of(seen: View) -> float:
+    """Return the penalty's factor."""
+    return float(seen.penalties.l2)
+
+
+def smoothing_of(seen: View) -> float:
+    """Return the share of label smoothing."""
+    return float(seen.penalties.label_smoothing)
+
+
+def forward_pass(seen: View) -> Forward:
+    """Run the network on the batch."""
+    if seen.passed is not None:
+        return seen.passed
+    with jax.enable_x64(True):
+        activation = ACTIVATIONS[seen.network.activation].forward
+        inputs, pre = [seen.inputs], [seen.inputs]
+        for weights, biases in zip(seen.weights[:-1], seen.biases[:-1], strict=True):
+            pre.append(inputs[-1] @ weights + biases)
+            inputs.append(np.asarray(activation(jnp.asarray(pre[-1]))))
+    return Forward(inputs, pre, inputs[-1] @ seen.weights[-1] + seen.biases[-1])
+
+
+def d_logits_of(
+    seen: View, *, loss: str | None = None, labels: np.ndarray | None = None, smooth: bool = True
+) -> np.ndarray:
+    """Return dE/dZ of the last layer by autodiff, the mean over examples within."""
+    logits, chosen = forward_pass(seen).logits, seen.labels if labels is None else labels
+    forward = LOSSES[loss or seen.network.loss].forward
+
+    def mean(values: jax.Array) -> jax.Array:
+        smoothing = smoothing_of(seen) if smooth else 0.0
+        return jnp.mean(forward(values, jnp.asarray(chosen), smoothing))
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.grad(mean)(jnp.asarray(logits)))
+
+
+def slope_at(seen: View, outputs: np.ndarray) -> np.ndarray:
+    """Return the activation's derivative as a formula of its outputs, homework (19)."""
+    slopes = {
+        "sigmoid": lambda o: o * (1 - o),
+        "tanh": lambda o: 1 - o**2,
+        "relu": lambda o: (o > 0).astype(np.float64),
+    }
+    return slopes[seen.network.activation](outputs)
+
+
+def backward_pass(seen: View, rules: Rules) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return d_weights and d_biases of each layer, bottom up, by these rules."""
+    passed = forward_pass(seen)
+    delta = rules.d_logits
+    if delta is None:
+        delta = d_logits_of(seen) if seen.d_logits is None else seen.d_logits
+    d_outputs = delta
+    found = []
+    for layer in reversed(range(len(seen.weights))):
+        outputs, pre = passed.inputs[layer], passed.pre_inputs[layer]
+        d_weights = outputs.T @ delta
+        if rules.d_weights is not None:
+            d_weights = rules.d_weights(outputs, pre, delta)
+        d_biases = delta.sum(axis=0)
+        if rules.d_biases is not None:
+            d_biases = rules.d_biases(delta, d_outputs)
+        found.append((d_weights, d_biases))
+        d_outputs = delta @ seen.weights[layer].T
+        if rules.down is not None:
+            d_outputs = rules.down(delta, seen.weights[layer], layer)
+        replaced = rules.derivative if rules.only in (None, layer) else None
+        slope = slope_at(seen, outputs) if replaced is None else replaced(pre, outputs)
+        delta = d_outputs * slope
+    return found[::-1]
