@@ -56,9 +56,8 @@ def _sum_value_and_grad(
 
     d_outputs = loss.backward(logits, block.labels, label_smoothing) / examples  # (14)
     d_layers: list[Layer] = []
-    for index in reversed(range(len(params))):
-        d_inputs, d_layer = dense_backward(d_outputs, inputs[index], params[index])
-        d_layers.append(d_layer)  # (16), (21)
-        if index > 0:
-            d_outputs = activation.backward(d_inputs, inputs[index])  # (18), (19)
+    for layer, layer_input in zip(reversed(params), reversed(inputs), strict=True):
+        d_inputs, d_layer = dense_backward(d_outputs, layer_input, layer)  # (16), (21); (18)
+        d_layers.append(d_layer)
+        d_outputs = activation.backward(d_inputs, layer_input)  # (19); unused below the first layer
     return value, tuple(reversed(d_layers))

@@ -11,18 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from jax_backprop import lanes
 from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
-from jax_backprop.products import (
-    InputGrads,
-    Inputs,
-    Outputs,
-    product,
-    product_inputs_backward,
-    product_weights_backward,
-)
 from jax_backprop.settings import Network
 from jax_backprop.types import (
     AnyArray,
@@ -54,21 +47,31 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
     return tuple(layers)
 
 
-def dense(inputs: Inputs, layer: Layer) -> Outputs:
+def dense(
+    inputs: Float[Array, "batch fan_in *maybe_lanes"], layer: Layer
+) -> Float[Array, "batch fan_out *lanes"]:
     """Return Z = inputs W + b: homework (1) for the hidden layer, (3) for the output layer."""
-    return product(inputs, layer.weights) + layer.biases[None, :]
+    if layer.weights.ndim > 2:
+        return lanes.dense(inputs, layer)
+    return inputs @ layer.weights + layer.biases[None, :]
 
 
-def dense_backward(d_outputs: Outputs, inputs: Inputs, layer: Layer) -> tuple[InputGrads, Layer]:
+def dense_backward(
+    d_outputs: Float[Array, "batch fan_out *lanes"],
+    inputs: Float[Array, "batch fan_in *maybe_lanes"],
+    layer: Layer,
+) -> tuple[Float[Array, "batch fan_in *maybe_lanes"], Layer]:
     """Return d_inputs = d_outputs W^T and the sums over the batch of d_weights and d_biases.
 
     d_weights is homework (15), (16) and (20), (21), summed over examples, which the homework leaves
     at one. d_inputs is (18) with the sum over all outputs that (17) and (21) lack. d_biases, which
     it doesn't derive, is the sum of d_outputs, since dZ/db = 1.
     """
-    d_weights = product_weights_backward(inputs, d_outputs)
-    d_layer = Layer(weights=d_weights, biases=jnp.sum(d_outputs, axis=0))
-    return product_inputs_backward(d_outputs, layer.weights), d_layer
+    if layer.weights.ndim > 2:
+        return lanes.dense_backward(d_outputs, inputs, layer)
+    d_inputs = d_outputs @ layer.weights.T
+    d_layer = Layer(weights=inputs.T @ d_outputs, biases=jnp.sum(d_outputs, axis=0))
+    return d_inputs, d_layer
 
 
 def layer_inputs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -37,8 +37,8 @@ class Range(Settings, frozen=True):
 
     low: float
     high: float
-    points_per_decade: Annotated[int, Field(ge=3)] | None = None
-    count: Annotated[int, Field(ge=2)] | None = None
+    points_per_decade: Annotated[int, Field(ge=3, le=100_000)] | None = None
+    count: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     spacing: Literal["log", "linear"] = "log"
 
     @model_validator(mode="after")
@@ -73,12 +73,12 @@ class Range(Settings, frozen=True):
 class Counted(Settings, frozen=True):
     """Whole numbers: ``count`` of them from ``start``; what seeds are given by."""
 
-    count: PositiveInt
+    count: Annotated[int, Field(ge=1, le=10**18)]
     start: Annotated[int, Field(ge=0)] = 0
 
-    def numbers(self) -> tuple[int, ...]:
-        """Return the numbers, ascending."""
-        return tuple(range(self.start, self.start + self.count))
+    def numbers(self) -> range:
+        """Return the numbers, ascending; not yet expanded, so that too many are refused at once."""
+        return range(self.start, self.start + self.count)
 
 
 class Study(Run, frozen=True):
@@ -113,7 +113,7 @@ class Study(Run, frozen=True):
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
 
 
-def axis_values(name: str, given: Any) -> tuple[Any, ...]:
+def axis_values(name: str, given: Any) -> Sequence[Any]:
     """Return an axis' values, checked and hashable, or raise ValueError or InputError.
 
     Args:
@@ -127,7 +127,7 @@ def axis_values(name: str, given: Any) -> tuple[Any, ...]:
         ends = spec.numbers()
         _check_value(name, ends[0])
         _check_value(name, ends[-1])
-        return ends if isinstance(spec, Range) else tuple(int(number) for number in ends)
+        return ends
     if not isinstance(given, list | tuple):
         raise ValueError(f"a list of values, or a table with low and high, was expected: {given!r}")
     values = tuple(_check_value(name, value) for value in given)

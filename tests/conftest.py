@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +13,12 @@ import pytest
 from jax_backprop import Dataset, make_dataset
 
 jax.config.update("jax_num_cpu_devices", 4)
+# Compiled programs of one run of the tests are shared by its processes, and by nothing else.
+if "JAX_BACKPROP_TESTS_COMPILED" not in os.environ:
+    os.environ["JAX_BACKPROP_TESTS_COMPILED"] = tempfile.mkdtemp(prefix="jax-")
+COMPILED = os.environ["JAX_BACKPROP_TESTS_COMPILED"]
+jax.config.update("jax_compilation_cache_dir", COMPILED)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -27,3 +37,9 @@ def x64():
     """Run a test in float64."""
     with jax.enable_x64(True):
         yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the compiled programs, once all processes have ended."""
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(COMPILED, ignore_errors=True)

@@ -14,7 +14,7 @@ ROWS = [
     ("errors",),
     ("types", "settings", "storage"),
     ("study_file",),
-    ("parsing", "activations", "losses", "blocks", "products"),
+    ("parsing", "activations", "losses", "blocks", "lanes"),
     ("network",),
     ("backprop",),
     ("curvature",),

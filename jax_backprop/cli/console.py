@@ -30,20 +30,23 @@ err = Console(stderr=True, highlight=False)
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """Show a bar on the terminal; quiet elsewhere. Yields ``advance_to(done, note, total)``."""
+def progress(
+    label: str, total: int | None = None, *, eta: bool = True
+) -> Iterator[Callable[..., None]]:
+    """Show a bar on the terminal; quiet elsewhere. Yields ``advance_to(done, note, total)``.
+
+    ``eta`` False leaves the time that remains to the note.
+    """
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=40 if eta else 16),
         MofNCompleteColumn(),  # "?" while the total isn't known
         TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
+        *((TextColumn("ETA"), TimeRemainingColumn()) if eta else ()),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        # Drawn before anything is done: a total that isn't known yet can't be written as a number.
-        task = bar.add_task(label, total=total or 1, note="compiling")
+        task = bar.add_task(label, total=total, note="compiling")
 
         def advance_to(done: int, note: str, total: int | None = total) -> None:
             bar.update(task, completed=done, note=note, total=total)
@@ -63,7 +66,7 @@ def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
 
         yield write
         return
-    with progress("networks") as advance:
+    with progress("networks", eta=False) as advance:
 
         def show(found: SweepProgress) -> None:
             if not found.steps_per_second:
@@ -71,9 +74,9 @@ def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
             left = "?" if found.seconds_left == math.inf else _clock(found.seconds_left)
             return advance(
                 found.done_cells,
-                f"{found.cells_per_second:,.0f} cells/s, {found.steps_per_second:,.0f} steps/s, "
-                f"{left} left; {found.diverged} diverged, best validation loss "
-                f"{found.best_loss:.3g}",
+                f"{left} left, {found.cells_per_second:,.0f} cells/s, "
+                f"{found.steps_per_second:,.0f} steps/s, {found.diverged} diverged, "
+                f"best {found.best_loss:.3g}",
                 found.total_cells,
             )
 

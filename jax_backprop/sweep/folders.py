@@ -14,7 +14,7 @@ import numpy as np
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
 from jax_backprop.sweep.cells import cell_ids, plain, resolve
-from jax_backprop.sweep.grid import Cells, Grid
+from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
@@ -62,11 +62,14 @@ def begin(
     part, of = options.share
     share = f"{part}/{of}" if of > 1 else None
     with open_study(out, _identity(problem, grid), described, share=share) as folder:
-        generations = _generations(folder, cells, cell_ids(cells, problem.fixed), described)
+        ids = cell_ids(cells, problem.fixed)
+        generations, added = _generations(folder, ids)
         runner = Runner(problem, list(grid.axes), options, folder)
-        for generation in generations:
-            runner.add(generation)
+        for rows in generations:
+            runner.add(cells.take(np.asarray(rows)))
         _check_widths(folder, runner, options)
+        if added:  # recorded last: nothing is written of a study that can't be run
+            folder.add_generation(added, described)
         yield folder, runner
 
 
@@ -142,10 +145,8 @@ def _identity(problem: Problem, grid: Grid) -> dict[str, Any]:
     }
 
 
-def _generations(
-    folder: StudyFolder, cells: Cells, ids: list[str], described: Mapping[str, Any]
-) -> list[Cells]:
-    """Return the cells of each generation, those of the newest, if there are any, recorded."""
+def _generations(folder: StudyFolder, ids: list[str]) -> tuple[list[list[int]], list[str]]:
+    """Return the rows of each generation's cells among these ids, and the ids that are new."""
     place = {name: row for row, name in enumerate(ids)}
     found = [_recorded_ids(folder, number, ids) for number in range(len(folder.generations))]
     rows = [[place.get(name, -1) for name in generation] for generation in found]
@@ -160,10 +161,7 @@ def _generations(
         )
     old = {name for generation in found for name in generation}
     added = [name for name in ids if name not in old]
-    if added:
-        folder.add_generation(added, described)
-        rows.append([place[name] for name in added])
-    return [cells.take(np.asarray(generation)) for generation in rows]
+    return rows + ([[place[name] for name in added]] if added else []), added
 
 
 def _recorded_ids(folder: StudyFolder, number: int, ids: list[str]) -> list[str]:

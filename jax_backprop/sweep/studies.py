@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,14 @@ def study_problem(study: Study) -> Problem:
     data = load_dataset(study.dataset, split_seed=study.split_seed)
     fixed = {name: getattr(study, name) for name in Run.model_fields}
     sizes = {"inputs": data.features, "classes": data.classes}
-    functions = (functools.partial(each, **sizes) for each in (init, value_and_grad, evaluate))
-    # Autodiff differentiates a number, not one a lane.
-    lanes = study.gradient == "hand"
-    own_init, own_value_and_grad, own_evaluate = functions
     return Problem(
-        own_init, own_value_and_grad, own_evaluate, data, fixed, curves=study.curves, lanes=lanes
+        functools.partial(init, **sizes),
+        functools.partial(value_and_grad, **sizes),
+        functools.partial(evaluate, **sizes),
+        data,
+        fixed,
+        curves=study.curves,
+        lanes=study.gradient == "hand",  # autodiff differentiates a number, not one a lane
     )
 
 
@@ -141,7 +144,7 @@ def _network(
     return Network.model_validate(fields)
 
 
-def _values(name: str, given: Any) -> tuple[Any, ...]:
+def _values(name: str, given: Any) -> Sequence[Any]:
     where = f"axis {name!r}"
     try:
         return axis_values(name, given)

@@ -56,7 +56,7 @@ def _alarms(row: dict[str, Any]) -> str:
 
 def draw(content: dict[str, Any], folder: Path) -> None:
     """Draw a cell a mutant and checker, a panel a network: killed in every dtype, or missed."""
-    cells = pd.DataFrame(_cells(content))
+    cells: Any = pd.DataFrame(_cells(content))
     networks = list(dict.fromkeys(each["network"] for each in content["verdicts"]))
     checkers = list(dict.fromkeys(row["checker"] for row in content["checkers"]))
     names = [mutant["name"] for mutant in content["mutants"]]
