@@ -160,3 +160,31 @@ def test_networks_are_checked() -> None:
     for sizes in ((6,), (6, 0, 4), (6.5, 4)):
         with pytest.raises(ValidationError):
             Network(layer_sizes=sizes)
+
+
+@pytest.mark.parametrize("loss_name", ["softmax_cross_entropy", "squared_error"])
+@pytest.mark.parametrize("sizes", [(6, 5, 4), (6, 6, 6, 4)])
+def test_networks_side_by_side_in_a_last_axis_are_each_alone(
+    sizes: tuple[int, ...], loss_name: str
+) -> None:
+    """Loss, gradient and evaluation: one rule serves both layouts, the products apart."""
+    fields = {"layer_sizes": sizes, "activation": "tanh", "loss": loss_name}
+    network = Network.model_validate(fields)
+    each = [init_params(network, key=jax.random.key(seed)) for seed in range(3)]
+    lanes = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *each)
+    penalties = Penalties(l2=0.1, label_smoothing=0.1)
+    both = partial(value_and_grad, network=network, penalties=penalties, block_size=5)
+    value, grads = both(lanes, BATCH)
+    found = evaluate(lanes, BATCH, network=network)
+    assert value.shape == (3,)
+    for lane, params in enumerate(each):
+        alone, alone_grads = both(params, BATCH)
+        np.testing.assert_allclose(value[lane], alone, rtol=1e-6)
+        jax.tree.map(
+            lambda many, one: np.testing.assert_allclose(many[..., lane], one, atol=1e-6),  # noqa: B023
+            grads,
+            alone_grads,
+        )
+        np.testing.assert_allclose(
+            found.loss[lane], evaluate(params, BATCH, network=network).loss, rtol=1e-6
+        )

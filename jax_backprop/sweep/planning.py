@@ -24,10 +24,10 @@ from jax_backprop.sweep.problem import (
 )
 from jax_backprop.sweep.tile_program import Recipe
 from jax_backprop.sweep.tiles import (
-    LANES_LAST_PARAMS,
     Layout,
     Size,
     cell_size,
+    lanes_last,
     lay_out,
     segment_length,
     tile_width,
@@ -187,7 +187,7 @@ def _lanes_last(problem: Problem, traced: list[str], size: Size) -> bool:
     """Tell whether cells lie in the last axis: where the functions know it, and it is faster."""
     trained = [f for f in (problem.value_and_grad, problem.evaluate) if f]
     a_number_each = {name for f in trained for name in keywords(f)} & set(traced)
-    return problem.lanes and not a_number_each and size.params <= LANES_LAST_PARAMS
+    return problem.lanes and not a_number_each and lanes_last(size)
 
 
 def _metrics(curves: str, full_batch: bool) -> tuple[str, ...]:
