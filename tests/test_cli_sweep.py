@@ -1,0 +1,142 @@
+"""The sweep's commands: progress, signals, shares, folders, estimates, the map."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_cli import call
+
+from jax_backprop.report.trainability import draw_map
+
+STUDY = """
+# A comment that stays.
+title = "t"
+question = "q"
+dataset = "noise:16,16,2"
+hidden_sizes = [16]
+epochs = 20
+curves = "none"
+[axes]
+"layer_factors.0" = { low = 0.1, high = 10, count = 6 }
+"layer_factors.1" = { low = 0.1, high = 1000, count = 5 }
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("map")
+    (folder / "study.toml").write_text(STUDY)
+    assert call("sweep", folder / "study.toml", "--out", folder / "results") == 0
+    return folder / "results"
+
+
+def test_the_map_is_a_picture_with_a_pixel_a_network(results: Path, capsys) -> None:
+    assert call("map", results) == 0
+    assert "30 networks" in capsys.readouterr().out
+    with Image.open(results / "map.png") as picture:
+        assert picture.size == (6, 5)
+    assert (results / "map_axes.svg").read_text().startswith("<svg")
+    assert (results / "map_axes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_maps_colours_and_directions() -> None:
+    """Blue converged, red ended above its start, darker the faster; the largest rates top right."""
+    cells = pd.DataFrame(
+        {
+            "seed": 0,
+            "x": [1.0, 2.0, 1.0, 2.0],
+            "y": [1.0, 1.0, 2.0, 2.0],
+            "loss_at_start": 1.0,
+            "tail_loss": [0.5, 0.1, 2.0, np.nan],
+            "mean_relative_loss": [0.9, 0.2, 1.0, 1.0],
+            "mean_inverse_loss": [1.0, 1.0, 0.8, 0.1],
+        }
+    )
+    found = draw_map(cells, ("x", "y"))
+    red, green, blue = np.moveaxis(found.pixels.astype(int), -1, 0)
+    assert (red[0] > blue[0]).all() and (blue[1] >= red[1]).all()
+    darkness = -(red + green + blue)
+    assert darkness[1, 1] > darkness[1, 0] and darkness[0, 1] > darkness[0, 0]
+    assert found.converged == 0.5 and found.ends == ((1.0, 2.0), (1.0, 2.0))
+
+
+def test_progress_for_machines_and_another_study_set_aside(
+    results: Path, study: Path, capsys
+) -> None:
+    assert call("sweep", study, "--out", results, "--json-progress") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[-1]["done_cells"] == rows[-1]["total_cells"] == 30
+    other = study.parent / "other"
+    assert call("sweep", study, "--new", other, "--set", "epochs=1") == 0
+    assert call("sweep", study, "--new", other) == 2
+    assert "which exists" in capsys.readouterr().err
+    assert call("sweep", study, "--out", other, "--set", "epochs=2", "--set-aside") == 0
+    assert "it is now" in capsys.readouterr().err
+    assert (study.parent / "other.old-1" / "study.json").is_file()
+    assert json.loads((other / "study.json").read_text())["study"]["epochs"] == 2
+
+
+def test_shares_are_merged(study: Path, capsys) -> None:
+    shares = [study.parent / f"share{part}" for part in (1, 2)]
+    for part, share in enumerate(shares, start=1):
+        assert call("sweep", study, "--out", share, "--part", f"{part}/2") == 0
+    assert call("merge", study.parent / "whole", *shares) == 0
+    assert "30 networks of 2 shares" in capsys.readouterr().out
+    assert call("sweep", study, "--out", study.parent / "x", "--part", "3/2") == 2
+
+
+def test_a_dry_run_writes_nothing(study: Path, capsys) -> None:
+    before = sorted(study.parent.iterdir())
+    assert call("sweep", study, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "30 cells in 1 groups" in printed and "Nothing was trained" in printed
+    assert sorted(study.parent.iterdir()) == before
+    assert call("sweep", study) == 2 and "neither --out nor --new" in capsys.readouterr().err
+
+
+def test_a_tuned_width_goes_into_the_study_file(study: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("jax_backprop.sweep.estimates.WIDTHS", (2, 4))
+    assert call("sweep", study, "--tune-width") == 0
+    text = study.read_text()
+    assert tomllib.loads(text)["tile_width"] in (2, 4) and "# A comment that stays." in text
+    assert "tiles of  4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_after_the_segment_and_the_same_command_continues(
+    number: int, code: int, study: Path
+) -> None:
+    long = ["--set", "epochs=20000", "--set", 'axes."layer_factors.0".count=600']
+    command = [sys.executable, "-m", "jax_backprop", "sweep", str(study), "--out"]
+    command += [str(study.parent / "long"), *long, "--json-progress"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None and run.stderr is not None
+        for line in run.stdout:
+            if json.loads(line)["steps_per_second"]:
+                break
+        started = time.perf_counter()
+        run.send_signal(number)
+        _, printed = run.communicate(timeout=60)
+    assert run.returncode == code, printed
+    assert "the same command continues" in printed and "Traceback" not in printed
+    assert time.perf_counter() - started < 20
+    assert list((study.parent / "long").glob("c*")), "a shard or a checkpoint was saved"
