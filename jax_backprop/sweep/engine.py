@@ -8,7 +8,7 @@ from typing import Any
 import optax
 
 from jax_backprop.sweep.cells import resolve
-from jax_backprop.sweep.folders import run_in_folder
+from jax_backprop.sweep.folders import load_tables, run_in_folder
 from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
@@ -60,7 +60,8 @@ def sweep(
     problem = Problem(init, value_and_grad, evaluate, data, settings, direction, rate_rule, curves)
     options = options or Options()
     if out is not None:
-        return run_in_folder(problem, grid, out, options)
+        run_in_folder(problem, grid, out, options)
+        return load_tables(out)
     runner = Runner(problem, list(grid.axes), options)
     runner.add(resolve(grid.cells(options.max_cells), settings))
     return join_tables(list(runner.run()))

@@ -37,15 +37,14 @@ def run_in_folder(
     out: Path,
     options: Options,
     study: Mapping[str, Any] | None = None,
-) -> Tables:
-    """Run what a study's folder doesn't hold yet, and return all of its tables.
+) -> None:
+    """Run what a study's folder doesn't hold yet.
 
     Raises InputError, changing nothing, if the folder holds something that this isn't more of.
     """
     with begin(problem, grid, out, options, study) as (_, runner):
         for _ in runner.run():
             pass
-    return load_tables(out)
 
 
 @contextlib.contextmanager

@@ -25,18 +25,17 @@ from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
-from jax_backprop.sweep.tables import Tables
 from jax_backprop.types import Batch, Evaluation, Params, Penalties, Scalar, Scalars, Scaling
 
 
-def run_study(study: Study, out: Path, options: Options | None = None) -> Tables:
-    """Run what a study's folder doesn't hold yet, and return all of its tables.
+def run_study(study: Study, out: Path, options: Options | None = None) -> None:
+    """Run what a study's folder doesn't hold yet; ``load_study`` reads it.
 
     Raises InputError if the study can't be run, or the folder holds something else.
     """
     grid = study_grid(study)
     described = study.model_dump(mode="json", exclude_none=True)
-    return run_in_folder(study_problem(study), grid, out, options or Options(), described)
+    run_in_folder(study_problem(study), grid, out, options or Options(), described)
 
 
 def make_runner(study: Study, options: Options) -> Runner:
