@@ -1,11 +1,12 @@
 """Cross-entropy in float32 against float64 while a network trains on digits (decision 7).
 
-Four ways: loss and gradient as jax.nn.log_softmax gives them, our form by hand and by jax.grad.
+Loss and gradient by our form, by hand and by jax.grad, beside jax.nn, optax and PyTorch.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import optax
 import pandas as pd
 import vl_convert as vlc
+from peers import torch_cross_entropy
 from timing import row
 
 from jax_backprop import Batch, Network, fit, init_params, load_dataset, loss, value_and_grad
@@ -83,13 +85,19 @@ def measure_point(params: Any, train: Batch) -> list[dict[str, Any]]:
         exact = to_dtype((params, train), "float64")
         value, grads = jax.jit(WAYS["jax.grad of our form"])(*exact)
         value, weights = float(value), np.asarray(grads[0].weights)
-    rows = []
+    found: dict[str, tuple[float, np.ndarray]] = {}
     with jax.default_matmul_precision("highest"):
         for name, way in WAYS.items():
             ours, gradient = jax.jit(way)(params, train)
-            gap = distance(gradient[0].weights, weights).r2
-            error = abs(float(ours) - value) / value
-            rows.append({"way": name, "loss": value, "gradient, eps": gap / EPS32, "value": error})
+            found[name] = float(ours), np.asarray(gradient[0].weights)
+    if find_spec("torch") is not None:
+        leaves = tuple(np.asarray(leaf) for leaf in jax.tree.leaves(params))
+        found["PyTorch"] = torch_cross_entropy(leaves, *map(np.asarray, train))
+    rows = []
+    for name, (ours, gradient) in found.items():
+        gap = distance(gradient, weights).r2 / EPS32
+        error = abs(ours - value) / value
+        rows.append({"way": name, "loss": value, "gradient, eps": gap, "value": error})
     return rows
 
 
@@ -102,7 +110,7 @@ def run(out: Path) -> list[dict[str, Any]]:
     for value, group in table.groupby("loss", sort=False):
         by_way = group.set_index("way")
         ours = by_way.loc["by hand, our form"]
-        for name in WAYS:
+        for name in by_way.index:
             if name == "by hand, our form":
                 continue
             peer, at = by_way.loc[name], f"at a loss of {value:.2g}, {name}"

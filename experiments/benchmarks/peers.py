@@ -172,3 +172,19 @@ def _torch_stack(work: Work) -> list[Any]:
 
     cells = len(work.rates)
     return [torch.tensor(leaf).expand(cells, *leaf.shape).clone() for leaf in work.weights]
+
+
+def torch_cross_entropy(
+    weights: tuple[np.ndarray, ...], inputs: np.ndarray, labels: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return PyTorch's mean cross-entropy in float32, and its gradient of the first weights."""
+    import torch
+    from torch.nn import functional
+
+    w1, b1, w2, b2 = (torch.tensor(leaf) for leaf in weights)
+    w1.requires_grad_()
+    hidden = torch.sigmoid(torch.addmm(b1, torch.tensor(inputs), w1))
+    targets = torch.tensor(np.asarray(labels, np.int64))
+    loss = functional.cross_entropy(torch.addmm(b2, hidden, w2), targets)
+    (gradient,) = torch.autograd.grad(loss, [w1])
+    return float(loss), gradient.numpy()

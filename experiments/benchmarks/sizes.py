@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from engine import one_by_one, peaks, tiles
 from timing import in_turn, row
 
-from jax_backprop import Network, make_dataset
+from jax_backprop import Batch, Dataset, Network, make_dataset
 
 HIDDEN = (8, 32, 128, 512, 1024)
 BATCHES = (8, 32, 128, 1024)
@@ -24,9 +25,7 @@ def run() -> list[dict[str, Any]]:
         network = Network(layer_sizes=(FEATURES, hidden, CLASSES))
         step_work = 6.0 * (FEATURES + CLASSES) * hidden * batch * CELLS
         steps = int(np.clip(WORK / step_work, 4, 400))
-        inputs = np.random.default_rng(0).random((2 * batch, FEATURES), np.float32)
-        data = make_dataset(inputs, np.arange(len(inputs)) % CLASSES, name="random")
-        data = _only_train(data, inputs)
+        data = _two_batches(batch)
         settings = {"batch_size": batch, "epochs": max(1, steps // 2)}
         group, train = tiles(network, data, peaks(CELLS), curves="steps", **settings)
         single, _ = one_by_one(network, data, peaks(CELLS), **settings)
@@ -38,9 +37,9 @@ def run() -> list[dict[str, Any]]:
     return rows
 
 
-def _only_train(data: Any, inputs: np.ndarray) -> Any:
-    """Train on all examples: two batches an epoch."""
-    from dataclasses import replace
-
+def _two_batches(batch: int) -> Dataset:
+    """Return random data whose train split is two batches."""
+    inputs = np.random.default_rng(0).random((max(200, 2 * batch), FEATURES), np.float32)
     labels = (np.arange(len(inputs)) % CLASSES).astype(np.int32)
-    return replace(data, train=data.train._replace(inputs=inputs, labels=labels))
+    data = make_dataset(inputs, labels, name="random")
+    return replace(data, train=Batch(inputs[: 2 * batch], labels[: 2 * batch]))
