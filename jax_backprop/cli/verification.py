@@ -184,6 +184,7 @@ def _write_json(
     second: list[SecondOrder],
     passed: bool,
 ) -> None:
+    from jax_backprop.gradcheck.report import finite
     from jax_backprop.storage import write_atomic
 
     rows = [
@@ -216,15 +217,4 @@ def _write_json(
     }
     if equations is not None:
         content["equations"] = equations._asdict()
-    write_atomic(path, jsonlib.dumps(_finite(content), indent=1) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """Replace what JSON has no number for by null (an infinite slope is an exact gradient)."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+    write_atomic(path, jsonlib.dumps(finite(content), indent=1) + "\n")

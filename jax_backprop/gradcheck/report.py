@@ -165,7 +165,7 @@ class Report(NamedTuple):
             "notes": list(self.notes),
             "seconds": self.seconds,
         }
-        return _finite(plain)
+        return finite(plain)
 
 
 HEADS = ("leaf", "shape", "dtype", "r2", "rinf", "worst at", "judged", "expected")
@@ -215,12 +215,12 @@ def _plain_row(row: LeafReport) -> dict[str, Any]:
     return plain
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace what JSON has no number for by None (an infinite slope is an exact gradient)."""
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value
