@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         check_vjp,
     )
     from jax_backprop.network import evaluate, forward, init_params, loss
-    from jax_backprop.settings import Network, Optimizer, Run, Schedule
+    from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
     from jax_backprop.study_file import Range, Study
     from jax_backprop.sweep import Grid, load_study
     from jax_backprop.training import fit, network_learner, role_keys, step
@@ -42,6 +42,7 @@ __all__ = [
     "Params",
     "Penalties",
     "Range",
+    "Rule",
     "Run",
     "Scaling",
     "Schedule",
@@ -75,7 +76,7 @@ _ROOMS = {
     "errors": ("InputError",),
     "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
     "network": ("evaluate", "forward", "init_params", "loss"),
-    "settings": ("Network", "Optimizer", "Run", "Schedule"),
+    "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
     "study_file": ("Range", "Study"),
     "sweep": ("Grid", "load_study"),
     "training": ("fit", "network_learner", "role_keys", "step"),

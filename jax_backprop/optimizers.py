@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
+from optax import contrib
 
 from jax_backprop.settings import Optimizer, OptimizerName
 from jax_backprop.types import Scalar
+
+# What choose a rate for themselves: a learning rate is a factor of theirs, and is meant to be 1.
+RATE_FREE = ("d_adaptation", "prodigy", "dog", "cocob")
 
 
 @functools.lru_cache
@@ -26,8 +32,8 @@ def direction(
 ) -> optax.GradientTransformation:
     """Return a named direction; its parameters may be traced, so sweeping them doesn't recompile.
 
-    ``params - rate * direction`` is then exactly optax's ``sgd``, ``sgd(momentum=...)``, ``adam``
-    and ``adamw``.
+    ``params - rate * direction`` is then exactly optax's ``sgd``, ``sgd(momentum=...)``, ``adam``,
+    ``adamw``, and at rate 1 its ``contrib``'s ``dadapt_adamw``, ``prodigy``, ``dog`` and ``cocob``.
     """
     values: Any = dict(parameters)
     match name:
@@ -41,5 +47,44 @@ def direction(
             return optax.chain(
                 direction("adam", values), optax.add_decayed_weights(values["weight_decay"])
             )
+        case "schedule_free":
+            return _schedule_free(values["b1"])
+        case "d_adaptation" | "prodigy":
+            make = contrib.dadapt_adamw if name == "d_adaptation" else contrib.prodigy
+            whole = make(1.0, (values["b1"], values["b2"]), eps=values["epsilon"])
+            return optax.chain(whole, optax.scale(-1))
+        case "dog":
+            return optax.chain(contrib.dog(1.0), optax.scale(-1))
+        case "cocob":
+            return optax.chain(contrib.cocob(1.0), optax.scale(-1))
         case _:
             return optax.identity()
+
+
+def evaluated_params(name: OptimizerName) -> Callable[[Any, Any], Any]:
+    """Return ``(optimizer_state, params) -> params`` to evaluate: for most, params as they are."""
+    return contrib.schedule_free_eval_params if name == "schedule_free" else as_trained
+
+
+def as_trained(state: Any, params: Any) -> Any:
+    """Return the parameters that are trained: what is evaluated, by default."""
+    return params
+
+
+def _schedule_free(b1: float | Scalar) -> optax.GradientTransformation:
+    """Return schedule-free gradient descent (Defazio et al. 2024), told the rate of each step.
+
+    Its average weighs the steps by their rates, so optax's takes a rate of its own. Here it is made
+    anew in each step with that step's, and its update is divided by it: the step multiplies again.
+    """
+
+    def make(rate: float | Scalar) -> optax.GradientTransformationExtraArgs:
+        return contrib.schedule_free(optax.sgd(rate), rate, b1=b1)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, Any]:
+        rate = extra_args["learning_rate"]
+        moves, state = make(rate).update(updates, state, params)
+        positive = jnp.where(rate > 0, rate, 1)
+        return jax.tree.map(lambda leaf: -leaf / positive.astype(leaf.dtype), moves), state
+
+    return optax.GradientTransformationExtraArgs(make(0.0).init, update)

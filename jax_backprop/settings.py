@@ -22,7 +22,20 @@ ScheduleName = Literal[
     "one_cycle",
     "restarts",
 ]
-OptimizerName = Literal["gradient_descent", "heavy_ball", "nesterov", "adam", "adamw"]
+OptimizerName = Literal[
+    "gradient_descent",
+    "heavy_ball",
+    "nesterov",
+    "adam",
+    "adamw",
+    "schedule_free",
+    "d_adaptation",
+    "prodigy",
+    "dog",
+    "cocob",
+]
+RuleName = Literal["scheduled", "line_search", "curvature"]
+ReductionName = Literal["mean", "sum"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -48,6 +61,16 @@ OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
     "nesterov": {"momentum": 0.9},
     "adam": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
     "adamw": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-4},
+    "schedule_free": {"b1": 0.9},
+    "d_adaptation": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "prodigy": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "dog": {},
+    "cocob": {},
+}
+RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "scheduled": {},
+    "line_search": {"decrease": 0.8, "increase": 1.5, "slope": 1e-4},
+    "curvature": {"every": 0, "iterations": 20},
 }
 
 
@@ -144,10 +167,14 @@ class Schedule(_Named, frozen=True):
 class Optimizer(_Named, frozen=True):
     """A direction of descent without a learning rate (the rate is applied in one place alone).
 
+    d_adaptation, prodigy, dog and cocob find a rate for themselves: their learning rate is a factor
+    of it, and is meant to be 1.
+
     Args:
       name: which optimizer; each takes the parameters in ``OPTIMIZER_PARAMETERS``.
       momentum: of heavy_ball and nesterov, in [0, 1).
-      b1, b2: decay of Adam's first and second moment, in [0, 1).
+      b1, b2: decay of Adam's first and second moment, in [0, 1); of schedule_free the weight of the
+        average, above 0.
       epsilon: added to the root of Adam's second moment.
       weight_decay: adamw's decoupled decay.
     """
@@ -161,6 +188,37 @@ class Optimizer(_Named, frozen=True):
     epsilon: Positive | None = None
     weight_decay: NonNegative | None = None
 
+    @model_validator(mode="after")
+    def _averaged(self) -> Optimizer:
+        if self.name == "schedule_free" and self.b1 == 0:
+            raise ValueError("'schedule_free' divides by b1: it must be above 0")
+        return self
+
+
+class Rule(_Named, frozen=True):
+    """Who decides the rate of a step.
+
+    Args:
+      name: ``scheduled``: the schedule alone. ``line_search``: the largest rate found by
+        backtracking whose step lowers the loss of its batch enough (Armijo), the schedule's rate
+        being the first one tried. ``curvature``: the schedule's rate over the sharpness of the
+        batch's loss, so that a learning rate of 2 is 2/sharpness.
+      decrease: line_search: factor of the rate after each rate that failed.
+      increase: line_search: factor of the last step's rate that is tried first.
+      slope: line_search: share of the decrease by the gradient that is enough.
+      every: curvature: steps between two measurements; 0 measures before the first step alone.
+      iterations: curvature: of Lanczos, a measurement.
+    """
+
+    parameters = RULE_PARAMETERS
+
+    name: RuleName = "scheduled"
+    decrease: Annotated[float, Field(gt=0, lt=1)] | None = None
+    increase: Annotated[float, Field(ge=1)] | None = None
+    slope: Annotated[float, Field(gt=0, lt=1)] | None = None
+    every: Annotated[int, Field(ge=0)] | None = None
+    iterations: PositiveInt | None = None
+
 
 class Run(Settings, frozen=True):
     """One training run: what a command line, or a cell of a study, chooses.
@@ -169,6 +227,9 @@ class Run(Settings, frozen=True):
       data_fraction: share of the training split that is used, from its start (the splits are
         shuffled), so that a smaller share is part of a larger one.
       layer_factors: factors of the learning rate, one a layer; None for 1 everywhere.
+      reduction: what a rate multiplies: the gradient of the ``mean`` over a batch, or of the
+        ``sum``, which is the batch size times as much. Losses are means in any case.
+      rate_rule: who decides the rate of a step, by default the schedule alone.
     """
 
     dataset: str = "digits"  # checked by the data room, which knows the names
@@ -187,6 +248,8 @@ class Run(Settings, frozen=True):
     layer_factors: Annotated[tuple[NonNegative, ...], Field(strict=False)] | None = None
     learning_rate: NonNegative = 1.0
     schedule: Schedule = Schedule()
+    reduction: ReductionName = "mean"
+    rate_rule: Rule = Rule()
     seed: Annotated[int, Field(ge=0)] = 0
 
     def network(self, inputs: int, classes: int) -> Network:

@@ -12,10 +12,12 @@ from pydantic import Field, TypeAdapter, model_validator
 from jax_backprop.errors import unknown_name
 from jax_backprop.settings import (
     OPTIMIZER_PARAMETERS,
+    RULE_PARAMETERS,
     SCHEDULE_PARAMETERS,
     NonNegative,
     Optimizer,
     PositiveInt,
+    Rule,
     Run,
     Schedule,
     Settings,
@@ -23,6 +25,12 @@ from jax_backprop.settings import (
 
 CurvesName = Literal["none", "evaluations", "steps"]
 POINTS_PER_DECADE = 8
+# A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
+CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
+    "schedule": (Schedule, SCHEDULE_PARAMETERS),
+    "optimizer": (Optimizer, OPTIMIZER_PARAMETERS),
+    "rate_rule": (Rule, RULE_PARAMETERS),
+}
 FIXED_FIELDS = ("dataset", "split_seed", "gradient")  # the same for all cells of a study
 
 
@@ -95,6 +103,8 @@ class Study(Run, frozen=True):
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
         ``{low, high}``).
       curves: what is kept of each run beside its summary.
+      sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
+        at each evaluation, in the run's own precision; 0 for no such measurement.
       tile_width: cells that share a tile; by default from a rule on shapes.
     """
 
@@ -105,7 +115,14 @@ class Study(Run, frozen=True):
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     curves: CurvesName = "evaluations"
+    sharpness_iterations: Annotated[int, Field(ge=0)] = 0
     tile_width: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _sharpness_where_evaluated(self) -> Study:
+        if self.sharpness_iterations and self.curves == "none":
+            raise ValueError("sharpness_iterations needs curves: it is measured at evaluations")
+        return self
 
     @property
     def fixed(self) -> Run:
@@ -149,10 +166,7 @@ def axis_names() -> list[str]:
     fields = [name for name in Run.model_fields if name not in (*FIXED_FIELDS, "layer_factors")]
     dotted = [
         f"{choice}.{parameter}"
-        for choice, table in (
-            ("schedule", SCHEDULE_PARAMETERS),
-            ("optimizer", OPTIMIZER_PARAMETERS),
-        )
+        for choice, (_, table) in CHOICES.items()
         for parameter in sorted({name for known in table.values() for name in known})
     ]
     return [*fields, *dotted, "layer_factors.0"]
@@ -169,8 +183,6 @@ def _check_value(name: str, value: Any) -> Any:
     if not dot:
         plain = value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
         return getattr(Run.model_validate_json(json.dumps({name: plain}, default=list)), name)
-    model, table = (
-        (Schedule, SCHEDULE_PARAMETERS) if room == "schedule" else (Optimizer, OPTIMIZER_PARAMETERS)
-    )
+    model, table = CHOICES[room]
     owner = next(choice for choice, known in table.items() if parameter in known)
     return getattr(model.model_validate({"name": owner, parameter: value}), parameter)

@@ -33,6 +33,7 @@ from jax_backprop.sweep import (
     sweep,
     tiles,
 )
+from jax_backprop.sweep.store import ENGINE
 
 AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
 
@@ -202,7 +203,7 @@ def test_another_width_or_version_is_refused(whole: Path, monkeypatch) -> None:
     with pytest.raises(InputError, match="tile width: got 2; expected 4"):
         go(whole, Options(tile_width=2))
     monkeypatch.setattr("jax_backprop.sweep.folders.ENGINE", 99)
-    with pytest.raises(InputError, match="engine = 2 there and 99 here"):
+    with pytest.raises(InputError, match=f"engine = {ENGINE} there and 99 here"):
         go(whole)
 
 

@@ -10,21 +10,24 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
+from jax_backprop.cli.scores import print_scores, print_summary, scores
 from jax_backprop.data.names import name_with
 from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
-from jax_backprop.settings import Optimizer, Run, Schedule
+from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
 if TYPE_CHECKING:
     from jax_backprop.training import FitResult
     from jax_backprop.training.model import Model
-    from jax_backprop.types import Batch, Dataset, Evaluation, Params
+    from jax_backprop.types import Dataset
 
 DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
 
 # Names are strings here and checked by the settings, whose errors name the nearest one.
 ScheduleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Schedule.parameters) + "}")]
 OptimizerName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Optimizer.parameters) + "}")]
+RuleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Rule.parameters) + "}")]
+ReductionName = Annotated[str, tyro.conf.arg(metavar="{mean,sum}")]
 ActivationName = Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")]
 LossName = Annotated[str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")]
 GradientName = Annotated[str, tyro.conf.arg(metavar="{hand,autodiff}")]
@@ -34,7 +37,6 @@ MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-SPLITS = ("train", "validation", "test")
 
 
 def train(
@@ -54,6 +56,8 @@ def train(
     decay_rate: MaybeFloat = None,
     drops: MaybeInt = None,
     cycles: MaybeInt = None,
+    reduction: ReductionName = "mean",
+    rate_rule: RuleName = "scheduled",
     optimizer: OptimizerName = "gradient_descent",
     momentum: MaybeFloat = None,
     b1: MaybeFloat = None,
@@ -95,7 +99,11 @@ def train(
       decay_rate: Factor of each drop (step_decay).
       drops: Number of drops (step_decay).
       cycles: Number of cycles (restarts).
-      optimizer: Direction of descent.
+      reduction: What the rate multiplies: the gradient of the mean over a batch, or of the sum.
+      rate_rule: Who decides the rate of a step: the schedule; a line_search up to the schedule's
+        rate; or curvature, the schedule's rate over the sharpness at the start (2: 2/sharpness).
+      optimizer: Direction of descent. d_adaptation, prodigy, dog and cocob find a rate themselves:
+        leave the learning rate at 1.
       momentum: Of heavy_ball and nesterov.
       b1: Decay of Adam's first moment.
       b2: Decay of Adam's second moment.
@@ -122,10 +130,10 @@ def train(
     started = time.perf_counter()
     model, result = _fit(run, data)
     seconds = time.perf_counter() - started
-    scores = _scores(model, data)
+    found = scores(model, data)
     if out is not None:
-        save_model(out, model, data, result, scores)
-    _print_summary(model, data, result, scores, seconds, out)
+        save_model(out, model, data, result, found)
+    print_summary(model, data, result, found, seconds, out)
 
 
 def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
@@ -147,9 +155,10 @@ def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
             key=keys.order,
             network=network,
             value_and_grad=learner.value_and_grad,
-            learning_rate=run.learning_rate,
+            learning_rate=run.learning_rate * _per_rate(run, data),
             schedule=run.schedule,
             optimizer=run.optimizer,
+            rate_rule=run.rate_rule,
             batch_size=run.batch_size,
             epochs=run.epochs,
             on_progress=lambda p: advance(
@@ -188,7 +197,7 @@ def evaluate(
     data = load(name, split_seed=seed, data_dir=data_dir)
     check_fit(loaded.params, data, loaded.network)
     check_feature_dtype(data.train.inputs, loaded)
-    _print_scores(loaded, data, _scores(loaded, data))
+    print_scores(loaded, data, scores(loaded, data))
 
 
 def check_feature_dtype(features: Any, model: Model) -> None:
@@ -207,7 +216,7 @@ def _run_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a Run from the command line's flat ones."""
 
     def named(name: str, fields: Any) -> dict[str, Any]:
-        parameters = {key: given[key] for key in fields if key != "name" and given[key] is not None}
+        parameters = {k: given[k] for k in fields if k != "name" and given.get(k) is not None}
         return {"name": given[name], **parameters}
 
     run = {
@@ -217,71 +226,10 @@ def _run_settings(given: dict[str, Any]) -> dict[str, Any]:
         "hidden_sizes": list(given["hidden"]),
         "schedule": named("schedule", Schedule.model_fields),
         "optimizer": named("optimizer", Optimizer.model_fields),
+        "rate_rule": named("rate_rule", Rule.model_fields),
     }
 
 
-def _scores(model: Model, data: Dataset) -> dict[str, float]:
-    import jax
-
-    from jax_backprop.network import evaluate
-
-    @jax.jit
-    def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
-        return {
-            name: evaluate(params, split, network=model.network, scaling=model.scaling)
-            for name, split in splits.items()
-        }
-
-    scores = {}
-    for name, found in on_all(model.params, data.splits).items():
-        scores[f"{name}_loss"] = float(found.loss)
-        scores[f"{name}_accuracy"] = float(found.accuracy)
-    return scores
-
-
-def _print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
-    from rich.table import Table
-
-    sizes = "-".join(map(str, model.network.layer_sizes))
-    table = Table(title=f"{sizes} on {data.name}, split seed {data.split_seed}")
-    for column in ("split", "examples", "loss", "accuracy"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for name in SPLITS:
-        examples = len(data.splits[name].labels)
-        loss, accuracy = scores[f"{name}_loss"], scores[f"{name}_accuracy"]
-        table.add_row(name, f"{examples:,}", f"{loss:.4f}", f"{accuracy:.4f}")
-    console.out.print(table)
-
-
-def _print_summary(
-    model: Model,
-    data: Dataset,
-    result: FitResult,
-    scores: dict[str, float],
-    seconds: float,
-    out: Path | None,
-) -> None:
-    import numpy as np
-
-    run, losses = model.run, result.history.steps.loss
-    _print_scores(model, data, scores)
-    examples = len(data.train.labels)
-    if run.batch_size:
-        dropped = examples % run.batch_size
-        batches = f"batches of {run.batch_size}, the last {dropped} examples of each epoch dropped"
-    else:
-        batches = "full batch"
-    console.out.print(
-        f"{len(losses):,} steps ({batches}) in {seconds:.1f} s, compilation within; "
-        f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}, "
-        f"gradient by {run.gradient}",
-        markup=False,
-    )
-    broken = np.flatnonzero(~np.isfinite(losses))
-    if broken.size:
-        console.out.print(
-            f"The loss was not finite at step {broken[0]}: training stood still from there. "
-            "Try a lower learning rate."
-        )
-    if out is not None:
-        console.out.print(f"Saved in {out}", markup=False, soft_wrap=True)
+def _per_rate(run: Run, data: Dataset) -> int:
+    """Return what a rate counts for on the mean loss: 1, or every example of a batch."""
+    return (run.batch_size or len(data.train.labels)) if run.reduction == "sum" else 1

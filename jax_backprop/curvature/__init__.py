@@ -2,7 +2,12 @@
 
 from jax_backprop.curvature.lanczos import largest_eigenvalues
 from jax_backprop.curvature.products import gauss_newton_vector_product, hessian_vector_product
-from jax_backprop.curvature.spectrum import Sharpness, sharpness, sharpness_of_many
+from jax_backprop.curvature.spectrum import (
+    Sharpness,
+    sharpness,
+    sharpness_from_products,
+    sharpness_of_many,
+)
 
 __all__ = [
     "Sharpness",
@@ -10,5 +15,6 @@ __all__ = [
     "hessian_vector_product",
     "largest_eigenvalues",
     "sharpness",
+    "sharpness_from_products",
     "sharpness_of_many",
 ]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
 from jax_backprop.curvature import driver
 from jax_backprop.curvature.driver import STARTS
-from jax_backprop.curvature.lanczos import Lanczos
+from jax_backprop.curvature.lanczos import Lanczos, largest_eigenvalues
 from jax_backprop.curvature.products import VectorProduct, hessian_vector_product
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Network
@@ -167,6 +169,29 @@ def sharpness_of_many(
                 advance(min(first + width, count))
     fields = [np.concatenate(field)[:count] for field in zip(*found, strict=True)]
     return Sharpness(*fields, parameters=size)
+
+
+def sharpness_from_products(
+    product: Callable[[Any], Any], params: Any, iterations: int
+) -> Float[Array, ""]:
+    """Return the largest Ritz value after so many iterations, for use inside a compiled program.
+
+    In the parameters' dtype, from one fixed random start, and without a look at its residual: an
+    estimate for a training run to steer by, or to draw along it. ``sharpness`` is the measurement.
+
+    Args:
+      product: direction -> Hessian x direction, of the pytree of ``params``; linear, symmetric.
+      params: give shapes and dtype alone.
+      iterations: static; no more than there are parameters are made.
+    """
+    flat, unravel = ravel_pytree(params)
+    first = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
+    found = largest_eigenvalues(
+        lambda vector: ravel_pytree(product(unravel(vector)))[0],
+        first,
+        iterations=min(iterations, flat.size),
+    )
+    return found.values[0]
 
 
 def _check(stack: Params, data: Batch, network: Network, top: int, max_iterations: int) -> None:

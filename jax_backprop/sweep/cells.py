@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.schedules import evaluate_schedule
-from jax_backprop.settings import Optimizer, Schedule, Settings
+from jax_backprop.settings import Optimizer, ReductionName, Rule, Schedule, Settings
 from jax_backprop.storage import sha256
+from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep.grid import Cells
 
 # What the engine itself reads; any other name is handed to the user's functions.
@@ -22,18 +23,21 @@ ENGINE_DEFAULTS: dict[str, Any] = {
     "schedule": Schedule(),
     "seed": 0,
     "optimizer": Optimizer(),
+    "rate_rule": Rule(),
+    "reduction": "mean",
     "batch_size": None,
     "epochs": 50,
     "data_fraction": 1.0,
 }
-STATIC = ("batch_size", "epochs", "data_fraction")  # shapes and steps: another program each
+# What another program is compiled for: shapes and steps, and how a step is made.
+STATIC = ("batch_size", "epochs", "data_fraction", "rate_rule")
 ID_LENGTH = 16
 _CALLABLE_STEPS = 1024  # of a schedule given as a function: enough to tell it from others
 
 
 def is_engine_name(name: str) -> bool:
     """Tell whether the engine reads this axis itself."""
-    return name in ENGINE_DEFAULTS or name.startswith(("schedule.", "optimizer.", "layer_factors."))
+    return name in ENGINE_DEFAULTS or _is_folded(name) or name.startswith("layer_factors.")
 
 
 def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
@@ -43,11 +47,12 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
     optimizer's parameters. Raises InputError where a parameter isn't one that it takes.
     """
     values, codes = dict(cells.values), dict(cells.codes)
+    _check_reductions(values.get("reduction", (fixed.get("reduction", "mean"),)))
     for name, default in ENGINE_DEFAULTS.items():
         if name not in values:
             values[name] = (fixed.get(name, default),)
             codes[name] = np.zeros(len(cells), np.int32)
-    for name, model in (("schedule", Schedule), ("optimizer", Optimizer)):
+    for name, (model, _) in CHOICES.items():
         dotted = [axis for axis in values if axis.startswith(f"{name}.")]
         rows = np.stack([codes[axis] for axis in (name, *dotted)])
         combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
@@ -64,6 +69,13 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
         )
         codes[name] = inverse.reshape(-1).astype(np.int32)
     return Cells(values, codes)
+
+
+def _check_reductions(given: Sequence[Any]) -> None:
+    known = get_args(ReductionName)
+    for value in given:
+        if value not in known:
+            raise unknown_name("reduction", str(value), known)
 
 
 def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
@@ -126,7 +138,7 @@ def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, li
 
 
 def _is_folded(name: str) -> bool:
-    return name.startswith(("schedule.", "optimizer."))
+    return name.partition(".")[0] in CHOICES and "." in name
 
 
 def _fragment(name: str, value: Any) -> bytes:

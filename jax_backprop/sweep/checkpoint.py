@@ -29,6 +29,7 @@ def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes
         "about": json.dumps(about, sort_keys=True),
         "metrics": json.dumps(metrics),
         "evaluations": str(len(run.segments[0].evaluations) if run.segments else 0),
+        "sharpness": json.dumps(run.start.sharpness is not None),
         "sha256": _digest(tensors),
     }
     return safetensors.numpy.save(tensors, metadata=header)
@@ -44,16 +45,18 @@ def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarra
         if not whole or header["about"] != json.dumps(about, sort_keys=True):
             return None
         metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])
+        sharpness = 0 if json.loads(header["sharpness"]) else None
     except (safetensors.SafetensorError, ValueError, KeyError, IndexError):
         return None
-    template = Segment(dict.fromkeys(metrics, 0), (Evaluation(0, 0),) * evaluations)  # pyright: ignore
+    pair = Evaluation(0, 0)  # pyright: ignore[reportArgumentType]
+    template = Segment(dict.fromkeys(metrics, 0), (pair,) * evaluations, sharpness)
     structure = jax.tree.structure(template)
     segments = []
     while f"segment.{len(segments)}.0" in tensors:
         leaves = _numbered(tensors, f"segment.{len(segments)}.")
         segments.append(jax.tree.unflatten(structure, leaves))
-    pair = Evaluation(0, 0)  # pyright: ignore[reportArgumentType]
-    start = jax.tree.unflatten(jax.tree.structure(Start(pair, pair)), _numbered(tensors, "start."))
+    begun = jax.tree.structure(Start(pair, pair, sharpness))
+    start = jax.tree.unflatten(begun, _numbered(tensors, "start."))
     return ShardRun(start, tuple(segments)), _numbered(tensors, "state.")
 
 

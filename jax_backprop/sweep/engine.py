@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optax
 
+from jax_backprop.settings import Rule
 from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.folders import load_tables, run_in_folder
 from jax_backprop.sweep.grid import Grid
@@ -14,7 +16,7 @@ from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.tables import Tables, join_tables
-from jax_backprop.training import SCHEDULED, RateRule
+from jax_backprop.training import RateRule
 from jax_backprop.types import Dataset, Evaluate, Init, ValueAndGrad
 
 
@@ -28,8 +30,10 @@ def sweep(
     batch_size: int | None = None,
     epochs: int = 50,
     direction: optax.GradientTransformation | None = None,
-    rate_rule: RateRule = SCHEDULED,
+    rate_rule: RateRule | Rule | None = None,
     curves: str = "evaluations",
+    vector_product: Callable[..., Any] | None = None,
+    sharpness_iterations: int = 0,
     out: Path | None = None,
     options: Options | None = None,
     **fixed: Any,
@@ -46,8 +50,12 @@ def sweep(
       batch_size: examples a step; None for all.
       epochs: passes over the train split.
       direction: an optax transformation without a rate in it, instead of an ``optimizer`` axis.
-      rate_rule: decides the rate of a step; by default the schedule's.
+      rate_rule: decides the rate of a step, for all cells: a named one, or your own.
       curves: what is kept beside the summaries: "none", "evaluations" or "steps".
+      vector_product: ``(params, batch, direction) -> Hessian x direction``, such as
+        ``curvature.hessian_vector_product``; for the sharpness and the rule "curvature".
+      sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
+        at each evaluation; 0 for none.
       out: a folder in which finished shards are kept, and looked for.
       options: how it is run.
       fixed: settings that no axis changes, by the name of their axis.
@@ -57,7 +65,20 @@ def sweep(
       InterruptedSweepError: ``options.should_stop`` said so.
     """
     settings = {"batch_size": batch_size, "epochs": epochs, **fixed}
-    problem = Problem(init, value_and_grad, evaluate, data, settings, direction, rate_rule, curves)
+    if isinstance(rate_rule, Rule):
+        settings, rate_rule = {**settings, "rate_rule": rate_rule}, None
+    problem = Problem(
+        init,
+        value_and_grad,
+        evaluate,
+        data,
+        settings,
+        direction,
+        rate_rule,
+        curves,
+        vector_product,
+        sharpness_iterations,
+    )
     options = options or Options()
     if out is not None:
         run_in_folder(problem, grid, out, options)

@@ -132,6 +132,7 @@ def _identity(problem: Problem, grid: Grid) -> dict[str, Any]:
         **plain(fixed),
         "axes": sorted(grid.axes),
         "curves": problem.curves,
+        "sharpness_iterations": problem.sharpness_iterations,
         "functions": names,
         "data_checksum": data.checksum,
         "train_examples": len(data.train.labels),

@@ -10,13 +10,14 @@ import jax
 import numpy as np
 
 from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
-from jax_backprop.settings import Schedule
-from jax_backprop.sweep.cells import static_key
+from jax_backprop.settings import Optimizer, Rule, Schedule
+from jax_backprop.sweep.cells import label, static_key
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.problem import (
     FACTOR,
+    Functions,
     Problem,
-    bind,
+    check_products,
     keywords,
     layer_factors,
     optimizer_columns,
@@ -32,7 +33,7 @@ from jax_backprop.sweep.tiles import (
     segment_length,
     tile_width,
 )
-from jax_backprop.training import Plan, make_plan
+from jax_backprop.training import Plan, check_direction, make_plan
 
 
 class Group(NamedTuple):
@@ -89,7 +90,7 @@ def make_groups(
     groups = []
     for index, static in enumerate(statics):
         rows = np.flatnonzero(of_group == index)
-        known = widths.get(json.dumps(static, sort_keys=True, default=str))
+        known = widths.get(json.dumps(static, sort_keys=True, default=label))
         groups.append(
             _make_group(
                 problem, cells.take(rows), rows, static, traced, known or tile_width, platform
@@ -106,7 +107,7 @@ def with_width(group: Group, width: int) -> Group:
 
 def rates(group: Group, rows: np.ndarray, first: int, steps: int) -> np.ndarray:
     """Return the learning rates of some cells, (*rows.shape, steps): peak x shape, rounded once."""
-    peaks = group.cells.numbers("learning_rate")[rows]
+    peaks = _peaks(group.cells, group.plan, group.recipe.examples)[rows]
     codes = group.cells.codes["schedule"][rows]
     shapes = np.stack(
         [
@@ -131,7 +132,7 @@ def _make_group(
     plan = make_plan(examples, batch_size=static["batch_size"], epochs=static["epochs"])
     if plan.batch_size is None and problem.curves == "none":
         plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere
-    _check_rates(cells, plan.steps)
+    _check_rates(cells, plan, examples)
     names = [name for name, is_traced in traced.items() if is_traced]
     recipe, size, hyper = _recipe(problem, cells, static, names, plan, examples)
     sharing = _sharing(cells, recipe)
@@ -139,7 +140,7 @@ def _make_group(
     layout = lay_out(sharing, width, size)
     work = size.work * width * min(layout.shard_tiles, len(layout.rows))
     return Group(
-        key=json.dumps(static, sort_keys=True, default=str),
+        key=json.dumps(static, sort_keys=True, default=label),
         cells=cells,
         rows=rows,
         size=size,
@@ -163,22 +164,27 @@ def _recipe(
     hyper = {name: cells.numbers(name) for name in ("learning_rate", *names)}
     hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(FACTOR)}
     hyper |= optimizer_columns(cells)
-    init, learner = bind(problem, {**problem.fixed, **static}, names, static["optimizer"])
-    shapes = jax.eval_shape(init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
+    named = problem.direction or Optimizer.model_validate({"name": static["optimizer"]})
+    check_direction(static["rate_rule"], named)
+    check_products(problem)
+    functions = Functions(problem, {**problem.fixed, **static}, names, static["optimizer"])
+    functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling
+    shapes = jax.eval_shape(functions.init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
     example_bytes = problem.data.features * np.dtype(_float()).itemsize
     size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
     evaluated, full_batch = problem.curves != "none", plan.batch_size is None
-    plain = problem.direction is None and static["optimizer"] == "gradient_descent"
+    plain = named == Optimizer() and (problem.rate_rule or static["rate_rule"]) == Rule()
     recipe = Recipe(
-        init=init,
-        learner=learner,
+        init=functions.init,
+        learner=functions.learner,
         layer_factors=layer_factors(shapes, problem.fixed.get("layer_factors"), hyper),
         examples=examples,
         evaluate_train=evaluated or not full_batch,
         evaluate_validation=evaluated,
         metrics=_metrics(problem.curves, full_batch),
+        sharpness=functions.sharpness if problem.sharpness_iterations else None,
         seed_per_lane=full_batch,
-        lanes_last=plain and _lanes_last(problem, names, size),
+        lanes_last=plain and not problem.sharpness_iterations and _lanes_last(problem, names, size),
     )
     return recipe, size, hyper
 
@@ -203,13 +209,20 @@ def _sharing(cells: Cells, recipe: Recipe) -> np.ndarray:
     return cells.codes["seed"].astype(np.int64)
 
 
-def _check_rates(cells: Cells, steps: int) -> None:
+def _peaks(cells: Cells, plan: Plan, examples: int) -> np.ndarray:
+    """Return each cell's peak rate on the mean loss: a rate on the sum counts for every example."""
+    summed = np.asarray([kind == "sum" for kind in cells.values["reduction"]])
+    batch = plan.batch_size or examples
+    return cells.numbers("learning_rate") * np.where(summed, batch, 1)[cells.codes["reduction"]]
+
+
+def _check_rates(cells: Cells, plan: Plan, examples: int) -> None:
     """Raise InputError for a rate that can't be, by each schedule's shape and the largest peak."""
-    peaks = cells.numbers("learning_rate")
+    peaks = _peaks(cells, plan, examples)
     for code, schedule in enumerate(cells.values["schedule"]):
         chosen = peaks[cells.codes["schedule"] == code]
         if chosen.size:
-            shape = _shape(schedule, steps)
+            shape = _shape(schedule, plan.steps)
             with np.errstate(over="ignore", invalid="ignore"):
                 for peak in (chosen.min(), chosen.max()):
                     check_rates((peak * shape).astype(_float()))

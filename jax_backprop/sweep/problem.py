@@ -13,13 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.optimizers import as_trained, evaluated_params
 from jax_backprop.optimizers import direction as named_direction
-from jax_backprop.settings import Optimizer
+from jax_backprop.settings import Optimizer, OptimizerName
 from jax_backprop.sweep.cells import is_engine_name
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.tile_program import Hyper
-from jax_backprop.training import SCHEDULED, Learner, RateRule, with_scaling
+from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
 from jax_backprop.types import Batch, Dataset, Evaluation
 
 FACTOR = "layer_factors."
@@ -36,8 +38,11 @@ class Problem:
       data: shared by all cells.
       fixed: settings that no axis changes.
       direction: an optax transformation without a rate, instead of the ``optimizer`` axis.
-      rate_rule: decides the rate of a step; by default the schedule's.
+      rate_rule: decides the rate of a step, instead of the ``rate_rule`` axis.
       curves: "none", "evaluations" or "steps".
+      vector_product: ``(params, batch, direction, **settings) -> Hessian x direction``, for the
+        sharpness and the rule ``curvature``.
+      sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
       lanes: the functions know networks side by side in a last axis.
     """
 
@@ -47,14 +52,17 @@ class Problem:
     data: Dataset
     fixed: Mapping[str, Any] = field(default_factory=dict)
     direction: optax.GradientTransformation | None = None
-    rate_rule: RateRule = SCHEDULED
+    rate_rule: RateRule | None = None
     curves: str = "evaluations"
+    vector_product: Callable[..., Any] | None = None
+    sharpness_iterations: int = 0
     lanes: bool = False
 
 
 def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
     """Return the axes that the functions take, and whether each is traced: floating numbers are."""
-    functions = [f for f in (problem.init, problem.value_and_grad, problem.evaluate) if f]
+    functions = [problem.init, problem.value_and_grad, problem.evaluate, problem.vector_product]
+    functions = [function for function in functions if function]
     taken = {name for function in functions for name in keywords(function)}
     extras = {}
     for name, values in cells.values.items():
@@ -76,37 +84,79 @@ def keywords(function: Callable[..., Any]) -> set[str]:
     return {parameter.name for parameter in parameters if parameter.kind in kinds}
 
 
-def bind(
-    problem: Problem, settings: Mapping[str, Any], traced: Sequence[str], optimizer: str
-) -> tuple[Callable[[Any, Hyper], Any], Callable[[Hyper], Learner]]:
-    """Return init and learner of one group: static settings bound, traced ones as an argument."""
+@dataclass(frozen=True)
+class Functions:
+    """The functions of one group of cells: static settings bound, traced ones as an argument.
 
-    def bound(function: Callable[..., Any], hyper: Hyper) -> Callable[..., Any]:
-        taken = keywords(function)
-        given = {name: value for name, value in settings.items() if name in taken}
-        return functools.partial(function, **given, **{n: hyper[n] for n in traced if n in taken})
+    Args:
+      problem: whose functions they are.
+      settings: static, by name.
+      traced: names of the traced settings.
+      optimizer: of the group, by name.
+    """
 
-    def init(key: jax.Array, hyper: Hyper) -> Any:
-        return bound(problem.init, hyper)(key)
+    problem: Problem
+    settings: Mapping[str, Any]
+    traced: Sequence[str]
+    optimizer: OptimizerName
 
-    def learner(hyper: Hyper) -> Learner:
-        value_and_grad = bound(problem.value_and_grad, hyper)
-        if problem.evaluate is None:
+    def init(self, key: jax.Array, hyper: Hyper) -> Any:
+        """Return the initial parameters of one cell."""
+        return self._bound(self.problem.init, hyper)(key)
+
+    def learner(self, hyper: Hyper) -> Learner:
+        """Return what a step of one cell is made of."""
+        value_and_grad = self._bound(self.problem.value_and_grad, hyper)
+        if self.problem.evaluate is None:
             evaluate = _loss_only(value_and_grad)
         else:
-            evaluate = bound(problem.evaluate, hyper)
-        direction = problem.direction
+            evaluate = self._bound(self.problem.evaluate, hyper)
+        rule = self.problem.rate_rule
+        if rule is None:
+            product = self.problem.vector_product
+            bound = self._bound(product, hyper) if product else None
+            rule = make_rule(self.settings["rate_rule"], value_and_grad, bound)
+        direction, evaluated = self.problem.direction, as_trained
         if direction is None:
-            parameters = {
-                name.partition(".")[2]: value
-                for name, value in hyper.items()
-                if name.startswith("optimizer.")
-            }
-            direction = named_direction(optimizer, parameters)  # pyright: ignore[reportArgumentType]
-        learner = Learner(value_and_grad, evaluate, direction, problem.rate_rule)
-        return with_scaling(learner, problem.data.scaling)
+            direction = named_direction(self.optimizer, _parameters("optimizer", hyper))
+            evaluated = evaluated_params(self.optimizer)
+        learner = Learner(value_and_grad, evaluate, direction, rule, evaluated)
+        return with_scaling(learner, self.problem.data.scaling)
 
-    return init, learner
+    def sharpness(self, params: Any, batch: Batch, hyper: Hyper) -> jax.Array:
+        """Return an estimate of the largest eigenvalue of the Hessian of the batch's loss."""
+        assert self.problem.vector_product is not None, "checked before anything is traced"
+        product = self._bound(self.problem.vector_product, hyper)
+        scaled = batch._replace(inputs=self.problem.data.scaling.apply(batch.inputs))
+        return sharpness_from_products(
+            lambda direction: product(params, scaled, direction),
+            params,
+            self.problem.sharpness_iterations,
+        )
+
+    def _bound(self, function: Callable[..., Any], hyper: Hyper) -> Callable[..., Any]:
+        taken = keywords(function)
+        given = {name: value for name, value in self.settings.items() if name in taken}
+        return functools.partial(
+            function, **given, **{n: hyper[n] for n in self.traced if n in taken}
+        )
+
+
+def _parameters(choice: str, hyper: Hyper) -> dict[str, Any]:
+    """Return the parameters of a choice among the traced settings, by their own names."""
+    prefix = f"{choice}."
+    return {n.removeprefix(prefix): value for n, value in hyper.items() if n.startswith(prefix)}
+
+
+def check_products(problem: Problem) -> None:
+    """Raise InputError if the sharpness is to be measured without products with the Hessian."""
+    if problem.sharpness_iterations and problem.vector_product is None:
+        raise InputError(
+            "sharpness_iterations",
+            got=f"{problem.sharpness_iterations}, without vector_product",
+            expected="products with the loss's Hessian",
+            remedy="Give vector_product=(params, batch, direction) -> Hessian x direction.",
+        )
 
 
 def _loss_only(value_and_grad: Callable[..., Any]) -> Callable[[Any, Batch], Evaluation]:

@@ -91,6 +91,7 @@ def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
     else:
         losses = curves["train_loss"]
     keep = group.recipe.evaluate_validation
+    ends = {"sharpness_at_start": 0, "sharpness": -1} if "sharpness" in curves else {}
     return Record(
         losses=losses,
         finite=final.finite,
@@ -98,7 +99,8 @@ def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
             f"{split}_{name}": getattr(getattr(final, split), name)
             for split in ("train", "validation", "test")
             for name in ("loss", "accuracy")
-        },
+        }
+        | {name: curves["sharpness"][:, point] for name, point in ends.items()},
         curves=curves if keep else {},
         evaluated_at=np.asarray(group.plan.evaluated_at()),
         metrics=metrics if len(metrics) > 1 else {},
@@ -117,6 +119,9 @@ def _curves(
             first = pick(getattr(getattr(run.start, split), name))[:, None]
             rest = [pick(getattr(each.evaluations[place], name)) for each in run.segments]
             curves[f"{split}_{name}"] = np.concatenate([first, *rest], axis=1)
+    if group.recipe.sharpness is not None:
+        rest = [pick(each.sharpness) for each in run.segments]
+        curves["sharpness"] = np.concatenate([pick(run.start.sharpness)[:, None], *rest], axis=1)
     return curves
 
 

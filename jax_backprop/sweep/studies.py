@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jax_backprop import backprop
 from jax_backprop import network as networks
+from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.data import load_dataset
 from jax_backprop.errors import InputError
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
@@ -75,6 +76,8 @@ def study_problem(study: Study) -> Problem:
         data,
         fixed,
         curves=study.curves,
+        vector_product=functools.partial(vector_product, **sizes),
+        sharpness_iterations=study.sharpness_iterations,
         lanes=study.gradient == "hand",  # autodiff differentiates a number, not one a lane
     )
 
@@ -117,6 +120,25 @@ def value_and_grad(
     return backprop.value_and_grad(
         params, batch, network=network, penalties=penalties, scaling=scaling
     )
+
+
+def vector_product(
+    params: Params,
+    batch: Batch,
+    direction: Params,
+    *,
+    inputs: int,
+    classes: int,
+    hidden_sizes: tuple[int, ...],
+    activation: str,
+    loss: str,
+    l2: float | Scalar,
+    label_smoothing: float | Scalar,
+) -> Params:
+    """Return the Hessian of that network's loss times a direction, by hand."""
+    network = _network(inputs, hidden_sizes, classes, activation, loss)
+    penalties = Penalties(l2=l2, label_smoothing=label_smoothing)
+    return hessian_vector_product(params, batch, direction, network=network, penalties=penalties)
 
 
 def evaluate(

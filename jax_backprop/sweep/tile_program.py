@@ -33,6 +33,8 @@ class Recipe(NamedTuple):
       examples: of the train split that are used.
       evaluate_train, evaluate_validation: at the end of every period.
       metrics: fields of ``Metrics`` that are reported of every step; the others cost nothing.
+      sharpness: ``(params, batch, hyper) -> sharpness`` of the train split, where train loss is
+        evaluated; None for no such measurement.
       seed_per_lane: cells of several seeds share a tile (only with the full batch, since a tile
         shares its batches).
       lanes_last: cells lie in the last axis of every array, not the first; the learner knows.
@@ -45,6 +47,7 @@ class Recipe(NamedTuple):
     evaluate_train: bool
     evaluate_validation: bool
     metrics: tuple[str, ...]
+    sharpness: Callable[[Any, Batch, Hyper], Any] | None
     seed_per_lane: bool
     lanes_last: bool
 
@@ -64,10 +67,11 @@ class SegmentInputs(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Evaluations at the initial parameters, (tiles, width)."""
+    """Evaluations at the initial parameters, (tiles, width); sharpness if it is measured."""
 
     train: Evaluation
     validation: Evaluation
+    sharpness: Any
 
 
 class Segment(NamedTuple):
@@ -75,6 +79,7 @@ class Segment(NamedTuple):
 
     metrics: dict[str, Any]
     evaluations: tuple[Evaluation, ...]
+    sharpness: Any
 
 
 class Final(NamedTuple):
@@ -121,8 +126,12 @@ def start_tile(recipe: Recipe, tile: TileInputs, splits: Splits) -> tuple[TrainS
     def start(seed: Int[Array, ""], hyper: Hyper) -> tuple[TrainState, Start]:
         params = recipe.init(role_keys(seed).init, hyper)
         learner = recipe.learner(hyper)
-        evaluations = (learner.evaluate(params, part) for part in (splits.train, splits.validation))
-        return init_state(params, learner), Start(*evaluations)
+        found = Start(
+            learner.evaluate(params, splits.train),
+            learner.evaluate(params, splits.validation),
+            _sharpness(recipe, params, splits, hyper),
+        )
+        return init_state(params, learner), found
 
     seed_axis = 0 if recipe.seed_per_lane else None
     state, found = jax.vmap(start, in_axes=(seed_axis, 0), axis_size=_width(tile))(
@@ -142,7 +151,7 @@ def segment_tile(
     evaluated += [splits.validation] * recipe.evaluate_validation
 
     def train(state: TrainState, rates: Array, hyper: Hyper) -> tuple[TrainState, Segment]:
-        state, (metrics, evaluations) = run_periods(
+        state, (metrics, evaluations, sharpness) = run_periods(
             state,
             rates,
             inputs.order,
@@ -150,9 +159,10 @@ def segment_tile(
             evaluated,
             learner=recipe.learner(hyper),
             layer_factors=recipe.layer_factors(state.params, hyper),
+            observe=lambda params: _sharpness(recipe, params, splits, hyper),
         )
         kept = {name: getattr(metrics, name) for name in recipe.metrics}
-        return state, Segment(kept, evaluations)
+        return state, Segment(kept, evaluations, sharpness)
 
     if not recipe.lanes_last:
         return jax.vmap(train)(state, inputs.rates, tile.hyper)
@@ -166,13 +176,18 @@ def finish_tile(recipe: Recipe, state: TrainState, tile: TileInputs, splits: Spl
 
     def finish(state: TrainState, hyper: Hyper) -> Final:
         learner = recipe.learner(hyper)
-        loss, _ = learner.value_and_grad(state.params, splits.train)
-        train, validation, test = (learner.evaluate(state.params, split) for split in splits)
+        params = learner.evaluated(state.optimizer_state, state.params)
+        loss, _ = learner.value_and_grad(params, splits.train)
+        train, validation, test = (learner.evaluate(params, split) for split in splits)
         return Final(train, validation, test, loss, state.finite)
 
     if not recipe.lanes_last:
         return jax.vmap(finish)(state, tile.hyper)
     return finish(state, tile.hyper)
+
+
+def _sharpness(recipe: Recipe, params: Any, splits: Splits, hyper: Hyper) -> Any:
+    return None if recipe.sharpness is None else recipe.sharpness(params, splits.train, hyper)
 
 
 def _width(tile: TileInputs) -> int:

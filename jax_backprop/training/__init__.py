@@ -12,6 +12,7 @@ from jax_backprop.training.learner import (
 )
 from jax_backprop.training.loop import FitResult, History, Progress, check_dataset, check_fit, fit
 from jax_backprop.training.plan import Plan, make_plan
+from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
@@ -34,11 +35,13 @@ __all__ = [
     "RateRule",
     "TrainState",
     "check_dataset",
+    "check_direction",
     "check_fit",
     "epoch_orders",
     "fit",
     "init_state",
     "make_plan",
+    "make_rule",
     "network_learner",
     "role_keys",
     "run_periods",

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int
 from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
-from jax_backprop.optimizers import make_direction
+from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
 from jax_backprop.settings import GradientName, Network, Optimizer
 from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, Scaling, ValueAndGrad
 
@@ -38,14 +38,17 @@ class Learner(NamedTuple):
     Args:
       value_and_grad: ``(params, batch) -> (loss, grads)``, derived by hand or by autodiff.
       evaluate: ``(params, batch) -> Evaluation``.
-      direction: an optax transformation WITHOUT a learning rate.
+      direction: an optax transformation WITHOUT a learning rate; it is told the rate of the step
+        (``learning_rate``) if it takes such arguments.
       rate_rule: by default the schedule's rate as it is.
+      evaluated: ``(optimizer_state, params) -> params`` that evaluations are of.
     """
 
     value_and_grad: ValueAndGrad
     evaluate: Evaluate
     direction: optax.GradientTransformation = optax.identity()
     rate_rule: RateRule = SCHEDULED
+    evaluated: Callable[[Any, Any], Any] = as_trained
 
 
 class Keys(NamedTuple):
@@ -76,7 +79,12 @@ def network_learner(
     else:
         value_and_grad = autodiff_value_and_grad(network, penalties)
     evaluate = functools.partial(networks.evaluate, network=network)
-    return Learner(value_and_grad, evaluate, make_direction(optimizer))
+    return Learner(
+        value_and_grad,
+        evaluate,
+        make_direction(optimizer),
+        evaluated=evaluated_params(optimizer.name),
+    )
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,13 +13,15 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError
-from jax_backprop.optimizers import make_direction
+from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
 from jax_backprop.schedules import StepToRate, learning_rates
-from jax_backprop.settings import Network, Optimizer, Schedule
+from jax_backprop.settings import Network, Optimizer, Rule, Schedule
 from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_learner, scaled
 from jax_backprop.training.plan import Plan, make_plan
+from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.steps import Metrics, epoch_orders, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Penalties, ValueAndGrad
 
@@ -67,7 +69,7 @@ def fit(
     optimizer: str | Optimizer | optax.GradientTransformation = "gradient_descent",
     value_and_grad: ValueAndGrad | None = None,
     evaluate: Evaluate | None = None,
-    rate_rule: RateRule = SCHEDULED,
+    rate_rule: str | Rule | RateRule = SCHEDULED,
     layer_factors: Any = None,
     batch_size: int | None = None,
     epochs: int = 50,
@@ -88,7 +90,7 @@ def fit(
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
       value_and_grad: another gradient, ``(params, batch) -> (loss, grads)``, such as
         ``jax.value_and_grad`` of any loss; ``evaluate`` goes with it if there is no ``network``.
-      rate_rule: decides the rate of a step; by default the schedule's.
+      rate_rule: decides the rate of a step; by default the schedule's. A name, a Rule, or your own.
       layer_factors: factors of the rate, one for each leaf or subtree of ``params``.
       batch_size: examples a step, the last partial batch of each epoch dropped; None for all.
       epochs: passes over the train split.
@@ -149,15 +151,22 @@ def _learner(
     optimizer: str | Optimizer | optax.GradientTransformation,
     value_and_grad: ValueAndGrad | None,
     evaluate: Evaluate | None,
-    rate_rule: RateRule,
+    rate_rule: str | Rule | RateRule,
 ) -> Learner:
     if isinstance(optimizer, str):
         optimizer = Optimizer.model_validate({"name": optimizer})
-    direction = make_direction(optimizer) if isinstance(optimizer, Optimizer) else optimizer
+    evaluated, vector_product = as_trained, None
+    if isinstance(optimizer, Optimizer):
+        direction, evaluated = make_direction(optimizer), evaluated_params(optimizer.name)
+    else:
+        direction = optimizer
     if network is not None:
         hand = network_learner(network, penalties=penalties)
         value_and_grad = value_and_grad or hand.value_and_grad
         evaluate = evaluate or hand.evaluate
+        vector_product = functools.partial(
+            hessian_vector_product, network=network, penalties=penalties
+        )
     if value_and_grad is None or evaluate is None:
         raise InputError(
             "fit",
@@ -165,7 +174,12 @@ def _learner(
             expected="a network, or both value_and_grad and evaluate",
             remedy="Pass network=Network(layer_sizes=...).",
         )
-    return Learner(value_and_grad, evaluate, direction, rate_rule)
+    if isinstance(rate_rule, str):
+        rate_rule = Rule.model_validate({"name": rate_rule})
+    if isinstance(rate_rule, Rule):
+        check_direction(rate_rule, optimizer)
+        rate_rule = make_rule(rate_rule, value_and_grad, vector_product)
+    return Learner(value_and_grad, evaluate, direction, rate_rule, evaluated)
 
 
 _run_segment = jax.jit(run_periods, static_argnames="learner")
@@ -197,7 +211,7 @@ def _run(
     for periods, period in plan.segments():
         length = periods * period
         order = _segment_order(key, done, length, len(dataset.train.labels), plan)
-        state, (reported, evaluated) = _run_segment(
+        state, (reported, evaluated, _) = _run_segment(
             state,
             jnp.asarray(rates[done : done + length]).reshape(periods, period),
             None if order is None else order.reshape(periods, period, -1),
@@ -219,7 +233,7 @@ def _run(
 
     evaluated_at = np.asarray(plan.evaluated_at())
     history = History(join(metrics), evaluated_at, *(join(record) for record in evaluations))
-    return FitResult(state.params, history)
+    return FitResult(learner.evaluated(state.optimizer_state, state.params), history)
 
 
 def _segment_order(key: Array, done: int, length: int, examples: int, plan: Plan) -> Array | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training.learner import Learner
@@ -66,8 +67,8 @@ def step(
     rate, rule_state = learner.rate_rule.update(
         state.rule_state, scheduled_rate, loss, grads, state.params, batch
     )
-    direction, optimizer_state = learner.direction.update(
-        grads, state.optimizer_state, state.params
+    direction, optimizer_state = optax.with_extra_args_support(learner.direction).update(
+        grads, state.optimizer_state, state.params, learning_rate=rate
     )
     if layer_factors is not None:
         direction = jax.tree.map(
@@ -153,15 +154,20 @@ def run_periods(
     *,
     learner: Learner,
     layer_factors: Any = None,
-) -> tuple[TrainState, tuple[Metrics, tuple[Evaluation, ...]]]:
-    """Scan over periods of steps, each ended by an evaluation on every split of ``evaluated``."""
+    observe: Callable[[Any], Any] = lambda params: None,
+) -> tuple[TrainState, tuple[Metrics, tuple[Evaluation, ...], Any]]:
+    """Scan over periods of steps, each ended by an evaluation on every split of ``evaluated``.
+
+    ``observe`` is called with the parameters there, too: what else is to be known of them.
+    """
 
     def body(state: TrainState, inputs: Any) -> Any:
         rates, order = inputs
         state, metrics = run_steps(
             state, rates, order, train, learner=learner, layer_factors=layer_factors
         )
-        evaluations = tuple(learner.evaluate(state.params, split) for split in evaluated)
-        return state, (metrics, evaluations)
+        params = learner.evaluated(state.optimizer_state, state.params)
+        evaluations = tuple(learner.evaluate(params, split) for split in evaluated)
+        return state, (metrics, evaluations, observe(params))
 
     return jax.lax.scan(body, state, (rates, order))

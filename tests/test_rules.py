@@ -1,0 +1,185 @@
+"""Who decides the rate of a step: rate rules, optimizers with a rate of their own, reduction."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+import pytest
+from optax import contrib
+
+from jax_backprop import (
+    Batch,
+    Dataset,
+    Grid,
+    InputError,
+    Network,
+    fit,
+    hessian_vector_product,
+    init_params,
+    loss,
+    network_learner,
+    role_keys,
+    sharpness,
+)
+from jax_backprop.settings import Optimizer, Rule
+from jax_backprop.sweep import sweep
+from jax_backprop.training import epoch_orders
+
+NETWORK = Network(layer_sizes=(6, 6, 3))
+KEYS = role_keys(0)
+LOSS = partial(loss, network=NETWORK)
+
+
+def run(data: Dataset, **changes):
+    settings = {"network": NETWORK, "learning_rate": 1.0, "batch_size": 10, "epochs": 1} | changes
+    return fit(init_params(NETWORK, key=KEYS.init), data, key=KEYS.order, **settings)
+
+
+def by_optax(data: Dataset, optimizer) -> tuple:
+    """Return parameters and state after the same ten steps with optax alone."""
+    params = init_params(NETWORK, key=KEYS.init)
+    state = optimizer.init(params)
+    for rows in np.asarray(epoch_orders(KEYS.order, 0, epochs=1, examples=104, batch_size=10)):
+        batch = Batch(data.train.inputs[rows], data.train.labels[rows])
+        updates, state = optimizer.update(jax.grad(LOSS)(params, batch), state, params)
+        params = optax.apply_updates(params, updates)
+    return params, state
+
+
+def assert_close(first, second, rtol: float) -> None:
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=1e-6), first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("d_adaptation", contrib.dadapt_adamw()),
+        ("prodigy", contrib.prodigy(1.0)),
+        ("dog", contrib.dog(1.0)),
+        ("cocob", contrib.cocob()),
+    ],
+)
+def test_optimizers_with_a_rate_of_their_own_are_optaxs(blobs: Dataset, name: str, theirs) -> None:
+    moved = by_optax(blobs, theirs)[0]
+    assert_close(run(blobs, optimizer=name).params, moved, rtol=1e-4)
+    start = init_params(NETWORK, key=KEYS.init)
+    assert not np.array_equal(moved[0].weights, start[0].weights)
+
+
+def test_schedule_free_is_optaxs_and_evaluated_at_its_average(blobs: Dataset) -> None:
+    ours = run(blobs, optimizer="schedule_free", learning_rate=0.5)
+    theirs = contrib.schedule_free(optax.sgd(0.5), 0.5, b1=0.9)
+    trained, state = by_optax(blobs, theirs)
+    average = contrib.schedule_free_eval_params(state, trained)
+    assert_close(ours.params, average, rtol=1e-4)
+    assert np.max(np.abs(np.asarray(ours.params[0].weights) - trained[0].weights)) > 1e-4
+    np.testing.assert_allclose(ours.history.train.loss[-1], LOSS(average, blobs.train), rtol=1e-4)
+
+
+def test_a_line_search_takes_the_largest_rate_that_lowers_the_loss_enough(blobs: Dataset) -> None:
+    """Each rate used meets Armijo's condition on its batch, and one step less of it doesn't."""
+    found = run(blobs, rate_rule="line_search", learning_rate=100.0, batch_size=None, epochs=12)
+    losses = np.append(found.history.steps.loss, LOSS(found.params, blobs.train))
+    rates, norms = found.history.steps.learning_rate, found.history.steps.grad_norm
+    assert (losses[1:] <= losses[:-1] - 1e-4 * rates * norms**2 + 1e-6).all()
+    assert rates.max() > 1.0, "it is not held at its first guess"
+    capped = run(blobs, rate_rule="line_search", learning_rate=0.25, batch_size=None, epochs=3)
+    np.testing.assert_array_equal(capped.history.steps.learning_rate, [0.25] * 3)
+
+
+def test_a_rate_from_curvature_is_a_multiple_of_one_over_the_sharpness(blobs: Dataset) -> None:
+    params = init_params(NETWORK, key=KEYS.init)
+    start = sharpness(params, blobs.train, network=NETWORK).value
+    settings = {"learning_rate": 2.0, "batch_size": None, "epochs": 30}
+    once = run(blobs, rate_rule="curvature", **settings).history.steps.learning_rate
+    np.testing.assert_allclose(once, 2.0 / start, rtol=1e-3)
+    again = Rule(name="curvature", every=10)
+    found = run(blobs, rate_rule=again, **settings)
+    rates = found.history.steps.learning_rate
+    assert len(set(rates.tolist())) == 3 and set(np.flatnonzero(np.diff(rates))) == {9, 19}
+    tenth = run(blobs, rate_rule=again, **settings | {"epochs": 10}).params
+    np.testing.assert_allclose(
+        rates[10], 2.0 / sharpness(tenth, blobs.train, network=NETWORK).value, rtol=1e-3
+    )
+
+
+def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -> None:
+    learner = network_learner(NETWORK)
+    grid = Grid(
+        {
+            "rate_rule": ("scheduled", "line_search", Rule(name="curvature", every=7)),
+            "reduction": ("mean", "sum"),
+            "learning_rate": (0.05, 2.0),
+        }
+    )
+    cells = sweep(
+        lambda key: init_params(NETWORK, key=key),
+        learner.value_and_grad,
+        blobs,
+        grid,
+        evaluate=learner.evaluate,
+        batch_size=10,
+        epochs=2,
+        vector_product=partial(hessian_vector_product, network=NETWORK),
+    ).cells.to_pandas()
+    assert len(cells) == 12
+    for _, cell in cells.iterrows():
+        rate = cell["learning_rate"] * (10 if cell["reduction"] == "sum" else 1)
+        every = {"name": "curvature", "every": 7}
+        rule = Rule.model_validate(every if "every" in cell["rate_rule"] else cell["rate_rule"])
+        alone = run(blobs, rate_rule=rule, learning_rate=rate, epochs=2)
+        np.testing.assert_allclose(cell["train_loss"], alone.history.train.loss[-1], rtol=1e-3)
+
+
+def test_the_sharpness_along_a_sweep_is_the_sharpness(blobs: Dataset) -> None:
+    learner = network_learner(NETWORK)
+    tables = sweep(
+        lambda key: init_params(NETWORK, key=key),
+        learner.value_and_grad,
+        blobs,
+        Grid({"learning_rate": (0.5, 4.0), "optimizer": ("gradient_descent", "schedule_free")}),
+        evaluate=learner.evaluate,
+        epochs=40,
+        vector_product=partial(hessian_vector_product, network=NETWORK),
+        sharpness_iterations=20,
+    )
+    assert tables.curves is not None
+    cells, curves = tables.cells.to_pandas(), tables.curves.to_pandas()
+    start = sharpness(init_params(NETWORK, key=KEYS.init), blobs.train, network=NETWORK).value
+    np.testing.assert_allclose(cells["sharpness_at_start"], start, rtol=1e-3)
+    for _, cell in cells.iterrows():
+        alone = run(
+            blobs,
+            optimizer=cell["optimizer"],
+            learning_rate=cell["learning_rate"],
+            batch_size=None,
+            epochs=40,
+        )
+        end = sharpness(alone.params, blobs.train, network=NETWORK).value
+        np.testing.assert_allclose(cell["sharpness"], end, rtol=1e-2)
+        last = curves[(curves["cell"] == cell["cell"]) & (curves["step"] == 40)]
+        assert last["sharpness"].tolist() == [cell["sharpness"]]
+
+
+def test_bad_rules_are_refused(blobs: Dataset) -> None:
+    with pytest.raises(InputError, match="along the gradient"):
+        run(blobs, rate_rule="line_search", optimizer="adam")
+    with pytest.raises(ValueError, match="must be above 0"):
+        Optimizer(name="schedule_free", b1=0.0)
+    with pytest.raises(InputError, match="vector_product"):
+        fit(
+            init_params(NETWORK, key=KEYS.init),
+            blobs,
+            key=KEYS.order,
+            learning_rate=1.0,
+            value_and_grad=network_learner(NETWORK).value_and_grad,
+            evaluate=network_learner(NETWORK).evaluate,
+            rate_rule="curvature",
+        )
+    with pytest.raises(InputError, match="'sum'"):
+        learner = network_learner(NETWORK)
+        init = lambda key: init_params(NETWORK, key=key)  # noqa: E731
+        sweep(init, learner.value_and_grad, blobs, Grid({"reduction": ("summed",)}))
