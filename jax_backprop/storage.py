@@ -60,7 +60,8 @@ def claim_folder(folder: Path, *, marker: str) -> None:
     """Make a folder for output, or accept one that this project made before.
 
     Raises InputError, writing nothing, where it can't be written or holds something else: it is
-    ours if it is empty or holds the marker file.
+    ours if it is empty or holds the marker file; or the lock, which a run that was killed before
+    its first result, or one that is just beginning, leaves there without the marker.
     """
     with explained(folder):
         if folder.exists() and not folder.is_dir():
@@ -71,12 +72,10 @@ def claim_folder(folder: Path, *, marker: str) -> None:
                 remedy="Give another --out.",
             )
         entries = list(folder.iterdir()) if folder.is_dir() else []
-        # A run that was stopped before it saved anything leaves these alone behind.
-        foreign = [entry for entry in entries if entry.name not in (LOCK, HOLDER)]
-        if foreign and not (folder / marker).is_file():
+        if entries and not any((folder / name).is_file() for name in (marker, LOCK)):
             raise InputError(
                 "output folder",
-                got=f"{folder}, which holds {foreign[0].name!r} and no {marker}",
+                got=f"{folder}, which holds {entries[0].name!r} and no {marker}",
                 expected="a folder that is new, empty or made by this command",
                 remedy="Give another --out; nothing was written.",
             )

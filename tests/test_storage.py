@@ -55,6 +55,7 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
 def test_what_a_stopped_run_leaves_behind_does_not_lock_the_folder(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".holder").write_text("1234")
+    (tmp_path / ".study.json.abc.writing").write_text("{")
     claim_folder(tmp_path, marker="study.json")
     with locked(tmp_path):
         pass
