@@ -95,8 +95,9 @@ class Study(Run, frozen=True):
     Args:
       title, question: what the report is headed with.
       axes: a field of a run (``optimizer.momentum``, ``schedule.final_fraction``,
-        ``layer_factors.0`` among them), and its values: a list, ``{low, high,
-        points_per_decade}``, ``{low, high, count, spacing}``, or ``{count, start}`` for seeds.
+        ``layer_factors.0`` among them), and its values: a list (among batch sizes "full" for all
+        examples), ``{low, high, points_per_decade}``, ``{low, high, count, spacing}``, or
+        ``{count, start}`` for seeds.
         Cells are all combinations.
       zip: groups of axes that are walked together, not crossed.
       include: more cells, each table the same grid with those axes' values replaced.
@@ -104,7 +105,8 @@ class Study(Run, frozen=True):
         ``{low, high}``).
       curves: what is kept of each run beside its summary.
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
-        at each evaluation, in the run's own precision; 0 for no such measurement.
+        at each evaluation (with curves = "none" at the initial parameters alone), in the run's own
+        precision; 0 for no such measurement.
       tile_width: cells that share a tile; by default from a rule on shapes.
     """
 
@@ -117,12 +119,6 @@ class Study(Run, frozen=True):
     curves: CurvesName = "evaluations"
     sharpness_iterations: Annotated[int, Field(ge=0)] = 0
     tile_width: PositiveInt | None = None
-
-    @model_validator(mode="after")
-    def _sharpness_where_evaluated(self) -> Study:
-        if self.sharpness_iterations and self.curves == "none":
-            raise ValueError("sharpness_iterations needs curves: it is measured at evaluations")
-        return self
 
     @property
     def fixed(self) -> Run:
@@ -177,6 +173,8 @@ _FACTOR = TypeAdapter(NonNegative)
 
 def _check_value(name: str, value: Any) -> Any:
     """Return one value of an axis as its field holds it; pydantic raises on a wrong one."""
+    if name == "batch_size" and value == "full":  # TOML has no null
+        return None
     if name.startswith("layer_factors."):
         return _FACTOR.validate_python(value)
     room, dot, parameter = name.partition(".")

@@ -11,6 +11,7 @@ from types import FrameType, MappingProxyType
 import tyro
 
 from jax_backprop.cli import data
+from jax_backprop.cli.boundaries import boundaries
 from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "predict": predict,
     "sweep": sweep,
     "merge": merge,
+    "boundaries": boundaries,
     "map": draw_map,
     "report": report,
 }

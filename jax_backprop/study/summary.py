@@ -79,10 +79,8 @@ def series(cells: Frame, axes: Sequence[str]) -> Frame:
         return cells["schedule"].astype(str)
     # A parameter of a schedule or optimizer is in that one's label where it isn't the default.
     shown = [name for name in names if name.partition(".")[0] not in names or "." not in name]
-    parts = [
-        cells[name].astype(str) if name == "schedule" else name + "=" + cells[name].map(_short)
-        for name in shown
-    ]
+    values = {name: cells[name].map(_short).astype(str) for name in shown}
+    parts = [values[n] if n == "schedule" else n + "=" + values[n] for n in shown]
     return parts[0].str.cat(parts[1:], sep=", ")
 
 

@@ -5,6 +5,7 @@ from jax_backprop.sweep.folders import load_tables, merge
 from jax_backprop.sweep.grid import Cells, Grid
 from jax_backprop.sweep.options import InterruptedSweepError, Options
 from jax_backprop.sweep.progress import Progress
+from jax_backprop.sweep.rounds import run_rounds
 from jax_backprop.sweep.store import load_study
 from jax_backprop.sweep.studies import run_study
 from jax_backprop.sweep.tables import Tables
@@ -19,6 +20,7 @@ __all__ = [
     "load_study",
     "load_tables",
     "merge",
+    "run_rounds",
     "run_study",
     "sweep",
 ]

@@ -29,7 +29,9 @@ def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes
         "about": json.dumps(about, sort_keys=True),
         "metrics": json.dumps(metrics),
         "evaluations": str(len(run.segments[0].evaluations) if run.segments else 0),
-        "sharpness": json.dumps(run.start.sharpness is not None),
+        "sharpness": json.dumps(
+            [each.sharpness is not None for each in (run.start, *run.segments[:1])]
+        ),
         "sha256": _digest(tensors),
     }
     return safetensors.numpy.save(tensors, metadata=header)
@@ -45,17 +47,17 @@ def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarra
         if not whole or header["about"] != json.dumps(about, sort_keys=True):
             return None
         metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])
-        sharpness = 0 if json.loads(header["sharpness"]) else None
+        at_start, along = (0 if measured else None for measured in json.loads(header["sharpness"]))
     except (safetensors.SafetensorError, ValueError, KeyError, IndexError):
         return None
     pair = Evaluation(0, 0)  # pyright: ignore[reportArgumentType]
-    template = Segment(dict.fromkeys(metrics, 0), (pair,) * evaluations, sharpness)
+    template = Segment(dict.fromkeys(metrics, 0), (pair,) * evaluations, along)
     structure = jax.tree.structure(template)
     segments = []
     while f"segment.{len(segments)}.0" in tensors:
         leaves = _numbered(tensors, f"segment.{len(segments)}.")
         segments.append(jax.tree.unflatten(structure, leaves))
-    begun = jax.tree.structure(Start(pair, pair, sharpness))
+    begun = jax.tree.structure(Start(pair, pair, at_start))
     start = jax.tree.unflatten(begun, _numbered(tensors, "start."))
     return ShardRun(start, tuple(segments)), _numbered(tensors, "state.")
 

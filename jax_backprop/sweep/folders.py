@@ -60,7 +60,7 @@ def begin(
     described = dict(study) if study is not None else {"axes": plain(dict(grid.axes))}
     part, of = options.share
     share = f"{part}/{of}" if of > 1 else None
-    with open_study(out, _identity(problem, grid), described, share=share) as folder:
+    with open_study(out, identity(problem, grid), described, share=share) as folder:
         ids = cell_ids(cells, problem.fixed)
         generations, added = _generations(folder, ids)
         runner = Runner(problem, list(grid.axes), options, folder)
@@ -85,7 +85,7 @@ def holds_other(problem: Problem, grid: Grid, folder: Path) -> bool:
     cells = resolve(grid.cells(), problem.fixed)
     try:
         manifest = read_manifest(folder)
-        refuse_difference(folder, manifest["identity"], _identity(problem, grid))
+        refuse_difference(folder, manifest["identity"], identity(problem, grid))
         recorded = StudyFolder(folder, manifest)
         known = set(cell_ids(cells, problem.fixed))
         lists = [recorded.read_generation(n) for n in range(len(recorded.generations))]
@@ -122,7 +122,7 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
         joined.finish({"sweep": sum(sum(manifest["seconds"].values()) for manifest in manifests)})
 
 
-def _identity(problem: Problem, grid: Grid) -> dict[str, Any]:
+def identity(problem: Problem, grid: Grid) -> dict[str, Any]:
     """Return what has to be equal for results to belong together, the cells apart."""
     data, functions = problem.data, (problem.init, problem.value_and_grad, problem.evaluate)
     named: list[Any] = [getattr(function, "func", function) for function in functions]

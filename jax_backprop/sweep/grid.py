@@ -49,6 +49,23 @@ class Cells:
         return {name: values[self.codes[name][row]] for name, values in self.values.items()}
 
 
+def at_rates(cells: Cells, wanted: Sequence[tuple[int, float]]) -> tuple[Cells, Cells]:
+    """Return cells with copies of some of them at other learning rates, and these copies alone.
+
+    Args:
+      cells: with an axis ``learning_rate``.
+      wanted: pairs of a row of ``cells`` and a rate.
+    """
+    codes = {rate: code for code, rate in enumerate(cells.values["learning_rate"])}
+    new = [codes.setdefault(rate, len(codes)) for _, rate in wanted]
+    values = {**cells.values, "learning_rate": tuple(codes)}
+    rows = np.asarray([row for row, _ in wanted], np.int64)
+    copies = {name: column[rows] for name, column in cells.codes.items()}
+    copies["learning_rate"] = np.asarray(new, np.int32)
+    joined = {name: np.concatenate([cells.codes[name], copies[name]]) for name in cells.codes}
+    return Cells(values, joined), Cells(values, copies)
+
+
 @dataclass(frozen=True)
 class Grid:
     """Axes of any kind, and which of their combinations are cells.

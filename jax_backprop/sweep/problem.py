@@ -136,10 +136,8 @@ class Functions:
 
     def _bound(self, function: Callable[..., Any], hyper: Hyper) -> Callable[..., Any]:
         taken = keywords(function)
-        given = {name: value for name, value in self.settings.items() if name in taken}
-        return functools.partial(
-            function, **given, **{n: hyper[n] for n in self.traced if n in taken}
-        )
+        given = {**self.settings, **{name: hyper[name] for name in self.traced}}
+        return functools.partial(function, **{n: v for n, v in given.items() if n in taken})
 
 
 def _parameters(choice: str, hyper: Hyper) -> dict[str, Any]:

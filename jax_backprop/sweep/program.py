@@ -74,6 +74,7 @@ class Program:
         self._splits, self._max_bytes = splits, max_bytes
         self._devices = len(devices)
         self._slots = max(2, -(-capacity // len(devices)))
+        self.capacity = self._slots * self._devices
         mesh = make_mesh(devices)
         self._sharding = NamedSharding(mesh, PartitionSpec("tiles"))
         self._start = self._compile(mesh, functools.partial(start_tile, recipe), 1)

@@ -48,9 +48,9 @@ class Meter:
         self._best = float("inf")
 
     def begin(self, cells: int, steps: float, found_cells: int, found_steps: float) -> None:
-        """Set what there is to do, and what was found done."""
-        self._total, self._steps, self._found = cells, steps, found_cells
-        self._steps_left = steps - found_steps - self._steps_done
+        """Set what there is to do, and what of it is on disk, by this run or before it."""
+        self._total, self._steps, self._found = cells, steps, found_cells - self._computed
+        self._steps_left = steps - found_steps
         self._report()
 
     def advance(self, steps: float) -> None:

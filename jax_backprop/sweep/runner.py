@@ -53,6 +53,7 @@ class Runner:
         self._problem, self._options, self._folder = problem, options, folder
         self.groups: list[Group] = []
         self._axes = axes
+        self._programs: dict[tuple[str, int], Program] = {}
         self._widths = dict(folder.widths) if folder is not None else {}
         self._meter = Meter(options.on_progress)
         data, mesh = problem.data, make_mesh(options.devices)
@@ -73,7 +74,10 @@ class Runner:
             platform=self._options.devices[0].platform,
         )
         self._widths |= {group.key: group.width for group in added}
-        self.groups += added
+        first = {group.key: group for group in reversed(self.groups)}
+        self.groups += [
+            group._replace(segment=first.get(group.key, group).segment) for group in added
+        ]
 
     def run(self) -> Iterator[dict[str, pa.Table]]:
         """Compute the parts of this run's share that aren't there; yield each when it is saved."""
@@ -85,14 +89,21 @@ class Runner:
             self._folder.finish({"sweep": time.perf_counter() - started})
 
     def program(self, group: Group) -> Program:
-        """Return a group's programs, not yet compiled."""
-        return Program(
-            group.recipe,
-            self._splits,
-            capacity=min(group.layout.shard_tiles, len(group.layout.rows)),
-            devices=self._options.devices,
-            max_bytes=self._options.max_bytes,
-        )
+        """Return a group's programs; those of its earlier cells serve its later ones, if they can.
+
+        (Cells of the same settings share a key, and the key says all that is compiled in.)
+        """
+        capacity = min(group.layout.shard_tiles, len(group.layout.rows))
+        known = self._programs.get((group.key, group.width))
+        if known is None or known.capacity < capacity:
+            known = self._programs[group.key, group.width] = Program(
+                group.recipe,
+                self._splits,
+                capacity=capacity,
+                devices=self._options.devices,
+                max_bytes=self._options.max_bytes,
+            )
+        return known
 
     def _run_group(self, index: int) -> Iterator[dict[str, pa.Table]]:
         while missing := [shard for shard, there in self._shards(index) if not there]:

@@ -91,7 +91,8 @@ def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
     else:
         losses = curves["train_loss"]
     keep = group.recipe.evaluate_validation
-    ends = {"sharpness_at_start": 0, "sharpness": -1} if "sharpness" in curves else {}
+    ends = {"sharpness_at_start": 0} if "sharpness" in curves else {}
+    ends |= {"sharpness": -1} if ends and keep else {}
     return Record(
         losses=losses,
         finite=final.finite,
@@ -120,7 +121,7 @@ def _curves(
             rest = [pick(getattr(each.evaluations[place], name)) for each in run.segments]
             curves[f"{split}_{name}"] = np.concatenate([first, *rest], axis=1)
     if group.recipe.sharpness is not None:
-        rest = [pick(each.sharpness) for each in run.segments]
+        rest = [pick(each.sharpness) for each in run.segments if each.sharpness is not None]
         curves["sharpness"] = np.concatenate([pick(run.start.sharpness)[:, None], *rest], axis=1)
     return curves
 

@@ -114,7 +114,7 @@ def _column(cells: Cells, name: str) -> pa.Array:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         whole = all(isinstance(value, int) for value in values)
         return pa.array(np.asarray(values, np.int64 if whole else np.float64)[codes])
-    shown = ["none" if value is None else str(label(value)) for value in values]
+    shown = ["full" if value is None else str(label(value)) for value in values]  # of batch sizes
     # Only the labels that occur: a part's bytes then depend on its own cells alone.
     used, codes = np.unique(codes, return_inverse=True)
     names = pa.array([shown[code] for code in used], pa.string())

@@ -33,8 +33,8 @@ class Recipe(NamedTuple):
       examples: of the train split that are used.
       evaluate_train, evaluate_validation: at the end of every period.
       metrics: fields of ``Metrics`` that are reported of every step; the others cost nothing.
-      sharpness: ``(params, batch, hyper) -> sharpness`` of the train split, where train loss is
-        evaluated; None for no such measurement.
+      sharpness: ``(params, batch, hyper) -> sharpness`` of the train split, at the start and where
+        validation is evaluated; None for no such measurement.
       seed_per_lane: cells of several seeds share a tile (only with the full batch, since a tile
         shares its batches).
       lanes_last: cells lie in the last axis of every array, not the first; the learner knows.
@@ -159,7 +159,9 @@ def segment_tile(
             evaluated,
             learner=recipe.learner(hyper),
             layer_factors=recipe.layer_factors(state.params, hyper),
-            observe=lambda params: _sharpness(recipe, params, splits, hyper),
+            observe=lambda params: (
+                _sharpness(recipe, params, splits, hyper) if recipe.evaluate_validation else None
+            ),
         )
         kept = {name: getattr(metrics, name) for name in recipe.metrics}
         return state, Segment(kept, evaluations, sharpness)

@@ -1,0 +1,105 @@
+"""``boundaries``: at which rates does the loss first rise, where is it best, where does it fail?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.cli.signals import stop_on_signal
+from jax_backprop.cli.studies import STOPPING, StudyFile
+from jax_backprop.errors import InputError
+from jax_backprop.parsing import read_study
+
+if TYPE_CHECKING:
+    from jax_backprop.study.frame import Frame
+
+
+def boundaries(
+    study: StudyFile,
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+    set: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction
+    ] = (),
+    resolution: float = 1 / 64,
+    set_aside: bool = False,
+    json_progress: bool = False,
+) -> None:
+    """Find the rates at which the loss first rises, training is best, and training fails.
+
+    The study file's learning rates are a first grid, for every series (a combination of the other
+    axes) and seed. Where the verdict changes along it, the bracket is halved in log until it is
+    narrower than --resolution; where it doesn't, the grid is widened; beside the best rate half
+    steps are tried. All seeds and series of one shape are trained in one program a round.
+
+    rate_monotone: below it the training loss never rises. rate_best: the least training loss at the
+    end. rate_diverged: from it on training ends above its start. Where a verdict changes more than
+    once along the rates, it is the lowest change that is narrowed.
+
+    DIR is a study's folder (`jax-backprop report` and load_study read it); beside its cells go
+    boundaries.json, boundaries.svg and boundaries.png. Run it again to continue, or to find nothing
+    left to do.
+
+    Args:
+      study: The study file, such as experiments/boundaries.toml.
+      out: Folder of the results: new, empty, or of the same study.
+      set: Replace fields of the study file, such as epochs=100 or 'axes.seed={count=3}'.
+      resolution: Decades to which a boundary is narrowed; 1/64 is 3.7 percent.
+      set_aside: If DIR holds another study, rename it to DIR.old-1 (-2 ...) and start anew.
+      json_progress: Write progress to standard output, a JSON object a line.
+    """
+    chosen = read_study(study, set)
+    if not 1e-4 <= resolution <= 1:
+        raise InputError(
+            "--resolution",
+            got=resolution,
+            expected="0.0001 to 1 decades",
+            remedy="1/64 narrows to 3.7 percent.",
+        )
+    console.use_all_cores()
+    from jax_backprop.report.boundaries import write_boundaries
+    from jax_backprop.study.searches import search_boundaries, set_aside_other_search
+    from jax_backprop.sweep import InterruptedSweepError, Options
+
+    with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
+        if set_aside and (moved := set_aside_other_search(chosen, out, resolution)):
+            console.err.print(f"note: {out} held another study: it is now {moved}", markup=False)
+        options = replace(Options(), on_progress=show, should_stop=stop)
+        try:
+            search_boundaries(chosen, out, options, resolution=resolution)
+        except InterruptedSweepError:
+            console.complain("interrupted: what was finished is saved; the same command continues")
+            sys.exit(stop.exit_code)
+    found, sentences, paths = write_boundaries(out)
+    if json_progress:
+        return
+    _show(found)
+    for sentence in sentences if len(sentences) <= 4 else ():
+        console.out.print(sentence, markup=False)
+    console.out.print(", ".join(map(str, paths)), markup=False, soft_wrap=True)
+
+
+def _show(found: Frame) -> None:
+    from rich.table import Table
+
+    table = Table(title="rates [95% over seeds] (times 2/sharpness at the start)")
+    table.add_column("series")
+    for name in ("2/sharpness", "first rise", "best", "failure"):
+        table.add_column(name, justify="right")
+    table.add_column("several crossings", justify="right")
+    for _, row in found.iterrows():
+        several = f"{row['rate_monotone_several']:.0%}, {row['rate_diverged_several']:.0%}"
+        kinds = ("rate_monotone", "rate_best", "rate_diverged")
+        limit = f"{row['limit']:.3g}" if "limit" in row else "not measured"
+        table.add_row(row["name"], limit, *(_cell(row, kind) for kind in kinds), several)
+    console.out.print(table)
+
+
+def _cell(row: Frame, kind: str) -> str:
+    text = f"{row[kind]:.3g} [{row[f'{kind}_low']:.3g}, {row[f'{kind}_high']:.3g}]"
+    return f"{text} ({row[f'{kind}_times']:.2g})" if f"{kind}_times" in row else text

@@ -1,0 +1,149 @@
+"""The boundaries of a search as a picture, a table and sentences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert as vlc
+
+from jax_backprop.report.charts import PALETTE
+from jax_backprop.storage import write_atomic
+from jax_backprop.study import summarize
+from jax_backprop.study.boundaries import boundaries
+from jax_backprop.study.frame import Frame
+from jax_backprop.study.summary import Summary
+
+NAMES = {
+    "limit": "2/sharpness at the start",
+    "rate_monotone": "first rise",
+    "rate_best": "best",
+    "rate_diverged": "failure",
+}
+COLORS = ["#000000", PALETTE[0], PALETTE[2], PALETTE[1]]
+LABELS = {
+    "hidden_sizes": "hidden units",
+    "init_scale": "initial scale",
+    "data_fraction": "share of the examples",
+    "batch_size": "batch size",
+}
+PNG_SCALE = 2.0
+
+
+def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
+    """Write boundaries.json, .svg and .png into a search's folder.
+
+    Returns the table, what it says in sentences, and the paths.
+    """
+    summary = summarize(folder)
+    found = boundaries(summary.cells)
+    found.insert(1, "name", short_names(found["series"]))
+    places = [folder / f"boundaries.{kind}" for kind in ("json", "svg", "png")]
+    rows = found.replace([np.inf], 1e300).to_dict(orient="records")
+    write_atomic(places[0], json.dumps(rows, indent=1) + "\n")
+    spec = figure(summary, found).to_dict()
+    write_atomic(places[1], vlc.vegalite_to_svg(spec))
+    write_atomic(places[2], vlc.vegalite_to_png(spec, scale=PNG_SCALE))
+    return found, [sentence(row) for _, row in found.iterrows()], places
+
+
+def sentence(row: Any) -> str:
+    """Return one series' boundaries as a sentence."""
+
+    def say(kind: str) -> str:
+        times = f" ({row[f'{kind}_times']:.2g} times 2/sharpness)" if "limit" in row else ""
+        low, high = row[f"{kind}_low"], row[f"{kind}_high"]
+        return f"{row[kind]:.3g} [{low:.3g}, {high:.3g}]{times}"
+
+    return (
+        f"{row['name']}: the training loss first rises at a rate of {say('rate_monotone')}, is "
+        f"best at {say('rate_best')}, and training fails from {say('rate_diverged')} on; 95% "
+        f"intervals over {row['seeds']} seeds, of which {row['rate_diverged_several']:.0%} cross "
+        f"the last boundary more than once."
+    )
+
+
+def figure(summary: Summary, found: Frame) -> Any:
+    """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness."""
+    cells = summary.cells.drop_duplicates("series").set_index("series")
+    long = _long(found, cells)
+    axes = [name for name in LABELS if name in cells and cells[name].nunique() > 1]
+    base = {name: cells[name].astype(str).mode()[0] for name in axes}
+    losses = list(cells["loss"].astype(str).unique()) if "loss" in cells else [""]
+    rows = []
+    for loss in losses:
+        panels = [_panel(long, name, base, loss) for name in axes] or [_single(long)]
+        rows.append(alt.hconcat(*panels, spacing=12))
+    return alt.vconcat(*rows, spacing=16)
+
+
+def _long(found: Frame, cells: Frame) -> Frame:
+    """Return a row a series and boundary: rate, low, high, and the series' axes as text."""
+    parts = []
+    for kind, name in NAMES.items():
+        if kind in found:
+            part = found[["series"]].assign(
+                boundary=name,
+                rate=found[kind],
+                low=found[f"{kind}_low"],
+                high=found[f"{kind}_high"],
+            )
+            parts.append(part)
+    shown = [name for name in ("loss", *LABELS) if name in cells]
+    long = pd.concat(parts, ignore_index=True).join(cells[shown].astype(str), on="series")
+    finite = np.isfinite(long[["rate", "low", "high"]]).all(axis=1) & (long["low"] > 0)
+    return long[finite]
+
+
+def _panel(long: Frame, name: str, base: dict[str, str], loss: str) -> Any:
+    """Return the series that differ from the base in one axis alone."""
+    mine = long
+    for other, value in base.items():
+        if other != name:
+            mine = mine[mine[other] == value]
+    if loss:
+        mine = mine[mine["loss"] == loss]
+    order = sorted(mine[name].unique(), key=lambda text: float(text.replace("full", "inf")))
+    x = alt.X(f"{name}:N", sort=order, title=LABELS[name], axis=alt.Axis(labelAngle=0))
+    title = loss.replace("_", " ").replace("softmax cross entropy", "cross-entropy")
+    return _layers(mine, x).properties(width=190, height=230, title=title)
+
+
+def _single(long: Frame) -> Any:
+    return _layers(long, alt.X("series:N", title=None)).properties(width=400, height=230)
+
+
+def _layers(data: Frame, x: Any) -> Any:
+    color = alt.Color(
+        "boundary:N",
+        title=None,
+        scale=alt.Scale(domain=list(NAMES.values()), range=COLORS),
+        legend=alt.Legend(symbolOpacity=1),
+    )
+    dash = alt.StrokeDash(
+        "boundary:N",
+        scale=alt.Scale(domain=list(NAMES.values()), range=[[4, 3], [1, 0], [1, 0], [1, 0]]),
+        legend=None,
+    )
+    axis = alt.Axis(format="~g")
+    y = alt.Y("rate:Q", scale=alt.Scale(type="log"), title="learning rate", axis=axis)
+    chart = alt.Chart(data).encode(x=x, color=color)
+    bars = chart.mark_rule(strokeWidth=2, opacity=0.45).encode(y=alt.Y("low:Q"), y2="high:Q")
+    line = chart.mark_line().encode(y=y, strokeDash=dash)
+    tooltip = ["series", "boundary", "rate", "low", "high"]
+    return bars + line + chart.mark_point(filled=True, size=30).encode(y=y, tooltip=tooltip)
+
+
+def short_names(names: Any) -> list[str]:
+    """Return series' names without what most of them share, as "hidden_sizes=8"."""
+    parts = [name.split(", ") for name in names]
+    common = [max(set(values), key=values.count) for values in map(list, zip(*parts, strict=True))]
+    found = []
+    for own in parts:
+        other = [part for part, shared in zip(own, common, strict=True) if part != shared]
+        found.append(", ".join(other) or f"base: {', '.join(common)}")
+    return found

@@ -1,0 +1,71 @@
+"""A study file whose learning rates are the first grid of a search for boundaries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jax_backprop.errors import InputError
+from jax_backprop.storage import set_aside
+from jax_backprop.study.boundaries import RESOLUTION, next_rates
+from jax_backprop.study.summary import series
+from jax_backprop.study_file import Study
+from jax_backprop.sweep import Options, run_rounds
+from jax_backprop.sweep.folders import identity
+from jax_backprop.sweep.store import MANIFEST, read_manifest, refuse_difference
+from jax_backprop.sweep.studies import study_grid, study_problem
+
+
+def search_boundaries(
+    study: Study, out: Path, options: Options | None = None, *, resolution: float = RESOLUTION
+) -> None:
+    """Run a study's grid into a folder, then bisect to each series' and seed's boundaries.
+
+    The folder is a study like any other, with rates of their own for each seed. Called again it
+    goes on, or finds nothing left to do.
+
+    Raises InputError if the learning rates aren't a grid, or the folder holds something else.
+    """
+    grid = study_grid(study)
+    rates = _first_rates(grid.axes.get("learning_rate", ()))
+    names = list(grid.axes)
+
+    def propose(table: pa.Table) -> list[tuple[str, float]]:
+        cells = table.to_pandas()
+        cells = cells.assign(series=series(cells, names))
+        return next_rates(cells, rates, resolution=resolution)
+
+    described = study.model_dump(mode="json", exclude_none=True) | {"resolution": resolution}
+    run_rounds(study_problem(study), grid, out, options or Options(), described, propose)
+
+
+def _first_rates(given: object) -> list[float]:
+    rates = sorted(float(rate) for rate in given)  # type: ignore[union-attr]
+    steps = np.diff(np.log10(rates)) if rates and rates[0] > 0 else np.array([])
+    if len(steps) < 2 or np.ptp(steps) > 0.01 * np.mean(steps):
+        raise InputError(
+            "axis 'learning_rate'",
+            got=f"{len(rates)} rates",
+            expected="three or more, above 0, with a constant factor between neighbours",
+            remedy="Such as learning_rate = { low = 1e-2, high = 1e2, points_per_decade = 4 }.",
+        )
+    return rates
+
+
+def set_aside_other_search(study: Study, folder: Path, resolution: float) -> Path | None:
+    """Rename a folder that holds another study or search; return its new name, else None."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        refuse_difference(
+            folder,
+            {**manifest["identity"], "resolution": manifest["study"].get("resolution")},
+            {**identity(study_problem(study), study_grid(study)), "resolution": resolution},
+        )
+        same = {**manifest["study"]["axes"]} == study.model_dump(mode="json")["axes"]
+    except InputError:
+        same = False
+    return None if same else set_aside(folder)
