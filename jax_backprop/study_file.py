@@ -126,12 +126,13 @@ class Study(Run, frozen=True):
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
 
 
-def axis_values(name: str, given: Any) -> Sequence[Any]:
+def axis_values(name: str, given: Any, *, repeats: bool = False) -> Sequence[Any]:
     """Return an axis' values, checked and hashable, or raise ValueError or InputError.
 
     Args:
       name: of the axis.
       given: a list, or a table of a ``Range`` or ``Counted``.
+      repeats: a value may be given twice, as in axes that are walked together.
     """
     check_axis_name(name)
     if isinstance(given, Mapping):
@@ -146,7 +147,7 @@ def axis_values(name: str, given: Any) -> Sequence[Any]:
     values = tuple(_check_value(name, value) for value in given)
     if not values:
         raise ValueError("an axis needs at least one value")
-    if len(set(values)) != len(values):
+    if len(set(values)) != len(values) and not repeats:
         raise ValueError("a value is given twice")
     return values
 

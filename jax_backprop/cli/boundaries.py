@@ -26,7 +26,7 @@ def boundaries(
     set: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction
     ] = (),
-    resolution: float = 1 / 64,
+    resolution: float = 1 / 32,
     set_aside: bool = False,
     json_progress: bool = False,
 ) -> None:
@@ -49,7 +49,7 @@ def boundaries(
       study: The study file, such as experiments/boundaries.toml.
       out: Folder of the results: new, empty, or of the same study.
       set: Replace fields of the study file, such as epochs=100 or 'axes.seed={count=3}'.
-      resolution: Decades to which a boundary is narrowed; 1/64 is 3.7 percent.
+      resolution: Decades to which a boundary is narrowed; 1/32 is 7.5 percent.
       set_aside: If DIR holds another study, rename it to DIR.old-1 (-2 ...) and start anew.
       json_progress: Write progress to standard output, a JSON object a line.
     """
@@ -59,7 +59,7 @@ def boundaries(
             "--resolution",
             got=resolution,
             expected="0.0001 to 1 decades",
-            remedy="1/64 narrows to 3.7 percent.",
+            remedy="1/32 narrows to 7.5 percent.",
         )
     console.use_all_cores()
     from jax_backprop.report.boundaries import write_boundaries

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import vl_convert as vlc
 
-from jax_backprop.report.charts import PALETTE
+from jax_backprop.report.charts import PALETTE, PNG_SCALE
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import boundaries
@@ -31,7 +31,6 @@ LABELS = {
     "data_fraction": "share of the examples",
     "batch_size": "batch size",
 }
-PNG_SCALE = 2.0
 
 
 def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
@@ -139,11 +138,9 @@ def _layers(data: Frame, x: Any) -> Any:
 
 
 def short_names(names: Any) -> list[str]:
-    """Return series' names without what most of them share, as "hidden_sizes=8"."""
+    """Return series' names by what they differ in from the first, which is called the base."""
     parts = [name.split(", ") for name in names]
-    common = [max(set(values), key=values.count) for values in map(list, zip(*parts, strict=True))]
-    found = []
-    for own in parts:
-        other = [part for part, shared in zip(own, common, strict=True) if part != shared]
-        found.append(", ".join(other) or f"base: {', '.join(common)}")
-    return found
+    return [
+        ", ".join(part for part, base in zip(own, parts[0], strict=True) if part != base) or "base"
+        for own in parts
+    ]

@@ -55,8 +55,12 @@ def set_aside_other(study: Study, folder: Path) -> Path | None:
 
 def study_grid(study: Study) -> Grid:
     """Return the grid of a study file, every value checked by the field that it is a value of."""
-    axes = {name: _values(name, given) for name, given in study.axes.items()}
-    include = [{name: _values(name, _listed(v)) for name, v in t.items()} for t in study.include]
+    walked = {name for group in study.zip for name in group}
+
+    def values(table: dict[str, Any]) -> dict[str, Sequence[Any]]:
+        return {name: _values(name, _listed(v), name in walked) for name, v in table.items()}
+
+    axes, include = values(study.axes), [values(table) for table in study.include]
     exclude = [
         {name: v if isinstance(v, dict) else _values(name, _listed(v)) for name, v in t.items()}
         for t in study.exclude
@@ -165,10 +169,10 @@ def _network(
     return Network.model_validate(fields)
 
 
-def _values(name: str, given: Any) -> Sequence[Any]:
+def _values(name: str, given: Any, repeats: bool = False) -> Sequence[Any]:
     where = f"axis {name!r}"
     try:
-        return axis_values(name, given)
+        return axis_values(name, given, repeats=repeats)
     except ValidationError as error:
         raise explain(error, Run, where) from None
     except InputError:

@@ -1,0 +1,148 @@
+"""Sharpness along training beside the limit of the quadratic model, and where it hovers there.
+
+On a quadratic loss gradient descent with a rate diverges along every direction whose curvature
+exceeds 2 / rate; with momentum b the limit is (2 + 2 b) / rate (heavy ball) or
+(2 + 2 b) / ((1 + 2 b) rate) (Nesterov). Cohen et al. (2021) saw the sharpness of networks rise to
+that limit and hover there, while the loss went on falling, if not monotonically: the edge of
+stability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jax_backprop.errors import InputError
+from jax_backprop.settings import Optimizer
+from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.summary import Summary
+
+NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge
+HORIZONS = (100, 200, 500, 1000)  # steps
+STATES = ("below", "edge", "above", "diverged")
+
+
+def limit_times_rate(optimizer: Optimizer) -> float | None:
+    """Return the largest stable curvature times the rate; None where no such form is known.
+
+    Adam's limit is on its preconditioned sharpness, which isn't measured here.
+    """
+    b = optimizer.momentum or 0.0
+    match optimizer.name:
+        case "gradient_descent":
+            return 2.0
+        case "heavy_ball":
+            return 2 + 2 * b
+        case "nesterov":
+            return (2 + 2 * b) / (1 + 2 * b)
+        case _:
+            return None
+
+
+def along_training(summary: Summary) -> Frame:
+    """Return a row a point of each run: step, train_loss, sharpness, ``ratio`` to the limit.
+
+    Beside them the cell's series, seed, learning_rate, ``times`` (the rate in units of 2/sharpness
+    at the start) and ``limit``. Raises InputError if the study didn't measure the sharpness.
+    """
+    if summary.curves is None or "sharpness" not in summary.curves:
+        raise InputError(
+            "study",
+            got="results without the sharpness along training",
+            expected="a study with sharpness_iterations and curves",
+            remedy="Such as experiments/edge.toml; run it into a folder of its own.",
+        )
+    cells = summary.cells.assign(
+        limit=_limits(summary) / summary.cells["learning_rate"],
+        times=summary.cells["learning_rate"] * summary.cells["sharpness_at_start"] / 2,
+        diverged=has_diverged(summary.cells),
+    )
+    names = ["cell", "series", "seed", "learning_rate", "limit", "times", "loss_at_start"]
+    points = summary.curves.astype({"cell": str}).merge(cells[[*names, "diverged"]], on="cell")
+    return points.assign(ratio=points["sharpness"] / points["limit"])
+
+
+def states(points: Frame, horizons: Sequence[int] = HORIZONS) -> Frame:
+    """Return how each run stands at each horizon: a row a run and horizon, with its ``state``.
+
+    Looked at are the measurements of the horizon's second half. **diverged**: the last loss isn't
+    finite or above the start; else **edge**: at least half of them lie within 0.8 to 1.25 of the
+    limit; else **below** or **above** it, by their median ratio.
+    """
+    rows = []
+    last = points["step"].max()
+    for horizon in [h for h in horizons if h <= last]:
+        late = points[(points["step"] > horizon / 2) & (points["step"] <= horizon)]
+        for cell, run in late.groupby("cell", sort=False):
+            rows.append({"cell": cell, "horizon": horizon, "state": _state(run)})
+    keys = ["cell", "series", "seed", "learning_rate", "times"]
+    return pd.DataFrame(rows).merge(points[keys].drop_duplicates("cell"), on="cell")
+
+
+def by_rate(found: Frame) -> Frame:
+    """Return the commonest state over seeds: a row a series, rate and horizon.
+
+    ``share`` is its share of the seeds; the first of ``STATES`` where two are as common.
+    """
+    keys = ["series", "learning_rate", "horizon"]
+    counts = found.groupby(keys, sort=False)["state"].value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=list(STATES), fill_value=0)
+    times = found.groupby(keys, sort=False)["times"].median()
+    share = counts.max(axis=1) / counts.sum(axis=1)
+    return (
+        pd.DataFrame({"state": counts.idxmax(axis=1), "share": share, "times": times})
+        .reset_index()
+        .sort_values(keys)
+    )
+
+
+def sentences(table: Frame) -> list[str]:
+    """Return, for each series, where its runs were at the edge, in words."""
+    return [f"{name}: {_where(group)}" for name, group in table.groupby("series", sort=False)]
+
+
+def _where(group: Frame) -> str:
+    parts = []
+    for horizon, rows in group.groupby("horizon"):
+        at = rows[rows["state"] == "edge"].sort_values("times")
+        if at.empty:
+            parts.append(f"nowhere by step {horizon}")
+        else:
+            parts.append(
+                f"by step {horizon} at {len(at)} of {len(rows)} rates, "
+                f"{at['times'].iloc[0]:.2g} to {at['times'].iloc[-1]:.2g} times 2/sharpness(start)"
+            )
+    return "at the edge of stability " + "; ".join(parts) + "."
+
+
+def _state(run: Frame) -> str:
+    end = run.iloc[-1]
+    if not np.isfinite(end["train_loss"]) or end["train_loss"] > end["loss_at_start"]:
+        return "diverged"
+    ratio = run["ratio"].to_numpy(np.float64)
+    if np.mean((ratio >= NEAR[0]) & (ratio <= NEAR[1])) >= 0.5:
+        return "edge"
+    return "below" if np.median(ratio) < 1 else "above"
+
+
+def _limits(summary: Summary) -> Any:
+    """Return each cell's limit times its rate; NaN where none is known."""
+    if "optimizer" not in summary.cells:
+        optimizer = Optimizer.model_validate(summary.study["optimizer"])
+        return np.full(len(summary.cells), limit_times_rate(optimizer) or np.nan)
+
+    def of(row: Row) -> float:
+        name, _, parameters = str(row["optimizer"]).rstrip(")").partition("(")
+        given = dict(part.split("=") for part in parameters.split(", ") if part)
+        momentum = row.get("optimizer.momentum", given.get("momentum"))
+        named = {"name": name} | ({} if momentum is None else {"momentum": float(momentum)})
+        return limit_times_rate(Optimizer.model_validate(named)) or np.nan
+
+    shown = [n for n in ("optimizer", "optimizer.momentum") if n in summary.cells]
+    kinds = summary.cells[shown].drop_duplicates()
+    limits = kinds.assign(factor=[of(row) for _, row in kinds.iterrows()])
+    return summary.cells[shown].merge(limits, on=shown, how="left")["factor"].to_numpy()
