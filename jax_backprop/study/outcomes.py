@@ -24,16 +24,20 @@ def classify(cells: Frame) -> Frame:
     best = group.transform(lambda tail: np.fmin.reduce(tail.to_numpy()))
     rose = cells["rises"] > 0
     far = cells["tail_loss"] > FAR * best
-    diverged = (
-        cells["non_finite"]
-        | ~np.isfinite(cells["tail_loss"])
-        | (cells["tail_loss"] > (1 + RISE) * cells["loss_at_start"])
-    )
     outcome = np.select(
-        [diverged, far & rose, far, rose],
+        [has_diverged(cells), far & rose, far, rose],
         ["diverged", "degraded", "slow", "edge"],
         default="monotone",
     )
     return cells.assign(
         outcome=outcome, nothing_learned=best > NOTHING_LEARNED * cells["loss_at_start"]
+    )
+
+
+def has_diverged(cells: Frame) -> Frame:
+    """Return which cells ended above their start, or met a loss that isn't finite."""
+    return (
+        cells["non_finite"]
+        | ~np.isfinite(cells["tail_loss"])
+        | (cells["tail_loss"] > (1 + RISE) * cells["loss_at_start"])
     )
