@@ -101,7 +101,12 @@ def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
     found = summary(
         runs("constant", 1.0, range(8)), runs("few", 1.0, [2, 3, 4, 5, 6, 7, 20], at_best=0.3)
     )
-    assert found.best["validation_loss"].max() < 1, "a run that isn't there is none that failed"
+    some = found.cells[
+        (found.cells["series"] == "few") & np.isclose(found.cells["learning_rate"], 1)
+    ]
+    own = stats.trim_mean(some["validation_loss"], 0.25)
+    # A run that isn't there is none that failed.
+    np.testing.assert_allclose(found.best["validation_loss"].iloc[1], own, rtol=1e-12)
     assert found.best["seeds"].tolist() == [8, 7]
     (few,) = against_control(found)
     assert (few.seeds, few.unpaired) == (6, 3)
@@ -213,7 +218,7 @@ def numbers(found: Study | None) -> list[float]:
 
 
 @pytest.mark.parametrize("points", [3, 8, 7])
-@pytest.mark.parametrize("low", [1e-3, 2e-5, 0.3])
+@pytest.mark.parametrize("low", [1e-3, 2e-5, 0.3, 1 / 3])
 def test_a_range_is_widened_without_touching_its_numbers(low: float, points: int) -> None:
     begun = study({"low": low, "high": low * 100, "points_per_decade": points})
     old = numbers(begun)
