@@ -19,7 +19,9 @@ from jax_backprop.cli.edge import edge
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.no_rate import no_rate
 from jax_backprop.cli.prediction import predict
-from jax_backprop.cli.studies import draw_map, merge, report, sweep
+from jax_backprop.cli.reports import draw_map, report
+from jax_backprop.cli.show import compare, show
+from jax_backprop.cli.studies import merge, sweep
 from jax_backprop.cli.submissions import check_submissions
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import InputError, unknown_name
@@ -40,6 +42,8 @@ COMMANDS: dict[str, Command] = {
     "no-rate": no_rate,
     "map": draw_map,
     "report": report,
+    "show": show,
+    "compare": compare,
 }
 GROUPS = {"data": (data.DESCRIPTION, data.COMMANDS)}
 DESCRIPTION = """Backpropagation derived by hand, proven against autodiff, and learning-rate studies

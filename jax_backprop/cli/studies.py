@@ -1,8 +1,9 @@
-"""``sweep``, ``merge`` and ``report``: run a study file, and show what it says."""
+"""``sweep`` and ``merge``: run a study file into its folder."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,14 @@ from jax_backprop.parsing import read_study
 from jax_backprop.study_file import Study
 
 if TYPE_CHECKING:
+    from jax_backprop.study.widening import Edge
     from jax_backprop.sweep import Options, Progress
 
 StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 MaybeFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 GIB = 1024**3
+MOST_NAMED = 3  # series in one note
 STOPPING = "stopping after this segment; the same command continues (again: stop at once)"
 
 
@@ -40,6 +43,7 @@ def sweep(
     json_progress: bool = False,
     max_cells: int = 4_000_000,
     max_gib: float = 8.0,
+    widen: bool = False,
 ) -> None:
     """Run a study: train one network for every combination of a TOML file's axes.
 
@@ -82,6 +86,8 @@ def sweep(
       json_progress: Write progress to standard output, a JSON object a line.
       max_cells: Refuse a larger grid.
       max_gib: Memory that a program may use on a device beside its data, in GiB.
+      widen: While the best rate of a series is the least or the largest tried, go on a decade
+        beyond it, up to 4 decades; what is there is kept. The same command continues.
     """
     chosen = read_study(study, set)
     options = _options(chosen, part, tile_width, max_cells, max_gib)
@@ -93,7 +99,16 @@ def sweep(
         from jax_backprop.cli.estimates import show
 
         return show(chosen, options)
-    _run(chosen, _folder(out, new), options, set_aside=set_aside, json_progress=json_progress)
+    if widen and options.share != (1, 1):
+        raise InputError(
+            "--widen",
+            got=f"--widen with --part {part}",
+            expected="a whole study: a share doesn't see where the optimum is",
+            remedy="Leave --part out, or widen the study file and run all its shares again.",
+        )
+    folder = _folder(out, new)
+    begun = _begin(chosen, folder, options, set_aside=set_aside, widen=widen)
+    _run_to_the_optimum(chosen, begun, folder, options, widen=widen, json_progress=json_progress)
     return None
 
 
@@ -112,33 +127,6 @@ def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional
     join(out, folders)
     cells = load_study(out).num_rows
     console.out.print(f"{cells:,} networks of {len(folders)} shares in {out}", markup=False)
-
-
-def report(folder: Folder, /) -> None:
-    """Write a study's report into its folder, and print the answer.
-
-    report.html opens offline; each figure lies beside it as SVG and PNG, the answer as answer.txt.
-
-    Args:
-      folder: Results of `jax-backprop sweep`.
-    """
-    from jax_backprop.report import write_report
-    from jax_backprop.study import answer, setting, summarize
-
-    summary = summarize(folder)
-    if not summary.manifest["complete"]:
-        raise InputError(
-            "results folder",
-            got=f"{folder}, whose study is unfinished",
-            expected="a finished study",
-            remedy="Run `jax-backprop sweep` on it again: it continues.",
-        )
-    with console.err.status("drawing"):
-        page = write_report(summary, folder)
-    console.out.print(f"{summary.study['question']} ({setting(summary)})", markup=False)
-    for line in answer(summary):
-        console.out.print(line, markup=False)
-    console.out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 
 def _options(
@@ -195,13 +183,53 @@ def _folder(out: Path | None, new: Path | None) -> Path:
     return folder
 
 
-def _run(
-    study: Study, folder: Path, options: Options, *, set_aside: bool, json_progress: bool
+def _begin(study: Study, folder: Path, options: Options, *, set_aside: bool, widen: bool) -> Study:
+    """Return the study to begin with: as its folder was widened, unless that is set aside."""
+    from jax_backprop.study.widening import as_recorded
+    from jax_backprop.sweep.studies import set_aside_other
+
+    begun = as_recorded(study, folder) if widen else study
+    if set_aside and (moved := set_aside_other(begun, folder)):
+        options.on_notice(f"{folder} held another study: it is now {moved}")
+        return study
+    return begun
+
+
+def _run_to_the_optimum(
+    file: Study, study: Study, folder: Path, options: Options, *, widen: bool, json_progress: bool
 ) -> None:
+    """Run a study, and wider ones while an optimum is at the edge; say so where one stays there."""
+    from jax_backprop.study.widening import edges, widened
+
+    while True:
+        _run(study, folder, options, json_progress=json_progress)
+        found = edges(folder) if options.share == (1, 1) else []
+        wider = widened(study, found, begun=file) if widen else None
+        if wider is None:
+            break
+        options.on_notice(f"{_at_edge(found)}: going on a decade")
+        study = wider
+    if found:
+        further = (
+            "as far as --widen goes (4 decades beyond the study file's rates, and not beyond a "
+            "rate of 0, a single rate or zipped ones)"
+            if widen
+            else "a better one may lie beyond; --widen goes there and keeps what is here"
+        )
+        options.on_notice(f"{_at_edge(found)}: {further}")
+
+
+def _at_edge(found: Sequence[Edge]) -> str:
+    words = {"low": "the least", "high": "the largest"}
+    named = [f"{e.series} {e.learning_rate:.3g} ({words[e.side]})" for e in found[:MOST_NAMED]]
+    more = f" and {len(found) - MOST_NAMED} series more" if len(found) > MOST_NAMED else ""
+    return f"best rate at the edge of those tried: {', '.join(named)}{more}"
+
+
+def _run(study: Study, folder: Path, options: Options, *, json_progress: bool) -> None:
     from dataclasses import replace
 
     from jax_backprop.sweep import InterruptedSweepError, run_study
-    from jax_backprop.sweep.studies import set_aside_other
 
     last: list[Progress] = []
     with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
@@ -210,8 +238,6 @@ def _run(
             last[:] = [progress]
             show(progress)
 
-        if set_aside and (moved := set_aside_other(study, folder)):
-            options.on_notice(f"{folder} held another study: it is now {moved}")
         try:
             run_study(study, folder, replace(options, on_progress=on_progress, should_stop=stop))
         except InterruptedSweepError:
@@ -226,25 +252,3 @@ def _run(
             markup=False,
             soft_wrap=True,
         )
-
-
-def draw_map(folder: Folder, /) -> None:
-    """Draw a study of two numeric axes as a picture: a pixel a network.
-
-    Blue pixels are networks that converged, red ones ended above their start; the darker, the
-    faster. Writes map.png (a pixel a network), map_axes.svg and map_axes.png (with axes).
-
-    Args:
-      folder: Results of `jax-backprop sweep`, such as of experiments/trainability_map.toml.
-    """
-    from jax_backprop.report.trainability import write_map
-
-    with console.err.status("drawing"):
-        found, paths = write_map(folder)
-    rows, columns = found.pixels.shape[:2]
-    console.out.print(
-        f"{rows * columns:,} networks, {found.converged:.1%} converged: "
-        + ", ".join(map(str, paths)),
-        markup=False,
-        soft_wrap=True,
-    )

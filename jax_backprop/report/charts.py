@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from jax_backprop.report.comparisons import forest
 from jax_backprop.study import OUTCOMES, Summary
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.tuned import Contrast
 
 WIDTH = 640
 PNG_SCALE = 2.0
@@ -18,19 +21,31 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 OUTCOME_COLORS = dict(
     zip(OUTCOMES, ["#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"], strict=True)
 )
+# A colour's second and third round differ in their dashes.
+DASHES = [[1, 0], [6, 3], [2, 2]]
+LABELS = 300  # pixels of a name before it is cut
 CURVE_WIDTH = 200
 CURVE_COLORS = ["#fde725", "#7ad151", "#22a884", "#2a788e", "#440154"]  # viridis, light to dark
 CURVE_FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the best rate: the curves that are shown
 
 
-def figures(summary: Summary) -> dict[str, tuple[str, alt.TopLevelMixin]]:
-    """Return every figure by its file name, with its caption."""
+def figures(
+    summary: Summary, contrasts: Sequence[Contrast] = ()
+) -> dict[str, tuple[str, alt.TopLevelMixin]]:
+    """Return every figure by its file name, with its caption.
+
+    Args:
+      summary: of the study.
+      contrasts: each series against the control; without any there is no figure of them.
+    """
     seeds = summary.seeds
+    has_bands = len(summary.best) <= len(PALETTE)
+    band = "band: 95% bootstrap interval" if has_bands else "intervals are in the tooltips"
     found = {
         "loss_by_rate": (
             "Final validation loss against the learning rate: interquartile mean over "
-            f"{seeds} seeds, band: 95% bootstrap interval. A cross marks a rate at which a seed "
-            "diverged; below, how many of the seeds did.",
+            f"{seeds} seeds, {band}. A cross marks a rate at which a seed "
+            "diverged; below, how many of the seeds did. Click a name in the legend to follow it.",
             loss_by_rate(summary),
         )
     }
@@ -46,6 +61,13 @@ def figures(summary: Summary) -> dict[str, tuple[str, alt.TopLevelMixin]]:
         "over 10 times the best without or with a rise; diverged: it ended above its start.",
         outcomes(summary),
     )
+    if contrasts:
+        found["against_control"] = (
+            f"Each series at its own tuned rate, minus {contrasts[0].control['series']} at its "
+            "own: mean of the differences paired by seed, and their 95% interval (none for fewer "
+            "than 6 seeds, which can't bound it). Lower loss and higher accuracy are better.",
+            forest(contrasts),
+        )
     return found
 
 
@@ -53,9 +75,13 @@ def loss_by_rate(summary: Summary) -> Any:
     """Return loss against rate, a line a series, over a strip that counts diverged seeds."""
     rates = _finite(summary.rates, ["validation_loss", "validation_loss_high"])
     names = list(summary.best["series"])
-    color = alt.Color(
-        "series:N", title="series", scale=_scale(names), legend=alt.Legend(symbolOpacity=1)
+    legend = alt.Legend(
+        symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2, labelLimit=LABELS
     )
+    color = alt.Color("series:N", title="series", scale=_scale(names), legend=legend)
+    dash = alt.StrokeDash("series:N", title="series", scale=_dashes(names), legend=legend)
+    followed = alt.selection_point(fields=["series"], bind="legend", name="followed")
+    seen = alt.when(followed).then(alt.value(1)).otherwise(alt.value(0.08))
     x = _rate_axis(summary.rates)
     y = _loss_axis("validation_loss:Q", "validation loss (nats per example)")
     base = alt.Chart(rates).encode(x=x, color=color)
@@ -68,26 +94,32 @@ def loss_by_rate(summary: Summary) -> Any:
         alt.Tooltip("test_accuracy:Q", format=".3f", title="test accuracy"),
         alt.Tooltip("diverged:Q", title="diverged seeds"),
     ]
-    band = base.mark_area(opacity=0.2).encode(
-        y="validation_loss_low:Q", y2="validation_loss_high:Q"
+    band = base.mark_area().encode(
+        y="validation_loss_low:Q",
+        y2="validation_loss_high:Q",
+        opacity=alt.when(followed).then(alt.value(0.2)).otherwise(alt.value(0.02)),
     )
-    line = base.mark_line().encode(y=y)
-    points = base.mark_point(filled=True, size=25).encode(y=y, tooltip=tooltip)
+    line = base.mark_line().encode(y=y, strokeDash=dash, opacity=seen).add_params(followed)
+    points = base.mark_point(filled=True, size=25).encode(y=y, tooltip=tooltip, opacity=seen)
     diverged = (
         base.transform_filter("datum.diverged > 0")
         .mark_point(shape="cross", angle=45, size=90, filled=True)
-        .encode(y=y, tooltip=tooltip)
+        .encode(y=y, tooltip=tooltip, opacity=seen)
     )
-    top = alt.layer(band, line, points, diverged).properties(width=WIDTH, height=300)
+    # More bands than colours would hide each other.
+    layers = [band] * (len(names) <= len(PALETTE)) + [line, points, diverged]
+    top = alt.layer(*layers).properties(width=WIDTH, height=300)
     return alt.vconcat(top, _diverged_strip(summary, names), spacing=6).resolve_scale(
-        color="independent"
+        color="independent", strokeDash="independent"
     )
 
 
 def _diverged_strip(summary: Summary, names: list[str]) -> Any:
     base = alt.Chart(summary.rates[summary.rates["diverged"] > 0]).encode(
         x=_rate_axis(summary.rates),
-        y=alt.Y("series:N", title=None, scale=alt.Scale(domain=names)),
+        y=alt.Y(
+            "series:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(labelLimit=LABELS)
+        ),
     )
     color = alt.Color("series:N", scale=_scale(names), legend=None)
     text = base.mark_text(fontSize=9).encode(text="diverged:Q", color=color)
@@ -212,3 +244,8 @@ def _loss_axis(field: str, title: str) -> Any:
 
 def _scale(names: list[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[PALETTE[n % len(PALETTE)] for n in range(len(names))])
+
+
+def _dashes(names: list[str]) -> alt.Scale:
+    rounds = [DASHES[n // len(PALETTE) % len(DASHES)] for n in range(len(names))]
+    return alt.Scale(domain=names, range=rounds)

@@ -13,10 +13,13 @@ from jax_backprop.study.selection import Optimum, Selection, optimum, select
 from jax_backprop.study.sensitivity import Sensitivity, learning_rate_sensitivity
 from jax_backprop.study.statistics import Estimate, estimate, interquartile_mean
 from jax_backprop.study.summary import Summary, best_rates, summarize, summarize_rates
+from jax_backprop.study.tuned import Contrast, against_control, contrasts, sensitivities
+from jax_backprop.study.two_studies import compare_studies, disagreements
 
 __all__ = [
     "FINDERS",
     "OUTCOMES",
+    "Contrast",
     "Difference",
     "Estimate",
     "Optimum",
@@ -24,10 +27,14 @@ __all__ = [
     "Selection",
     "Sensitivity",
     "Summary",
+    "against_control",
     "answer",
     "best_rates",
     "classify",
+    "compare_studies",
     "compare_with_control",
+    "contrasts",
+    "disagreements",
     "estimate",
     "holm",
     "interquartile_mean",
@@ -36,6 +43,7 @@ __all__ = [
     "paired_difference",
     "regret",
     "select",
+    "sensitivities",
     "setting",
     "summarize",
     "summarize_rates",

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+from jax_backprop.study.comparisons import Difference
 from jax_backprop.study.frame import Frame, Row
 from jax_backprop.study.summary import Summary
+from jax_backprop.study.tuned import Contrast, against_control
 
+MOST_NAMED = 6  # series in one sentence
+SIGNIFICANT = 0.05
 MATTERS = 2.0  # times the best loss: a rate matters if the grid's ends are worse than that
 
 
 def answer(summary: Summary) -> list[str]:
-    """Return the answer in four sentences, each with the numbers that it rests on."""
+    """Return the answer in a few sentences, each with the numbers that it rests on."""
     best = summary.best.iloc[0]
     lines = [_verdict(summary, best), _too_far(summary, best), _without(summary, best)]
-    return [*lines, _by_series(summary)]
+    lines.append(_by_series(summary))
+    contrasts = against_control(summary)
+    return [*lines, _compared(contrasts)] if contrasts else lines
 
 
 def setting(summary: Summary) -> str:
     """Return what was trained, in a few words; what an axis changes is said by the series."""
-    study, axes = summary.study, summary.manifest["identity"]["axes"]
-    batch = study.get("batch_size")
+    return setting_of(summary.manifest, summary.seeds)
+
+
+def setting_of(manifest: Mapping[str, Any], seeds: int) -> str:
+    """Return what was trained, of a study's manifest and its number of seeds."""
+    study, axes = manifest["study"], manifest["identity"]["axes"]
     words = {
-        "dataset": study["dataset"],
-        "hidden_sizes": f"hidden {'-'.join(map(str, study['hidden_sizes']))}",
-        "activation": study["activation"],
-        "batch_size": f"batches of {batch}" if batch else "full batch",
-        "epochs": f"{study['epochs']} epochs",
-        "optimizer": study["optimizer"]["name"].replace("_", " "),
+        "dataset": str,
+        "hidden_sizes": lambda sizes: f"hidden {'-'.join(map(str, sizes))}",
+        "activation": str,
+        "batch_size": lambda size: f"batches of {size}" if size else "full batch",
+        "epochs": lambda epochs: f"{epochs} epochs",
+        "optimizer": lambda optimizer: optimizer["name"].replace("_", " "),
     }
-    return ", ".join(
-        [
-            *(text for name, text in words.items() if name not in axes),
-            f"{summary.seeds} paired seeds",
-        ]
-    )
+    # A sweep of one's own functions has no study file, and says less of itself.
+    known = {"batch_size": None, **study} if "dataset" in study else study
+    told = [said(known[name]) for name, said in words.items() if name in known and name not in axes]
+    return ", ".join([*told, f"{seeds} paired seeds" if seeds > 1 else "1 seed"])
 
 
 def _verdict(summary: Summary, best: Row) -> str:
@@ -100,11 +110,50 @@ def _without(summary: Summary, best: Row) -> str:
 
 
 def _by_series(summary: Summary) -> str:
+    found = summary.best
+    if len(found) > MOST_NAMED:
+        found = found.nsmallest(MOST_NAMED, "validation_loss")
     rows = [
         f"{row['series']} {_interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
-        for _, row in summary.best.iterrows()
+        for _, row in found.iterrows()
     ]
-    return f"Test accuracy at the rate that validation chose: {'; '.join(rows)}."
+    few = len(summary.best) - len(found)
+    which = f" ({len(found)} of {len(summary.best)} series, the best on validation)" if few else ""
+    return f"Test accuracy at the rate that validation chose{which}: {'; '.join(rows)}."
+
+
+def _compared(contrasts: list[Contrast]) -> str:
+    """Say which series differ from the control beyond chance, each at its own tuned rate."""
+    head = (
+        f"Paired by seed with {contrasts[0].control['series']}, each at its own tuned rate, "
+        "test loss changes"
+    )
+    told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
+    if not told:
+        return f"{head} can't be said: the losses or the seeds are others."
+    if len(told) <= MOST_NAMED:
+        return f"{head}: {'; '.join(_change(*each) for each in told)}{_too_few(told)}."
+    sure = [(each, loss) for each, loss in told if loss.adjusted_p <= SIGNIFICANT]
+    better = sum(loss.mean < 0 for _, loss in sure)
+    named = sorted(sure, key=lambda pair: pair[1].mean)[:MOST_NAMED]
+    text = f"{head} beyond chance (p {SIGNIFICANT} after Holm) in {len(sure)} of {len(told)} series"
+    if sure:
+        text += f": lower in {better}, higher in {len(sure) - better}"
+    listed = f"; the lowest: {'; '.join(_change(*each) for each in named)}" if named else ""
+    return f"{text}{listed}{_too_few(told)}."
+
+
+def _change(each: Contrast, loss: Difference) -> str:
+    bounds = f" [{loss.low:+.3g}, {loss.high:+.3g}]" if math.isfinite(loss.low) else ""
+    return f"{each.series['series']} {loss.mean:+.3g}{bounds} (Holm p {loss.adjusted_p:.2g})"
+
+
+def _too_few(told: list[tuple[Contrast, Difference]]) -> str:
+    """Say so where no result could have been beyond chance: 2 / 2^n, times the comparisons."""
+    least = len(told) * min(loss.smallest_p for _, loss in told)
+    if least <= SIGNIFICANT:
+        return ""
+    return f" (with so few seeds no p can be below {min(1, least):.2g})"
 
 
 def _kind(summary: Summary) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jax_backprop.errors import InputError, unknown_name
 
+_Key = TypeVar("_Key")
 CONFIDENCE = 0.95
 EXACT_SEEDS = 12  # up to here all 2^n sign flips are counted, beyond so many are drawn:
 FLIPS = 9_999
@@ -90,11 +91,20 @@ def compare_with_control(
     """
     if control not in runs:
         raise unknown_name("setting", control, runs)
-    found = {
-        name: paired_difference(values, runs[control], seed=seed)
-        for name, values in runs.items()
-        if name != control
-    }
+    others = {name: (runs[name], runs[control]) for name in runs if name != control}
+    return compare_pairs(others, seed=seed)
+
+
+def compare_pairs(
+    pairs: Mapping[_Key, tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]]],
+    *,
+    seed: int = 0,
+) -> dict[_Key, Difference]:
+    """Compare the first with the second of each pair; p also corrected by Holm over the pairs.
+
+    The seeds may differ from pair to pair, not within one.
+    """
+    found = {name: paired_difference(*pair, seed=seed) for name, pair in pairs.items()}
     adjusted = holm(np.array([each.p_value for each in found.values()]))
     return {
         name: each._replace(adjusted_p=float(p))

@@ -35,7 +35,7 @@ def classify(cells: Frame) -> Frame:
 
 
 def has_diverged(cells: Frame) -> Frame:
-    """Tell which runs met a loss that isn't finite, or ended above their start."""
+    """Return which cells ended above their start, or met a loss that isn't finite."""
     return (
         cells["non_finite"]
         | ~np.isfinite(cells["tail_loss"])

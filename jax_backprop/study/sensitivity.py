@@ -82,6 +82,43 @@ def learning_rate_sensitivity(
     return Sensitivity(mean, low, high, status, values, rates[best], diverged)
 
 
+def even_rates(rates: Float[np.ndarray, " rates"]) -> Float[np.ndarray, " even"]:
+    """Return the positive rates that are even in log, refinements between them left out.
+
+    Of all runs of rates with a constant factor between neighbours, the one that spans the most,
+    and of several such the finest. Fewer than three say that there is none.
+
+    Args:
+      rates: rising.
+    """
+    positive = rates[rates > 0]
+    places = np.log10(positive)
+    chosen = np.arange(min(len(places), 1))
+    for step in np.unique(np.diff(places).round(6)):  # rising, so that the finest comes first
+        found = _longest_run(places, np.diff(places), step)
+        if len(found) > 1 and np.ptp(places[found]) > np.ptp(places[chosen]) + UNEVEN * step:
+            chosen = found
+    return positive[chosen]
+
+
+def _longest_run(places: np.ndarray, gaps: np.ndarray, step: float) -> np.ndarray:
+    """Return the indices of the longest run of places a step apart that begins with such a gap."""
+    longest, passed = np.arange(0), set()
+    for first in np.flatnonzero(np.isclose(gaps, step, rtol=0, atol=2e-6)):
+        if first in passed:
+            continue  # within a run that began before it
+        exact = gaps[first]
+        count = int((places[-1] - places[first]) / exact + 1 + UNEVEN)
+        wanted = places[first] + exact * np.arange(count)
+        above = np.searchsorted(places, wanted).clip(1, len(places) - 1)
+        nearest = above - (wanted - places[above - 1] < places[above] - wanted)
+        there = np.abs(places[nearest] - wanted) <= UNEVEN / 4 * exact
+        run = nearest[: count if there.all() else int(there.argmin())]
+        passed |= set(run.tolist())
+        longest = run if len(run) > len(longest) else longest
+    return longest
+
+
 def _check(rates: np.ndarray, loss_at_start: np.ndarray) -> None:
     positive = len(rates) >= 3 and np.all(rates > 0) and np.all(np.diff(rates) > 0)
     steps = np.diff(np.log10(rates)) if positive else np.array([0.0, 1.0])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
-from jax_backprop.study.statistics import estimate
+from jax_backprop.study.statistics import Estimate, estimate
 from jax_backprop.sweep import load_tables
 from jax_backprop.sweep.store import read_manifest
 
@@ -26,6 +26,7 @@ MEASURES = (
     "validation_accuracy",
     "test_accuracy",
 )
+CHOICES = ("schedule", "optimizer", "rate_rule")  # axes whose values name what they are
 NEAR_BEST = 1.1  # a rate is near the best if its loss is within a tenth of the best one's
 
 
@@ -41,7 +42,7 @@ class Summary:
         (``validation_loss``, ``validation_loss_low``, ``..._high``), and how many seeds had each
         outcome.
       best: a row a series: the row of ``rates`` with the least validation loss, ``at_edge`` if it
-        is the grid's first or last rate, ``band_low`` and ``band_high`` of the rates near it.
+        is the first or last of its several rates, ``band_low`` and ``band_high`` of those near it.
     """
 
     manifest: dict[str, Any]
@@ -65,11 +66,16 @@ def summarize(folder: Path) -> Summary:
     """Read a study's folder and summarize it. Raises InputError if it holds none."""
     tables, manifest = load_tables(folder), read_manifest(folder)
     table = tables.cells.to_pandas()
-    names = manifest["identity"]["axes"]
-    cells = classify(table.assign(series=series(table, names)))
+    cells = classify(table.assign(series=series(table, axis_order(manifest))))
     rates = summarize_rates(cells)
     curves = None if tables.curves is None else tables.curves.to_pandas()
     return Summary(manifest, cells, curves, rates, best_rates(rates))
+
+
+def axis_order(manifest: dict[str, Any]) -> list[str]:
+    """Return a study's axes in the order of its file, in which they are named to a reader."""
+    place = {name: rank for rank, name in enumerate(manifest["study"].get("axes", ()))}
+    return sorted(manifest["identity"]["axes"], key=lambda name: place.get(name, len(place)))
 
 
 def series(cells: Frame, axes: Sequence[str]) -> Frame:
@@ -79,13 +85,16 @@ def series(cells: Frame, axes: Sequence[str]) -> Frame:
         return cells["schedule"].astype(str)
     # A parameter of a schedule or optimizer is in that one's label where it isn't the default.
     shown = [name for name in names if name.partition(".")[0] not in names or "." not in name]
-    values = {name: cells[name].map(_short).astype(str) for name in shown}
-    parts = [values[n] if n == "schedule" else n + "=" + values[n] for n in shown]
+    parts = [
+        cells[name].astype(str) if name in CHOICES else f"{name}=" + _short(cells[name])
+        for name in shown
+    ]
     return parts[0].str.cat(parts[1:], sep=", ")
 
 
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _short(column: Frame) -> Frame:
+    shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in column)
+    return pd.Series(list(shown), column.index, dtype=str)
 
 
 def summarize_rates(cells: Frame) -> Frame:
@@ -95,10 +104,8 @@ def summarize_rates(cells: Frame) -> Frame:
     columns: dict[str, Any] = {}
     index = cells.set_index(keys).index.unique().sort_values()
     for measure in MEASURES:
-        table = cells.pivot_table(
-            index=keys, columns="seed", values=measure, dropna=False, observed=True
-        )
-        found = estimate(table.loc[index].to_numpy(np.float64))
+        values, present = by_seed(cells, keys, measure)
+        found = _estimate(values.loc[index], present.loc[index])
         columns |= {
             measure: found.mean,
             f"{measure}_low": found.low,
@@ -114,6 +121,28 @@ def summarize_rates(cells: Frame) -> Frame:
     return rates.iloc[np.lexsort([rates["learning_rate"], rank])].reset_index(drop=True)
 
 
+def by_seed(cells: Frame, keys: Sequence[str], measure: str) -> tuple[Frame, Frame]:
+    """Return a measure with a row a setting and a column a seed, and which of these runs exist.
+
+    A run that isn't there (an unfinished study, seeds that a setting wasn't run with) is no run
+    that failed: both are NaN in the first table, and the second tells them apart.
+    """
+    groups = cells.groupby([*keys, "seed"], observed=True)[measure]
+    return groups.mean().unstack("seed"), groups.size().unstack("seed").notna()
+
+
+def _estimate(values: Frame, present: Frame) -> Estimate:
+    """Estimate each row over the seeds that it was run with."""
+    numbers = values.to_numpy(np.float64)
+    patterns, of_row = np.unique(present.to_numpy(), axis=0, return_inverse=True)
+    parts = np.empty((len(Estimate._fields), len(numbers)))
+    for number, seeds in enumerate(patterns):
+        rows = of_row.reshape(-1) == number
+        parts[:, rows] = estimate(numbers[rows][:, seeds])
+    mean, low, high, diverged = parts
+    return Estimate(mean, low, high, diverged.astype(np.int64))
+
+
 def best_rates(rates: Frame) -> Frame:
     """Choose each series' rate by validation loss: a row a series, in order."""
     rows = []
@@ -121,7 +150,7 @@ def best_rates(rates: Frame) -> Frame:
         row = group.loc[group["validation_loss"].idxmin()].to_dict()
         grid = group["learning_rate"]
         near = grid[group["validation_loss"] <= NEAR_BEST * row["validation_loss"]]
-        row["at_edge"] = row["learning_rate"] in (grid.min(), grid.max())
+        row["at_edge"] = len(grid) > 1 and row["learning_rate"] in (grid.min(), grid.max())
         row |= {"band_low": near.min(), "band_high": near.max()}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -1,0 +1,297 @@
+"""``show`` and ``compare``: what finished studies say, in a terminal or as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.errors import InputError
+
+if TYPE_CHECKING:
+    from jax_backprop.report.tables import Table
+    from jax_backprop.study import Contrast, Summary
+    from jax_backprop.study.overview import Axis, Overview
+
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+AsJson = Annotated[bool, tyro.conf.arg(name="json")]
+BARS = "▁▂▃▄▅▆▇█"
+DIVERGED, MISSING = "x", " "
+MOST_LABELS = 8  # of an axis, in its line
+WIDEST = 64  # characters of a bar: more rates share one, the best of them shown
+LEFT_COLUMNS = ("series", "measure", "field", "A", "B", "loss against rate")
+
+
+def show(folder: Folder, /, as_json: AsJson = False) -> None:
+    """Show what a study says, finished or not: best rates, comparisons, the answer.
+
+    One row a series (what differs neither in rate nor in seed), at the rate that validation chose:
+    interquartile means over seeds with 95% intervals, and how many seeds diverged. Then each
+    series minus the first, paired by seed, with the sign-flip p, also after Holm's correction, and
+    its learning-rate sensitivity. A study of hundreds of series or more, such as the trainability
+    map, is counted instead: its axes, how many diverged, its best network.
+
+    Args:
+      folder: Results of `jax-backprop sweep`.
+      as_json: Print one JSON object instead, with every number; null is what isn't finite.
+    """
+    from jax_backprop.study.overview import overview
+
+    with console.err.status("reading"):
+        found = overview(folder)
+        printed = _plain(found) if as_json else None
+    if as_json:
+        _print_json(printed)
+        return
+    _print_head(found)
+    if found.summary is not None:
+        _print_series(found, found.summary)
+    elif found.best:
+        _print_best_cell(found)
+    _print_provenance(found.manifest)
+
+
+def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
+    """Compare two finished studies of one data set, paired by seed.
+
+    First what differs between the two: fields, axes, versions. Then every series that both have,
+    each at its own tuned rate (chosen on validation): both estimates on the test split, and B minus
+    A with its 95% interval and sign-flip p, also after Holm's correction over the rows. Where no
+    series is in both, because an axis differs, each study's best is compared. A loss below 0 and an
+    accuracy above 0 speak for B.
+
+    Args:
+      first: Results of a study, the one that is compared with.
+      second: Results of the other.
+      as_json: Print one JSON object instead; null is what isn't finite.
+    """
+    from jax_backprop.report.tables import versus_table
+    from jax_backprop.study import compare_studies, disagreements
+
+    with console.err.status("reading"):
+        summaries = [_finished(folder) for folder in (first, second)]
+        contrasts = compare_studies(*summaries)
+        differing = disagreements(*summaries)
+    if as_json:
+        _print_json(
+            {
+                "a": str(first),
+                "b": str(second),
+                "differences": [each._asdict() for each in differing],
+                "b_minus_a": [_plain_contrast(each) for each in contrasts],
+            }
+        )
+        return
+    for name, folder, summary in zip("AB", (first, second), summaries, strict=True):
+        _say(f"{name}: {summary.study.get('title', 'a sweep')} ({folder})")
+    if differing:
+        rows = [list(each) for each in differing]
+        _print_table("what differs", (["field", "A", "B"], rows))
+    else:
+        _say("The two studies have the same fields and axes.")
+    for measure, words in (("test_loss", "test loss"), ("test_accuracy", "test accuracy")):
+        table = versus_table(contrasts, measure)
+        _print_table(f"{words}, each at its own tuned rate, paired by seed", table)
+
+
+def _finished(folder: Path) -> Summary:
+    """Return what a study says, or raise InputError if that isn't all of it."""
+    from jax_backprop.study.overview import overview
+
+    found = overview(folder)
+    share = found.manifest["part"]
+    if share:
+        got, remedy = f"share {share} of a study", "Join the shares first: `jax-backprop merge`."
+    elif not found.manifest["complete"]:
+        got = f"a study that is unfinished ({found.done:,} of {found.planned:,} networks)"
+        remedy = f"`jax-backprop sweep STUDY.toml --out {folder}` continues it."
+    elif found.summary is None:
+        got, remedy = "a study of too many series", "Compare studies whose series can be listed."
+    else:
+        return found.summary
+    raise InputError(
+        "results folder",
+        got=f"{folder}, {got}",
+        expected="two finished studies, whole",
+        remedy=remedy,
+    )
+
+
+def _print_head(found: Overview) -> None:
+    from jax_backprop.study.answers import setting_of
+
+    study = found.manifest["study"]
+    console.out.print(study.get("title", "a sweep"), markup=False, style="bold")
+    if "question" in study:
+        _say(study["question"])
+    seeds = next((axis.values for axis in found.axes if axis.name == "seed"), 1)
+    _say(setting_of(found.manifest, seeds))
+    if found.axes:
+        _say("axes: " + "; ".join(map(_axis_words, found.axes)))
+    share = f" (share {found.manifest['part']})" if found.manifest["part"] else ""
+    state = "finished" if found.manifest["complete"] else "UNFINISHED: `jax-backprop sweep` goes on"
+    diverged = f", {found.diverged:,} of them diverged" if found.done else ""
+    planned = "" if found.done == found.planned else f" of {found.planned:,}"
+    _say(f"{found.done:,}{planned} networks{share}{diverged}; {state}")
+
+
+def _print_series(found: Overview, summary: Summary) -> None:
+    from jax_backprop.report.tables import best_table, control_table
+    from jax_backprop.study import answer
+
+    _print_table("best rates, chosen on validation", best_table(summary))
+    if found.sensitivities:
+        _print_table(*_bars(summary))
+    if found.contrasts or found.sensitivities:
+        control = summary.best["series"].iloc[0]
+        title = f"against {control}, each at its own tuned rate" if found.contrasts else None
+        _print_table(title, control_table(summary, found.contrasts, found.sensitivities))
+    if found.sensitivities:
+        for line in answer(summary):
+            _say(line)
+
+
+def _print_best_cell(found: Overview) -> None:
+    cells = math.prod(axis.values for axis in found.axes if axis.name != "seed")
+    _say(f"{cells:,} combinations of these axes are too many to list: `jax-backprop map` draws two")
+    told = ", ".join(
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in found.best.items()
+    )
+    _say(f"the best on validation: {told}")
+
+
+def _print_provenance(manifest: Mapping[str, Any]) -> None:
+    from jax_backprop.report.tables import seconds, versions
+
+    made = manifest["provenance"]
+    commit = f", commit {made['commit']}" if made["commit"] else ""
+    _say(f"{seconds(manifest)} on {made['device']}; {versions(manifest)}{commit}")
+
+
+def _bars(summary: Summary) -> tuple[str, Table]:
+    """Return the validation loss against the rate, a character a rate, on one scale for all."""
+    table = summary.rates.pivot(index="series", columns="learning_rate", values="validation_loss")
+    failed = summary.rates.assign(failed=summary.rates["diverged"] * 2 > summary.rates["seeds"])
+    failed = failed.pivot(index="series", columns="learning_rate", values="failed")
+    names = list(summary.best["series"])
+    best = float(summary.best["validation_loss"].min())
+    start = float(summary.cells["loss_at_start"].median())
+    rows = [[name, _bar(table.loc[name], failed.loc[name] == True, best, start)] for name in names]  # noqa: E712
+    low, high = table.columns.min(), table.columns.max()
+    title = (
+        f"validation loss at rates {low:.3g} to {high:.3g}; {BARS[0]} {best:.3g}, "
+        f"{BARS[-1]} {start:.3g} (as at the start) or more, {DIVERGED} most seeds diverged"
+    )
+    return title, (["series", "loss against rate"], rows)
+
+
+def _bar(losses: Any, failed: Any, best: float, start: float) -> str:
+    """Return a character a rate, logarithmic between the best loss and the loss at the start."""
+    shown = []
+    for loss, is_failed in zip(losses, failed, strict=True):
+        if is_failed:
+            shown.append((len(BARS), DIVERGED))
+        elif math.isnan(loss):
+            shown.append((len(BARS) + 1, MISSING))
+        else:
+            shown.append(_level(loss, best, start))
+    size = -(-len(shown) // WIDEST)
+    groups = [shown[first : first + size] for first in range(0, len(shown), size)]
+    return "".join(min(group)[1] for group in groups)
+
+
+def _level(loss: float, best: float, start: float) -> tuple[int, str]:
+    span = math.log(start / best) if 0 < best < start else 0.0
+    share = math.log(max(loss, best) / best) / span if span and math.isfinite(loss) else 1.0
+    place = min(len(BARS) - 1, int(share * len(BARS)))
+    return place, BARS[place]
+
+
+def _axis_words(axis: Axis) -> str:
+    if axis.labels:
+        more = ", ..." if len(axis.labels) > MOST_LABELS else ""
+        return f"{axis.values:,} {axis.name} ({', '.join(axis.labels[:MOST_LABELS])}{more})"
+    if axis.values == 1:
+        return f"{axis.name} {axis.least:.6g}"
+    return f"{axis.values:,} {axis.name} ({axis.least:.6g} to {axis.largest:.6g})"
+
+
+def _print_table(title: str | None, content: Table) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    if title:
+        console.out.print()
+        _say(title)
+    table = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True)
+    for name in content[0]:
+        is_text = name in LEFT_COLUMNS
+        table.add_column(
+            name,
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=name == "loss against rate",
+        )
+    for row in content[1]:
+        table.add_row(*map(Text, row))
+    console.out.print(table)
+
+
+def _say(line: str) -> None:
+    console.out.print(line, markup=False)
+
+
+def _print_json(value: Any) -> None:
+    from jax_backprop.gradcheck.report import finite
+
+    sys.stdout.write(json.dumps(finite(value), indent=1, default=_number) + "\n")
+
+
+def _number(value: Any) -> Any:
+    return value.item()  # of NumPy's numbers; anything else is an error of ours
+
+
+def _plain(found: Overview) -> dict[str, Any]:
+    from jax_backprop.study import answer
+
+    manifest, summary = found.manifest, found.summary
+    told = summary if found.sensitivities else None
+    return {
+        "title": manifest["study"].get("title"),
+        "question": manifest["study"].get("question"),
+        "study": manifest["study"],
+        "complete": manifest["complete"],
+        "share": manifest["part"],
+        "cells": {"done": found.done, "planned": found.planned, "diverged": found.diverged},
+        "axes": [axis._asdict() for axis in found.axes],
+        "best_cell": found.best,
+        "best_rates": [] if summary is None else summary.best.to_dict("records"),
+        "against_control": [_plain_contrast(each) for each in found.contrasts],
+        "sensitivity": {
+            name: {key: getattr(each, key) for key in ("status", "mean", "low", "high")}
+            for name, each in found.sensitivities.items()
+        },
+        "answer": answer(told) if told is not None else [],
+        "seconds": manifest["seconds"],
+        "provenance": manifest["provenance"],
+    }
+
+
+def _plain_contrast(each: Contrast) -> dict[str, Any]:
+    plain = each._asdict()
+    for side in ("series", "control"):
+        plain[side] = getattr(each, side).to_dict()
+    for measure in ("test_loss", "test_accuracy"):
+        found = getattr(each, measure)
+        plain[measure] = found._asdict() if found is not None else None
+    return plain

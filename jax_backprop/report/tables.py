@@ -1,0 +1,172 @@
+"""The tables of a study as heads and rows of text: the page and the terminal show the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jax_backprop.study import Summary, setting
+from jax_backprop.study.comparisons import Difference
+from jax_backprop.study.frame import Row
+from jax_backprop.study.sensitivity import Sensitivity
+from jax_backprop.study.tuned import Contrast
+
+Table = tuple[list[str], list[list[str]]]
+NONE = "-"
+
+
+def best_table(summary: Summary) -> Table:
+    """Return the heads and the rows of the table of best rates."""
+    columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
+    columns += ["test accuracy", "diverged"]
+    rows = []
+    for _, row in summary.best.iterrows():
+        edge = " (edge of the grid)" if row["at_edge"] else ""
+        rows.append(
+            [
+                row["series"],
+                f"{row['learning_rate']:.3g}{edge}",
+                f"{row['band_low']:.3g} to {row['band_high']:.3g}",
+                *(interval(row, name) for name in ("validation_loss", "test_loss")),
+                interval(row, "test_accuracy"),
+                f"{row['diverged']} of {row['seeds']}",
+            ]
+        )
+    return columns, rows
+
+
+def control_table(
+    summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
+) -> Table:
+    """Return heads and rows: each series at its tuned rate, minus the control; its sensitivity."""
+    columns = ["series", "test loss", "p (Holm)", "test accuracy", "p (Holm)", "seeds"]
+    columns += ["diverged", "sensitivity"]
+    control = summary.best.iloc[0]
+    told = {name: _sensitivity(found) for name, found in sensitivities.items()}
+    first = [f"{control['series']} (control)", *[NONE] * 4, str(control["seeds"])]
+    first += [f"{control['diverged']} of {control['seeds']}", told.get(control["series"], NONE)]
+    rows = [first]
+    for each in contrasts:
+        rows.append(
+            [
+                each.series["series"],
+                *_difference(each.test_loss),
+                *_difference(each.test_accuracy),
+                _seeds(each),
+                f"{each.diverged[0]} of {each.seeds}",
+                told.get(each.series["series"], NONE),
+            ]
+        )
+    return columns, rows
+
+
+def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
+    """Return heads and rows of two studies, A and B: both estimates, and B minus A.
+
+    Args:
+      contrasts: B's series minus A's.
+      measure: "test_loss" or "test_accuracy".
+    """
+    columns = ["series", "rate A", "rate B", "A", "B", "B minus A", "p (Holm)", "seeds"]
+    columns += ["diverged A, B"]
+    rows = []
+    for each in contrasts:
+        sides = (each.control, each.series)
+        names = [side["series"] for side in sides]
+        rows.append(
+            [
+                names[0] if names[0] == names[1] else f"A: {names[0]}; B: {names[1]}",
+                *(f"{side['learning_rate']:.3g}" for side in sides),
+                *(interval(side, measure) for side in sides),
+                *_difference(getattr(each, measure)),
+                _seeds(each),
+                f"{each.diverged[1]}, {each.diverged[0]}",
+            ]
+        )
+    return columns, rows
+
+
+def what_was_run(summary: Summary) -> list[tuple[str, str]]:
+    """Return the study's provenance as name and value."""
+    manifest, study = summary.manifest, summary.study
+    provenance = manifest["provenance"]
+    rates = summary.rates["learning_rate"]
+    grid = (
+        f"{rates.nunique()} learning rates from {rates.min():g} to {rates.max():g}, "
+        f"{summary.best['series'].nunique()} series, {summary.seeds} seeds"
+    )
+    return [
+        ("study", setting(summary)),
+        ("cells", f"{len(summary.cells):,} networks: {grid}"),
+        (
+            "loss",
+            f"{study['loss']}, l2 {study['l2']:g}, label smoothing {study['label_smoothing']:g}",
+        ),
+        ("gradient", study["gradient"]),
+        ("batches", _batches(manifest)),
+        ("tile width", ", ".join(map(str, sorted(set(manifest["tile_widths"].values()))))),
+        ("versions", versions(manifest)),
+        ("device", f"{provenance['device']} ({provenance['machine']})"),
+        ("commit", provenance["commit"] or "not from a checkout"),
+        ("time", f"{seconds(manifest)} (compilation within)"),
+    ]
+
+
+def versions(manifest: Mapping[str, Any]) -> str:
+    """Return with which versions a study was run."""
+    return ", ".join(f"{name} {v}" for name, v in manifest["provenance"]["versions"].items())
+
+
+def seconds(manifest: Mapping[str, Any]) -> str:
+    """Return how long a study took."""
+    spent = ", ".join(f"{name} {value:g} s" for name, value in manifest["seconds"].items())
+    return spent or "unfinished"
+
+
+def unit(summary: Summary) -> str:
+    """Return the unit of the study's loss."""
+    return "nats per example" if _in_nats(summary) else "squared distance per example, halved"
+
+
+def interval(row: Row, measure: str) -> str:
+    """Return an estimate with its interval."""
+    return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"
+
+
+def _in_nats(summary: Summary) -> bool:
+    return summary.study.get("loss") == "softmax_cross_entropy"
+
+
+def _difference(found: Difference | None) -> list[str]:
+    """Return a difference with its interval, and its p with the adjusted one."""
+    if found is None:
+        return ["not comparable", NONE]
+    # Fewer than six seeds can't bound it.
+    bounds = f" [{found.low:.2g}, {found.high:.2g}]" if math.isfinite(found.low) else ""
+    return [f"{found.mean:+.2g}{bounds}", f"{found.p_value:.2g} ({found.adjusted_p:.2g})"]
+
+
+def _seeds(each: Contrast) -> str:
+    """Return how many seeds are paired, and of how many where some are in one series alone."""
+    return f"{each.seeds} of {each.seeds + each.unpaired}" if each.unpaired else str(each.seeds)
+
+
+def _sensitivity(found: Sensitivity) -> str:
+    if found.status != "covered":
+        return found.status
+    return f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"
+
+
+def _batches(manifest: Mapping[str, Any]) -> str:
+    study, axes = manifest["study"], manifest["identity"]["axes"]
+    if "batch_size" in axes or "data_fraction" in axes:
+        return "by series; the last partial batch of an epoch is dropped"
+    size = study.get("batch_size")
+    examples = round(study["data_fraction"] * manifest["identity"]["train_examples"])
+    if size is None:
+        return f"the full batch of {examples:,} examples"
+    return (
+        f"{examples // size} of {size} an epoch; of {examples:,} shuffled examples the last "
+        f"{examples % size} are dropped each time"
+    )

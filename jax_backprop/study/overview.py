@@ -1,0 +1,106 @@
+"""The essence of a study's folder, finished or not, of a dozen cells or of a million."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.sensitivity import Sensitivity
+from jax_backprop.study.summary import Summary, axis_order, summarize
+from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+from jax_backprop.sweep import load_study
+from jax_backprop.sweep.store import read_manifest
+
+MANY_SERIES = 100  # from so many on they are counted, not listed
+NOT_LISTED = ("learning_rate", "seed")
+
+
+class Axis(NamedTuple):
+    """What was tried along one axis.
+
+    Args:
+      values: how many different ones there are.
+      least, largest: of numbers; None of others.
+      labels: of values that aren't numbers; [] of numbers.
+    """
+
+    name: str
+    values: int
+    least: float | None
+    largest: float | None
+    labels: list[str]
+
+
+class Overview(NamedTuple):
+    """What there is of a study.
+
+    Args:
+      manifest: study.json.
+      done, planned: cells, of this folder's share if it has one only a part of the study.
+      axes: in the order of the study file; [] before the first cell is finished.
+      diverged: how many of the cells that are done ended above their start.
+      best: the cell with the least validation loss (its axes, losses and accuracies); {} if none.
+      summary: by series and rate; None where nothing is done, or the series are too many to list.
+      contrasts: each series against the control.
+      sensitivities: of each series to the rate.
+    """
+
+    manifest: dict[str, Any]
+    done: int
+    planned: int
+    axes: list[Axis]
+    diverged: int
+    best: dict[str, Any]
+    summary: Summary | None
+    contrasts: list[Contrast]
+    sensitivities: dict[str, Sensitivity]
+
+
+def overview(folder: Path) -> Overview:
+    """Read what there is of a study. Raises InputError if the folder holds none."""
+    manifest = read_manifest(folder)
+    planned = sum(generation["cells"] for generation in manifest["generations"])
+    if not any(name.startswith("cells/") for name in manifest["parts"]):
+        return Overview(manifest, 0, planned, [], 0, {}, None, [], {})
+    table = load_study(folder).unify_dictionaries()  # each part has its own list of labels
+    names = axis_order(manifest)
+    listed = [name for name in names if name not in NOT_LISTED]
+    series = table.group_by(listed).aggregate([]).num_rows if listed else 1
+    summary = summarize(folder) if series < MANY_SERIES else None
+    has_rates = summary is not None and "learning_rate" in names
+    return Overview(
+        manifest,
+        table.num_rows,
+        planned,
+        [_axis(name, table[name]) for name in names],
+        _diverged(table),
+        _best(table, names),
+        summary,
+        against_control(summary) if summary is not None else [],
+        sensitivities(summary) if summary is not None and has_rates else {},
+    )
+
+
+def _axis(name: str, column: pa.ChunkedArray) -> Axis:
+    values = column.unique().to_pylist()
+    if all(isinstance(value, int | float) for value in values):
+        return Axis(name, len(values), min(values), max(values), [])
+    return Axis(name, len(values), None, None, list(map(str, values)))
+
+
+def _diverged(table: pa.Table) -> int:
+    columns = ["non_finite", "tail_loss", "loss_at_start"]
+    return int(has_diverged(table.select(columns).to_pandas()).sum())
+
+
+def _best(table: pa.Table, names: list[str]) -> dict[str, Any]:
+    losses = table["validation_loss"].to_numpy()
+    if not np.isfinite(losses).any():
+        return {}
+    row = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))
+    measures = ["validation_loss", "test_loss", "validation_accuracy", "test_accuracy"]
+    return table.select([*names, *measures]).slice(row, 1).to_pylist()[0]

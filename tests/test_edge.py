@@ -1,0 +1,147 @@
+"""The edge of stability, and runs without a learning rate, on made-up runs whose story is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jax_backprop import InputError
+from jax_backprop.settings import Optimizer
+from jax_backprop.study.edge import along_training, by_rate, limit_times_rate, sentences, states
+from jax_backprop.study.no_rate import TUNED, costs, methods, survival
+from jax_backprop.study.no_rate import sentences as no_rate_sentences
+from jax_backprop.study.summary import Summary
+
+STEPS = np.arange(0, 1001, 10)
+
+
+def made_up(stories: dict[str, np.ndarray], optimizer: str = "gradient_descent") -> Summary:
+    """Return a summary of one run a story: its sharpness along the steps, at rate 0.1."""
+    rows, curves = [], []
+    for name, sharpness in stories.items():
+        failed = name == "diverged"
+        loss = np.linspace(2.0, 3.0 if failed else 0.1, len(STEPS))
+        rows.append(
+            {
+                "cell": name,
+                "series": name,
+                "seed": 0,
+                "learning_rate": 0.1,
+                "optimizer": optimizer,
+                "sharpness_at_start": sharpness[0],
+                "loss_at_start": 2.0,
+                "tail_loss": loss[-1],
+                "non_finite": False,
+            }
+        )
+        points = {"cell": name, "step": STEPS, "train_loss": loss, "sharpness": sharpness}
+        curves.append(pd.DataFrame(points))
+    cells = pd.DataFrame(rows)
+    nothing = pd.DataFrame()
+    return Summary({"study": {}}, cells, pd.concat(curves), nothing, nothing)
+
+
+def test_states_are_told_apart() -> None:
+    """The limit of gradient descent at rate 0.1 is 20."""
+    stories = {
+        "below": np.full(101, 5.0),
+        "edge": np.minimum(5.0 + STEPS / 20, 20.5),  # there from step 300 on
+        "above": np.full(101, 40.0),
+        "diverged": np.full(101, 20.0),
+    }
+    found = states(along_training(made_up(stories)))
+    table = found.pivot(index="series", columns="horizon", values="state")
+    assert table.loc["edge"].tolist() == ["below", "below", "edge", "edge"]
+    for name in ("below", "above"):
+        assert set(table.loc[name]) == {name}
+    assert table.loc["diverged", 1000] == "diverged"
+    text = dict(zip(found["series"].unique(), sentences(by_rate(found)), strict=False))
+    assert len(text) == 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "limit"),
+    [
+        (Optimizer(), 2.0),
+        (Optimizer(name="heavy_ball", momentum=0.9), 3.8),
+        (Optimizer(name="nesterov", momentum=0.9), 3.8 / 2.8),
+        (Optimizer(name="adam"), None),
+    ],
+)
+def test_limits_are_where_a_quadratic_becomes_unstable(optimizer: Optimizer, limit) -> None:
+    """Run each on x^2 / 2, whose curvature is 1: just below the limit it falls, above it grows."""
+    assert limit_times_rate(optimizer) == (None if limit is None else pytest.approx(limit))
+    if limit is None:
+        return
+    b, nesterov = optimizer.momentum or 0.0, optimizer.name == "nesterov"
+
+    def after(rate: float) -> float:
+        x, trace = 1.0, 0.0
+        for _ in range(4000):
+            trace = b * trace + x
+            x -= rate * (x + b * trace if nesterov else trace)
+        return abs(x)
+
+    assert after(limit * 0.995) < 1e-2 and after(limit * 1.005) > 1e2
+
+
+def test_a_label_of_an_optimizer_tells_its_momentum() -> None:
+    half = made_up({"edge": np.full(101, 30.0)}, "heavy_ball(momentum=0.5)")
+    points = along_training(half)
+    assert points["ratio"].iloc[0] == pytest.approx(30.0 * 0.1 / 3.0)
+    with pytest.raises(InputError, match="sharpness_iterations"):
+        along_training(replace(half, curves=half.curves.drop(columns="sharpness")))
+
+
+def runs(setting: int, rule: str, reduction: str, rate: float, loss: float, failed: bool = False):
+    return [
+        {
+            "hidden_sizes": setting,
+            "rate_rule": rule,
+            "reduction": reduction,
+            "learning_rate": rate,
+            "seed": seed,
+            "validation_loss": loss * (1 + 0.01 * seed),
+            "test_loss": loss * (1 + 0.02 * seed),
+            "tail_loss": 9.0 if failed else loss,
+            "loss_at_start": 2.0,
+            "non_finite": False,
+        }
+        for seed in range(8)
+    ]
+
+
+def test_costs_and_survival_of_rates_that_nobody_tuned() -> None:
+    rows = []
+    for setting, best in ((8, 1.0), (32, 0.1)):
+        for rate in (0.01, 0.1, 1.0, 10.0):
+            loss = 0.1 * (1 + abs(np.log10(rate / best)))
+            rows += runs(setting, "scheduled", "mean", rate, loss, failed=rate == 10.0)
+        rows += runs(setting, "scheduled", "sum", 1.0, 5.0, failed=True)
+        rows += runs(setting, "curvature", "mean", 2.0, 0.15)
+        rows += runs(setting, "curvature(every=10)", "mean", 1.0, 0.12)
+        rows += runs(setting, "line_search", "mean", 1000.0, 0.3)
+    cells = methods(pd.DataFrame(rows))
+    found = costs(cells).set_index(["setting", "method"])
+    assert set(found.index.get_level_values("method")) == {
+        TUNED,
+        "rate 1, mean",
+        "rate 1, sum",
+        "2/sharpness at the start",
+        "1/sharpness every 10 steps",
+        "line search",
+    }
+    assert found.loc[("H 8", TUNED), "rate"] == 1.0 and found.loc[("H 32", TUNED), "rate"] == 0.1
+    assert found.loc[("H 32", "rate 1, mean"), "times"] == pytest.approx(2.0)
+    assert found.loc[("H 8", "rate 1, sum"), "diverged"] == 8
+    assert found.loc[("H 8", "line search"), "p_value"] <= 0.08  # Holm over ten of 2 / 2^8
+    state = survival(cells).pivot(index="setting", columns="learning_rate", values="state")
+    assert state.loc["H 8"].tolist() == ["poor", "survives", "near", "diverged"]
+    assert state.loc["H 32"].tolist() == ["survives", "near", "survives", "diverged"]
+    text = no_rate_sentences(costs(cells), survival(cells))
+    assert any("rate 1, sum" in line and "16 of 16 runs diverged" in line for line in text)
+    with pytest.raises(InputError, match="reduction"):
+        methods(pd.DataFrame(rows).drop(columns="reduction"))

@@ -1,0 +1,287 @@
+"""Series at their own tuned rates: against the control, across two studies, and widened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from jax_backprop import InputError, Study
+from jax_backprop.study import (
+    Summary,
+    against_control,
+    answer,
+    best_rates,
+    compare_studies,
+    disagreements,
+    sensitivities,
+    summarize_rates,
+)
+from jax_backprop.study.sensitivity import even_rates
+from jax_backprop.study.summary import axis_order, series
+from jax_backprop.study.widening import Edge, as_recorded, edges, widened
+from jax_backprop.sweep import load_study, run_study
+from jax_backprop.sweep.store import read_manifest
+
+RATES = np.geomspace(1e-3, 1e3, 25)  # 4 a decade
+
+
+def runs(name: str, best: float, seeds: Any, *, at_best: float = 0.5, **columns: Any) -> Any:
+    """Return cells of a series whose loss is a parabola in log rate, a little off by seed."""
+    noise = np.random.default_rng([len(name), 7]).normal(0, 0.01, size=1000)
+    rows = [
+        {
+            "series": name,
+            "schedule": name,
+            "learning_rate": rate,
+            "seed": seed,
+            "validation_loss": at_best + 0.1 * np.log10(rate / best) ** 2 + noise[seed],
+            "test_loss": at_best + 0.2 + noise[seed + 100],
+            "train_loss": at_best,
+            "validation_accuracy": 0.9,
+            "test_accuracy": 0.9 - at_best / 10 + noise[seed + 200],
+            "loss_at_start": 1.0,
+            "outcome": "monotone",
+            "nothing_learned": False,
+            **columns,
+        }
+        for rate in RATES
+        for seed in seeds
+    ]
+    return pd.DataFrame(rows)
+
+
+def summary(*parts: Any, **study: Any) -> Summary:
+    cells = pd.concat(parts, ignore_index=True)
+    axes = ["learning_rate", "schedule", "seed"]
+    manifest = {
+        "identity": {"axes": axes, "data_checksum": study.pop("checksum", "same")},
+        "study": {"loss": "softmax_cross_entropy", "axes": {key: [1] for key in axes}, **study},
+    }
+    rates = summarize_rates(cells)
+    return Summary(manifest, cells, None, rates, best_rates(rates))
+
+
+def test_each_series_at_its_own_rate_against_the_first() -> None:
+    found = summary(
+        runs("constant", 1.0, range(8)),
+        runs("better", 10.0, range(8), at_best=0.3),
+        runs("alike", 1e-1, range(8)),
+    )
+    better, alike = against_control(found)
+    assert better.series["learning_rate"] == pytest.approx(10)
+    assert better.control["learning_rate"] == pytest.approx(1)
+    at_best = {
+        name: part[np.isclose(part["learning_rate"], rate)].set_index("seed")
+        for (name, part), rate in zip(
+            found.cells.groupby("series", sort=False), [1.0, 10.0, 0.1], strict=True
+        )
+    }
+    losses = at_best["better"]["test_loss"] - at_best["constant"]["test_loss"]
+    theirs = stats.permutation_test(
+        (losses.to_numpy(),), np.mean, permutation_type="samples", n_resamples=10_000
+    )
+    assert better.test_loss is not None and better.test_accuracy is not None
+    np.testing.assert_allclose(better.test_loss.mean, losses.mean())
+    np.testing.assert_allclose(better.test_loss.p_value, theirs.pvalue)
+    assert better.test_loss.adjusted_p == 2 * better.test_loss.p_value  # Holm over two
+    accuracy = at_best["better"]["test_accuracy"] - at_best["constant"]["test_accuracy"]
+    np.testing.assert_allclose(better.test_accuracy.mean, accuracy.mean())
+    assert 0 < better.test_accuracy.low <= accuracy.mean() <= better.test_accuracy.high
+    assert alike.test_loss is not None and alike.test_loss.p_value > 0.05
+    assert "better -0.2" in answer(found)[-1] and "Holm p" in answer(found)[-1]
+
+
+def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
+    found = summary(
+        runs("constant", 1.0, range(8)), runs("few", 1.0, [2, 3, 4, 5, 6, 7, 20], at_best=0.3)
+    )
+    some = found.cells[
+        (found.cells["series"] == "few") & np.isclose(found.cells["learning_rate"], 1)
+    ]
+    own = stats.trim_mean(some["validation_loss"], 0.25)
+    # A run that isn't there is none that failed.
+    np.testing.assert_allclose(found.best["validation_loss"].iloc[1], own, rtol=1e-12)
+    assert found.best["seeds"].tolist() == [8, 7]
+    (few,) = against_control(found)
+    assert (few.seeds, few.unpaired) == (6, 3)
+    assert few.test_loss is not None and few.test_loss.seeds == 6
+    (none,) = against_control(summary(runs("a", 1.0, [0, 1]), runs("b", 1.0, [2, 3])))
+    assert none.test_loss is None and none.test_accuracy is None and none.seeds == 0
+    assert against_control(summary(runs("alone", 1.0, [0, 1]))) == []
+
+
+def test_losses_of_another_kind_are_not_compared() -> None:
+    found = summary(
+        runs("a", 1.0, range(6), loss="softmax_cross_entropy"),
+        runs("b", 1.0, range(6), loss="squared_error", at_best=0.3),
+    )
+    (other,) = against_control(found)
+    assert other.test_loss is None
+    assert other.test_accuracy is not None and other.test_accuracy.mean > 0
+
+
+def test_diverged_runs_are_counted_and_worse_than_any() -> None:
+    worst = runs("worse", 1.0, range(8))
+    lost = (worst["seed"] == 3) & np.isclose(worst["learning_rate"], 1.0)
+    worst.loc[lost, ["test_loss", "validation_loss", "test_accuracy"]] = np.nan
+    worst.loc[lost, "outcome"] = "diverged"
+    (found,) = against_control(summary(runs("constant", 1.0, range(8)), worst))
+    assert found.diverged == (1, 0)
+    assert found.test_loss is not None and found.test_loss.mean == np.inf
+    assert found.test_accuracy is not None and found.test_accuracy.mean == -np.inf
+
+
+def test_sensitivity_leaves_refinements_out() -> None:
+    plain, refined = runs("plain", 1.0, range(4)), runs("refined", 1.0, range(4))
+    near = refined[np.isclose(refined["learning_rate"], 1.0)]
+    between = [near.assign(learning_rate=rate) for rate in (0.9, 1.1, 1.3)]
+    few = runs("few", 1.0, range(4))
+    few = few[few["learning_rate"].isin(RATES[[12]])]
+    two = runs("two", 1.0, range(4))
+    two = two[two["learning_rate"].isin(RATES[[12, 13]])]
+    gap = runs("gap", 1.0, range(4))
+    gap = gap[~((gap["seed"] == 3) & np.isclose(gap["learning_rate"], 10.0))]
+    found = sensitivities(summary(plain, refined, *between, few, two, gap))
+    assert found["plain"].status == found["refined"].status == "covered"
+    places = np.arange(-6, 7) / 4  # the window of three decades
+    np.testing.assert_allclose(found["plain"].mean, (0.1 * places**2).mean())
+    np.testing.assert_allclose(found["plain"].mean, found["refined"].mean)
+    assert found["few"].status == "one rate" and found["two"].status == "uneven rates"
+    assert len(found["gap"].by_seed) == 3, "the seeds that ran at all rates"
+
+
+def test_even_rates() -> None:
+    np.testing.assert_array_equal(even_rates(RATES), RATES)
+    more = np.sort([0.0, *RATES, 0.9, 0.95, 1.01, 1.02])
+    np.testing.assert_array_equal(even_rates(more), RATES)
+    inner = np.geomspace(0.1, 10, 65)  # a finer grid within: the coarse one spans more
+    both = np.unique(np.concatenate([RATES, inner]).round(12))
+    np.testing.assert_allclose(even_rates(both), RATES)
+    np.testing.assert_allclose(even_rates(inner), inner)
+    assert len(even_rates(np.array([0.0]))) == 0 and len(even_rates(np.array([1.0, 2.0, 5.0]))) < 3
+
+
+def test_series_are_named_in_the_order_of_the_file() -> None:
+    cells = pd.DataFrame({"schedule": ["constant"], "optimizer": ["adam"], "l2": [0.001]})
+    manifest = {
+        "identity": {"axes": ["l2", "learning_rate", "optimizer", "schedule"]},
+        "study": {"axes": {"learning_rate": [1], "schedule": [], "optimizer": [], "l2": []}},
+    }
+    assert series(cells, axis_order(manifest)).tolist() == ["constant, adam, l2=0.001"]
+
+
+def test_two_studies_series_by_series() -> None:
+    first = summary(runs("constant", 1.0, range(8)), runs("cosine", 1.0, range(8)), epochs=5)
+    second = summary(
+        runs("cosine", 1.0, range(2, 10), at_best=0.3), runs("other", 1.0, range(8)), epochs=9
+    )
+    (found,) = compare_studies(first, second)
+    assert (found.series["series"], found.control["series"]) == ("cosine", "cosine")
+    assert found.test_loss is not None and found.test_loss.mean < 0, "B minus A"
+    assert (found.seeds, found.unpaired) == (6, 4)
+    assert ("epochs", "5", "9") in disagreements(first, second)
+    assert disagreements(first, first) == []
+
+
+def test_two_studies_without_a_common_series_compare_their_best() -> None:
+    first = summary(runs("a", 1.0, range(6)), runs("b", 1.0, range(6), at_best=0.4))
+    second = summary(runs("c", 1.0, range(6), at_best=0.2), runs("d", 1.0, range(6)))
+    (found,) = compare_studies(first, second)
+    assert (found.control["series"], found.series["series"]) == ("b", "c")
+    with pytest.raises(InputError, match=r"data: got .* expected two studies of the same examples"):
+        compare_studies(first, summary(runs("a", 1.0, range(6)), checksum="another"))
+    with pytest.raises(InputError, match="seeds: got 6 seeds from 0 to 5 and 2 seeds from 8 to 9"):
+        compare_studies(first, summary(runs("a", 1.0, [8, 9])))
+
+
+def study(rates: Any, **fields: Any) -> Study:
+    axes = {"learning_rate": rates, "seed": {"count": 4}}
+    small = {"title": "t", "question": "q", "batch_size": 64, "epochs": 2, "hidden_sizes": [8]}
+    return Study.model_validate({**small, "axes": axes, **fields})
+
+
+def at(rate: float, side: str) -> list[Edge]:
+    return [Edge("constant", rate, side)]
+
+
+def numbers(found: Study | None) -> list[float]:
+    from jax_backprop.sweep.studies import study_grid
+
+    assert found is not None
+    return list(study_grid(found).axes["learning_rate"])
+
+
+@pytest.mark.parametrize("points", [3, 8, 7])
+@pytest.mark.parametrize("low", [1e-3, 2e-5, 0.3, 1 / 3])
+def test_a_range_is_widened_without_touching_its_numbers(low: float, points: int) -> None:
+    begun = study({"low": low, "high": low * 100, "points_per_decade": points})
+    old = numbers(begun)
+    upwards = numbers(widened(begun, at(old[-1], "high"), begun=begun))
+    assert upwards[: len(old)] == old and len(upwards) == len(old) + points
+    downwards = numbers(widened(begun, at(old[0], "low"), begun=begun))
+    assert set(old) < set(downwards) and len(downwards) == len(old) + points
+    np.testing.assert_allclose(np.diff(np.log10(sorted(downwards))), 1 / points, rtol=1e-6)
+
+
+def test_lists_and_counted_ranges_go_on_by_their_ratio() -> None:
+    listed = study([0.1, 0.2, 0.4])
+    assert numbers(widened(listed, at(0.4, "high"), begun=listed)) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
+    down = numbers(widened(listed, at(0.1, "low"), begun=listed))
+    assert down == [0.0125, 0.025, 0.05, 0.1, 0.2, 0.4]
+    wide = study([0.01, 1.0])
+    assert numbers(widened(wide, at(1.0, "high"), begun=wide)) == [0.01, 1.0, 100.0]
+    counted = study({"low": 1.0, "high": 100.0, "count": 5})
+    found = numbers(widened(counted, at(100.0, "high"), begun=counted))
+    assert found[:5] == numbers(counted)
+    np.testing.assert_allclose(found[5:], [10**2.5, 1e3])
+
+
+def test_widening_ends() -> None:
+    begun = study({"low": 0.01, "high": 1.0, "points_per_decade": 3})
+    found, rounds = begun, 0
+    while (wider := widened(found, at(numbers(found)[-1], "high"), begun=begun)) is not None:
+        found, rounds = wider, rounds + 1
+    assert rounds == 4 and numbers(found)[-1] == 1e4
+    for given in ([1.0], [0.0, 0.1]):
+        alone = study(given)
+        assert widened(alone, at(given[0], "low"), begun=alone) is None
+    zipped = study([0.1, 0.2], zip=(("learning_rate", "l2"),))
+    assert widened(zipped, at(0.2, "high"), begun=zipped) is None
+    assert widened(begun, [], begun=begun) is None
+
+
+def test_rates_of_an_include_are_widened_by_themselves() -> None:
+    begun = study([0.1, 1.0], include=[{"optimizer": "adam", "learning_rate": [1e-3, 1e-2]}])
+    found = widened(begun, [Edge("adam", 1e-3, "low")], begun=begun)
+    assert found is not None and found.axes == begun.axes
+    assert found.include[0]["learning_rate"] == [1e-4, 1e-3, 1e-2]
+
+
+def test_edges_are_those_of_the_best_rates_and_a_widened_folder_is_known_again(
+    tmp_path: Path,
+) -> None:
+    begun = study({"low": 1e-3, "high": 1e-1, "points_per_decade": 3})
+    run_study(begun, tmp_path)
+    cells = load_study(tmp_path).to_pandas()
+    means = cells.groupby("learning_rate")["validation_loss"].apply(
+        lambda losses: stats.trim_mean(losses, 0.25)
+    )
+    assert means.idxmin() == 0.1
+    assert edges(tmp_path) == at(0.1, "high")
+    assert as_recorded(begun, tmp_path) == begun
+    wider = widened(begun, edges(tmp_path), begun=begun)
+    assert wider is not None
+    described = {"study": wider.model_dump(mode="json", exclude_none=True)}
+    (tmp_path / "study.json").write_text(json.dumps(read_manifest(tmp_path) | described))
+    assert as_recorded(begun, tmp_path) == wider
+    lower = study({"low": 1e-4, "high": 1e-1, "points_per_decade": 3})
+    joined = numbers(as_recorded(lower, tmp_path))
+    assert min(joined) == 1e-4 and max(joined) == 1.0
+    other = study([0.1, 0.3])
+    assert as_recorded(other, tmp_path) == other
