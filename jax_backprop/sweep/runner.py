@@ -23,6 +23,8 @@ from jax_backprop.sweep.shard import (
     ShardRun,
     lanes,
     run_shard,
+    segment_shapes,
+    tile_inputs,
     to_record,
 )
 from jax_backprop.sweep.store import StudyFolder
@@ -103,6 +105,7 @@ class Runner:
         while missing := [shard for shard, there in self._shards(index) if not there]:
             group = self.groups[index]
             program = self.program(group)
+            program.prepare(tile_inputs(group, group.layout.rows[:1]), segment_shapes(group))
             try:
                 for shard in missing:
                     if self._options.should_stop():
