@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits as embedded_digits
+from sklearn.model_selection import train_test_split
 
 from jax_backprop import InputError, load_dataset, make_dataset
+from jax_backprop.data.digits import load_digits
+from jax_backprop.data.stratified import hold_out
 
 INPUTS = np.random.default_rng(0).normal(size=(60, 4))
 LABELS = np.tile([0, 1, 2], 20)
@@ -23,6 +33,54 @@ def test_digits() -> None:
         assert split.inputs.min() == 0 and split.inputs.max() == 1
         shares = np.bincount(split.labels) / len(split.labels)
         np.testing.assert_allclose(shares, 0.1, atol=0.01)
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["its file", "its function"])
+def test_digits_are_scikit_learns(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Element for element, with its own split, whether or not its file is where it was."""
+    if not found:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    data = load_digits(split_seed=3)
+    pixels, labels = embedded_digits(return_X_y=True)
+    rows, stratify = np.arange(1797), {"random_state": 3}
+    train, rest = train_test_split(rows, test_size=0.1 + 0.2, stratify=labels, **stratify)
+    validation, test = train_test_split(
+        rest, test_size=0.2 / (0.1 + 0.2), stratify=labels[rest], **stratify
+    )
+    for part, split in zip((train, validation, test), data.splits.values(), strict=True):
+        assert split.inputs.dtype == np.float32
+        np.testing.assert_array_equal(split.inputs, np.float32(pixels[part]) / 16)
+        np.testing.assert_array_equal(split.labels, labels[part])
+
+
+@settings(max_examples=300, deadline=None)
+@example(labels=[0] * 10 + [1] * 10 + [2] * 10, share=0.1, seed=0)  # a tie
+@example(labels=[0] * 94 + [1, 2] * 2, share=0.5, seed=0)  # 1 / 49 * 49 < 1: drawn for nothing
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=10, max_size=90).filter(
+        lambda labels: min(np.bincount(labels)[np.unique(labels)]) > 1
+    ),
+    share=st.sampled_from([0.1, 0.2, 0.1 + 0.2, 0.2 / (0.1 + 0.2), 1 / 3, 0.5, 5 / 89]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_split_is_scikit_learns(labels: list[int], share: float, seed: int) -> None:
+    """Row for row, in the same order, ties drawn alike."""
+    every, rows = np.asarray(labels), np.arange(len(labels))
+    try:
+        expected = train_test_split(rows, test_size=share, stratify=every, random_state=seed)
+    except ValueError:  # it refuses parts that can't hold every class; data/splits.py does before
+        return
+    for found, part in zip(hold_out(every, share, seed), expected, strict=True):
+        np.testing.assert_array_equal(found, part)
+
+
+def test_loading_digits_imports_no_scikit_learn() -> None:
+    """Its import takes as long as JAX's, and every command begins with the data."""
+    script = (
+        "import sys; from jax_backprop import load_dataset; load_dataset('digits'); "
+        "assert not {'sklearn', 'scipy.stats', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_splits_are_disjoint_seeded_and_whole() -> None:

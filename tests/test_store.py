@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from jax_backprop.sweep import (
     tiles,
 )
 from jax_backprop.sweep.store import ENGINE
+from jax_backprop.sweep.program import OutOfMemoryError, Program
 
 AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
 
@@ -347,3 +349,45 @@ def test_three_kills_leave_the_same_bytes(tmp_path: Path) -> None:
             child.send_signal(signal.SIGKILL)
     go(tmp_path / "killed", epochs=40)
     assert parts(tmp_path / "killed") == parts(tmp_path / "whole")
+
+
+def run_short_of_memory(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, axes: dict, width: int
+) -> list[str]:
+    """Run a study whose tiles of this width find no memory the first time; return its notices."""
+    notices: list[str] = []
+    segment, short = Program.segment, [True]
+
+    def once_short(program: Program, running: Any, inputs: Any) -> Any:
+        if short and inputs.rates.shape[1] == width:
+            short.clear()
+            raise OutOfMemoryError("none left")
+        return segment(program, running, inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Program, "segment", once_short)
+        go(folder, Options(on_notice=notices.append), axes=axes)
+    return notices
+
+
+def test_a_narrowed_group_is_narrow_in_every_generation(tmp_path: Path, monkeypatch) -> None:
+    """Two generations, none of them begun: both take the halved width, and are found again."""
+    with pytest.raises(InterruptedSweepError):
+        go(tmp_path, Options(should_stop=lambda: True))
+    more = AXES | {"seed": tuple(range(15))}
+    assert len(run_short_of_memory(monkeypatch, tmp_path, more, width=4)) == 1
+    manifest = json.loads((tmp_path / "study.json").read_bytes())
+    assert manifest["generations"] and set(manifest["tile_widths"].values()) == {2}
+    progress: list[Progress] = []
+    go(tmp_path, Options(on_progress=progress.append), axes=more)
+    assert progress[-1].computed_cells == 0 and progress[-1].done_cells == 45
+
+
+def test_a_begun_group_keeps_its_width(whole: Path, tmp_path: Path, monkeypatch) -> None:
+    """A later generation can't be narrower than what is saved, which stays as it is."""
+    folder = shutil.copytree(whole, tmp_path / "study")
+    with pytest.raises(OutOfMemoryError, match="none left"):
+        run_short_of_memory(monkeypatch, folder, AXES | {"seed": tuple(range(15))}, width=4)
+    assert parts(folder) == parts(whole)
+    manifest = json.loads((folder / "study.json").read_bytes())
+    assert set(manifest["tile_widths"].values()) == {4}

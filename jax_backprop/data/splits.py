@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jax_backprop.data.arrays import check_features, check_labels, name_classes, relabelled
+from jax_backprop.data.stratified import hold_out
 from jax_backprop.errors import InputError
 from jax_backprop.types import Batch, Dataset, Scaling
 
@@ -201,10 +202,8 @@ def _hold_out(
     rows: np.ndarray, labels: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that stay and the share that is held out, every class in its part."""
-    from sklearn.model_selection import train_test_split  # half a second: only where it is used
-
-    kept, off = train_test_split(rows, test_size=share, stratify=labels[rows], random_state=seed)
-    return np.asarray(kept), np.asarray(off)
+    kept, off = hold_out(labels[rows], share, seed)
+    return rows[kept], rows[off]
 
 
 def _check_classes(labels: np.ndarray, classes: int, *, fewest: int) -> None:

@@ -42,7 +42,6 @@ class Group(NamedTuple):
     Args:
       key: the static settings as text, the name of its tile width in the manifest.
       cells: resolved, of this group alone.
-      rows: (cells,), which of all cells they are.
       plan: steps and periods.
       segment: periods a compiled segment.
       recipe: what the program is made of.
@@ -51,7 +50,6 @@ class Group(NamedTuple):
 
     key: str
     cells: Cells
-    rows: np.ndarray
     size: Size
     plan: Plan
     segment: int
@@ -89,13 +87,10 @@ def make_groups(
     of_group, statics = static_key(cells, traced)
     groups = []
     for index, static in enumerate(statics):
-        rows = np.flatnonzero(of_group == index)
-        known = widths.get(json.dumps(static, sort_keys=True, default=label))
-        groups.append(
-            _make_group(
-                problem, cells.take(rows), rows, static, traced, known or tile_width, platform
-            )
-        )
+        key = json.dumps(static, sort_keys=True, default=label)
+        own = cells.take(np.flatnonzero(of_group == index))
+        width = widths.get(key) or tile_width
+        groups.append(_make_group(problem, own, key, static, traced, width, platform))
     return groups
 
 
@@ -122,7 +117,7 @@ def rates(group: Group, rows: np.ndarray, first: int, steps: int) -> np.ndarray:
 def _make_group(
     problem: Problem,
     cells: Cells,
-    rows: np.ndarray,
+    key: str,
     static: dict[str, Any],
     traced: Mapping[str, bool],
     width: int | None,
@@ -140,9 +135,8 @@ def _make_group(
     layout = lay_out(sharing, width, size)
     work = size.work * width * min(layout.shard_tiles, len(layout.rows))
     return Group(
-        key=json.dumps(static, sort_keys=True, default=label),
+        key=key,
         cells=cells,
-        rows=rows,
         size=size,
         plan=plan,
         segment=segment_length(plan.periods, work),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +47,8 @@ class OutOfMemoryError(Exception):
 class Program:
     """Three programs, each compiled once: start, segment (the training itself) and finish.
 
+    ``prepare`` compiles them side by side; without it, each is compiled when it is first called.
+
     A tile runs the same instructions wherever and beside whomever it runs, which is why its bits
     don't depend on the number of devices: whole tiles are shared out, never parts of one, and how
     many a device gets is an argument of the program. (A loop that the compiler sees to run once, or
@@ -62,7 +65,7 @@ class Program:
         devices: Sequence[Device],
         max_bytes: int | None = None,
     ) -> None:
-        """Prepare the programs; they are compiled when they are first called.
+        """Lay the programs out; nothing is traced yet.
 
         Args:
           recipe: what they are made of.
@@ -77,10 +80,24 @@ class Program:
         self.capacity = self._slots * self._devices
         mesh = make_mesh(devices)
         self._sharding = NamedSharding(mesh, PartitionSpec("tiles"))
-        self._start = self._compile(mesh, functools.partial(start_tile, recipe), 1)
-        self._segment = self._compile(mesh, functools.partial(segment_tile, recipe), 3, donate=1)
-        self._finish = self._compile(mesh, functools.partial(finish_tile, recipe), 2)
-        self._compiled_segment: Any = None
+        self._start = _Compiled(_mapped(mesh, functools.partial(start_tile, recipe), 1))
+        segment = _mapped(mesh, functools.partial(segment_tile, recipe), 3)
+        self._segment = _Compiled(segment, donate=1)
+        self._finish = _Compiled(_mapped(mesh, functools.partial(finish_tile, recipe), 2))
+        self._fits = False
+
+    def prepare(self, tiles: TileInputs, inputs: SegmentInputs) -> None:
+        """Trace all three programs and begin to compile them, each in a thread of its own.
+
+        Args:
+          tiles, inputs: what ``start`` and ``segment`` will be given, of any number of tiles; only
+            shapes and types are looked at.
+        """
+        counts = jax.ShapeDtypeStruct((self._devices,), np.int32, sharding=self._sharding)
+        tiles, inputs = jax.tree.map(self._like, (tiles, inputs))
+        state, _ = jax.tree.map(self._like, self._start.begin(counts, tiles, self._splits))
+        self._segment.begin(counts, state, tiles, inputs, self._splits)
+        self._finish.begin(counts, state, tiles, self._splits)
 
     def start(self, tiles: TileInputs) -> tuple[Running, Start]:
         """Begin some tiles, at most the capacity."""
@@ -99,14 +116,15 @@ class Program:
         """Train through one segment."""
         args = (running.counts, running.state, running.tiles, self._place(inputs, running.rows))
         with _memory_explained():
-            if self._compiled_segment is None:
-                self._compiled_segment = self._segment.lower(*args, self._splits).compile()
+            if not self._fits:
+                self._segment.begin(*args, self._splits)
                 needed = self.temporary_bytes()
                 if self._max_bytes is not None and needed and needed > self._max_bytes:
                     raise OutOfMemoryError(
                         f"{needed:,} bytes of temporaries, {self._max_bytes:,} allowed"
                     )
-            state, found = self._compiled_segment(*args, self._splits)
+                self._fits = True
+            state, found = self._segment(*args, self._splits)
             return running._replace(state=state), _fetch(found, running.where)
 
     def finish(self, running: Running) -> Final:
@@ -116,7 +134,7 @@ class Program:
 
     def temporary_bytes(self) -> int | None:
         """Return the compiled segment's temporaries on one device; None if the device can't say."""
-        analysis = self._compiled_segment.memory_analysis()
+        analysis = self._segment.compiled().memory_analysis()
         return None if analysis is None else int(analysis.temp_size_in_bytes)
 
     def resume(self, running: Running, leaves: Sequence[np.ndarray]) -> Running:
@@ -129,31 +147,63 @@ class Program:
         """Return the state's leaves on the host, led by the axis of tiles."""
         return [np.asarray(leaf)[running.where] for leaf in jax.tree.leaves(running.state)]
 
+    def _like(self, leaf: Any) -> jax.ShapeDtypeStruct:
+        """Return the shape of an array led by all devices' slots, as ``_place`` puts it there."""
+        shape = (self._slots * self._devices, *leaf.shape[1:])
+        return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=self._sharding)
+
     def _place(self, tree: Any, rows: np.ndarray) -> Any:
         return jax.tree.map(lambda leaf: self._put(np.asarray(leaf)[rows]), tree)
 
     def _put(self, array: np.ndarray) -> Array:
         return jax.device_put(array, self._sharding)
 
-    def _compile(
-        self, mesh: Any, function: Callable[..., Any], arrays: int, donate: int = 0
-    ) -> Any:
-        """Map a function of one tile over a device's tiles; its last argument is shared by all."""
 
-        def run(count: Int[Array, " 1"], *args: Any) -> Any:
-            *tiles, splits = args
-            return map_tiles(lambda *tile: function(*tile, splits), count, *tiles)
+class _Compiled:
+    """A function traced where it is begun and compiled in a thread: XLA needs no interpreter."""
 
-        run.__name__ = run.__qualname__ = function.func.__name__.strip("_")  # pyright: ignore
-        shared_out = PartitionSpec("tiles")
-        mapped = jax.shard_map(
-            run,
-            mesh=mesh,
-            in_specs=(shared_out,) * (1 + arrays) + (PartitionSpec(),),
-            out_specs=shared_out,
-            check_vma=False,  # a loop's carry starts the same on every device, then varies
-        )
-        return jax.jit(mapped, donate_argnums=tuple(range(1, 1 + donate)))
+    def __init__(self, function: Callable[..., Any], donate: int = 0) -> None:
+        """Take a function; so many of its arguments, after the first, are given away by calls."""
+        self._jitted = jax.jit(function, donate_argnums=tuple(range(1, 1 + donate)))
+        self._outputs: Any = None
+        self._compiling: Future[Any] | None = None
+
+    def begin(self, *args: Any) -> Any:
+        """Trace for arguments like these and begin to compile, once; return the results' shapes."""
+        if self._compiling is None:
+            lowered = self._jitted.lower(*args)
+            self._outputs = lowered.out_info
+            thread = ThreadPoolExecutor(1, "compile")
+            self._compiling = thread.submit(lowered.compile)
+            thread.shutdown(wait=False)  # it ends with the compilation
+        return self._outputs
+
+    def compiled(self) -> Any:
+        """Return what was begun when it is compiled, or raise what the compiler raised."""
+        assert self._compiling is not None, "begun before"
+        return self._compiling.result()
+
+    def __call__(self, *args: Any) -> Any:
+        self.begin(*args)
+        return self.compiled()(*args)
+
+
+def _mapped(mesh: Any, function: functools.partial[Any], arrays: int) -> Callable[..., Any]:
+    """Map a function of one tile over a device's tiles; its last argument is shared by all."""
+
+    def run(count: Int[Array, " 1"], *args: Any) -> Any:
+        *tiles, splits = args
+        return map_tiles(lambda *tile: function(*tile, splits), count, *tiles)
+
+    run.__name__ = run.__qualname__ = function.func.__name__.strip("_")
+    shared_out = PartitionSpec("tiles")
+    return jax.shard_map(
+        run,
+        mesh=mesh,
+        in_specs=(shared_out,) * (1 + arrays) + (PartitionSpec(),),
+        out_specs=shared_out,
+        check_vma=False,  # a loop's carry starts the same on every device, then varies
+    )
 
 
 @contextlib.contextmanager

@@ -19,7 +19,14 @@ from jax_backprop.sweep.planning import Group, make_groups, with_width
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.program import OutOfMemoryError, Program, Running, make_mesh
 from jax_backprop.sweep.progress import Meter
-from jax_backprop.sweep.shard import ShardRun, lanes, run_shard, to_record
+from jax_backprop.sweep.shard import (
+    ShardRun,
+    lanes,
+    run_shard,
+    segment_shapes,
+    tile_inputs,
+    to_record,
+)
 from jax_backprop.sweep.store import StudyFolder
 from jax_backprop.sweep.tables import to_tables
 from jax_backprop.sweep.tile_program import Splits
@@ -109,13 +116,15 @@ class Runner:
         while missing := [shard for shard, there in self._shards(index) if not there]:
             group = self.groups[index]
             program = self.program(group)
+            program.prepare(tile_inputs(group, group.layout.rows[:1]), segment_shapes(group))
             try:
                 for shard in missing:
                     if self._options.should_stop():
                         raise InterruptedSweepError
                     yield self._run_shard(program, index, shard)
             except OutOfMemoryError as error:
-                if len(missing) < group.layout.shards or group.width == 1:
+                begun = self._folder is not None and group.key in self._folder.widths
+                if begun or len(missing) < group.layout.shards or group.width == 1:
                     raise
                 self._narrow(index, error)
             else:
@@ -176,18 +185,22 @@ class Runner:
         )
 
     def _narrow(self, index: int, error: OutOfMemoryError) -> None:
-        """Halve a group's tile width, say so and record it; none of its cells has been saved."""
-        group = self.groups[index]
+        """Halve a group's tile width, say so and record it; none of its cells has been saved.
+
+        The same group of a later generation follows: the manifest knows one width for both.
+        """
+        key, wide = self.groups[index].key, self.groups[index].width
+        narrow = wide // 2
         self._options.on_notice(
-            f"out of memory with tiles of {group.width} cells ({error}): "
-            f"going on with {group.width // 2}"
+            f"out of memory with tiles of {wide} cells ({error}): going on with {narrow}"
         )
-        self.groups[index] = with_width(group, group.width // 2)
+        self._widths[key] = narrow
+        self.groups = [
+            with_width(group, narrow) if group.key == key else group for group in self.groups
+        ]
         if self._folder is not None:
-            self._folder.manifest.setdefault("narrowed", {})[group.key] = {
-                "from": group.width,
-                "to": group.width // 2,
-            }
+            narrowed = self._folder.manifest.setdefault("narrowed", {})
+            narrowed[key] = {"from": wide, "to": narrow}
         self._count()
 
     def _first_part(self, index: int) -> int:

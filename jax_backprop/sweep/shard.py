@@ -32,8 +32,22 @@ def tile_inputs(group: Group, rows: np.ndarray) -> TileInputs:
     """Return what tells a shard's tiles apart; ``rows`` are (tiles, width)."""
     seeds = np.asarray(group.cells.values["seed"], np.int32)[group.cells.codes["seed"]]
     seed = seeds[rows] if group.recipe.seed_per_lane else seeds[rows[:, 0]]
-    dtype = jax.dtypes.canonicalize_dtype(np.float64)
+    dtype = _default(np.float64)
     return TileInputs(seed, {name: row[rows].astype(dtype) for name, row in group.hyper.items()})
+
+
+def _default(dtype: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def segment_shapes(group: Group) -> SegmentInputs:
+    """Return shapes and types of what a segment of one tile is given."""
+    plan, periods = group.plan, group.segment
+    rates = jax.ShapeDtypeStruct((1, group.width, periods, plan.period), _default(np.float64))
+    if plan.batch_size is None:
+        return SegmentInputs(rates, None)
+    shape = (1, periods, plan.period, plan.batch_size)
+    return SegmentInputs(rates, jax.ShapeDtypeStruct(shape, _default(np.int64)))
 
 
 def run_shard(
