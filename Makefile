@@ -16,8 +16,9 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify derive mutants train ablation map torture mnist fashion \
-  data-mnist data-fashion_mnist report bench figures test-tfds clean
+.PHONY: help setup test lint verify derive mutants train ablation boundaries edge schedules no-rate \
+  reproduce findings map torture mnist fashion data-mnist data-fashion_mnist report bench test-tfds \
+  clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -61,6 +62,18 @@ ablation: $(RESULTS)/report.html ## Run the learning-rate study, write its repor
 	@cat $(RESULTS)/answer.txt
 	@echo "Report: $(RESULTS)/report.html"
 
+boundaries: experiments/results/boundaries/boundaries.json ## Where the loss first rises, is best, and training fails
+edge: experiments/results/edge/edge.json ## Loss and sharpness on one time axis: the edge of stability
+schedules: experiments/results/schedules/report.html ## Schedules and optimizers, each at its own tuned rate
+	@cat $(<D)/answer.txt
+no-rate: experiments/results/no_rate/no_rate.json ## What it costs to leave the learning rate out
+
+# Everything that experiments/README.md says, resumable; what is there already isn't run again.
+reproduce: ablation boundaries edge schedules no-rate findings ## Run every study but MNIST's, and write what they found
+
+findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
+	$(BIN)/python experiments/findings.py
+
 mnist: experiments/results/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
 	@cat $(<D)/answer.txt
 	@echo "Report: $<"
@@ -92,6 +105,23 @@ torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 race
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)
 
+experiments/results/boundaries/boundaries.json: experiments/boundaries.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside
+experiments/results/edge/edge.json: experiments/edge.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+	$(BIN)/jax-backprop edge $(@D)
+experiments/results/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+	$(BIN)/jax-backprop no-rate $(@D)
+
+# The ablation's answer tells the boundaries of its network, too: a search of its own.
+$(RESULTS)/report.html: $(RESULTS)/boundaries/boundaries.json
+$(RESULTS)/boundaries/boundaries.json: experiments/$(STUDY).toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(RESULTS) --set-aside
+	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside --set curves=none \
+	  --set sharpness_iterations=20 --set 'axes.schedule=["constant"]' \
+	  --set 'axes.learning_rate={low=0.1,high=100,points_per_decade=3}' > /dev/null
+
 # Any study file: make experiments/results/NAME/report.html runs experiments/NAME.toml. A finished
 # study is found and not run again; an interrupted one continues.
 # Results of another study, or of an older engine, are set aside (NAME.old-1), never overwritten.
@@ -101,10 +131,6 @@ experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 
 bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about ten minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
-
-figures: $(RESULTS)/report.html ## Copy the README's picture from the study's results
-	mkdir -p experiments/figures
-	cp $(RESULTS)/loss_by_rate.svg experiments/figures/
 
 # TensorFlow, which the project doesn't need, in an environment of its own.
 test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)

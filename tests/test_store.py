@@ -34,8 +34,8 @@ from jax_backprop.sweep import (
     sweep,
     tiles,
 )
-from jax_backprop.sweep.store import ENGINE
 from jax_backprop.sweep.program import OutOfMemoryError, Program
+from jax_backprop.sweep.store import ENGINE
 
 AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
 

@@ -186,6 +186,8 @@ def test_width_is_a_fixed_rule_on_shapes() -> None:
     assert width((64, 32, 10), 32) == 8
     assert width((784, 128, 10), 128) == 4
     assert width((16, 16, 2), 16) == 64
+    assert width((64, 256, 10), 32) == 2
+    assert width((64, 512, 10), 8) == 1
     assert width((64, 32, 10), 32, cells=3) == 4
     assert width((64, 32, 10), 32, cells=1) == 1
 

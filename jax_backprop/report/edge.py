@@ -16,7 +16,7 @@ from jax_backprop.study import summarize
 from jax_backprop.study.edge import STATES, along_training, by_rate, sentences, states
 from jax_backprop.study.frame import Frame
 
-STATE_COLORS = ["#56B4E9", "#009E73", "#E69F00", "#D55E00"]
+STATE_COLORS = ["#56B4E9", "#009E73", "#E69F00", "#BBBBBB", "#D55E00"]
 SHOWN_RATES = 4  # a panel: the largest that don't diverge, half a decade apart
 WIDTH, HEIGHT = 210, 130
 
@@ -73,7 +73,7 @@ def _panel(name: str, group: Frame) -> Any:
         )
     )
     below = (sharpness + limits).properties(width=WIDTH, height=HEIGHT)
-    title = alt.TitleParams(name, fontSize=10)
+    title = _title(name)
     return alt.vconcat(loss.properties(width=WIDTH, height=HEIGHT, title=title), below, spacing=4)
 
 
@@ -115,9 +115,15 @@ def state_map(table: Frame) -> Any:
                 tooltip=["learning_rate", "times", "horizon", "state", "share"],
             )
         )
-        title = alt.TitleParams(name, fontSize=10)
+        title = _title(name)
         panels.append(chart.properties(width=WIDTH + 30, height=90, title=title))
     return alt.concat(*panels, columns=3)
+
+
+def _title(series: str) -> alt.TitleParams:
+    """Return a series' values without the names of their axes."""
+    values = [part.rpartition("=")[2].replace("_", " ") for part in series.split(", ")]
+    return alt.TitleParams(", ".join(values), fontSize=10)
 
 
 def _log(field: str, title: str) -> Any:

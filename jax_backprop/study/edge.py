@@ -18,12 +18,12 @@ import pandas as pd
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
 from jax_backprop.study.frame import Frame, Row
-from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.outcomes import NOTHING_LEARNED, has_diverged
 from jax_backprop.study.summary import Summary
 
 NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge
 HORIZONS = (100, 200, 500, 1000)  # steps
-STATES = ("below", "edge", "above", "diverged")
+STATES = ("below", "edge", "above", "nothing learned", "diverged")
 
 
 def limit_times_rate(optimizer: Optimizer) -> float | None:
@@ -70,8 +70,9 @@ def states(points: Frame, horizons: Sequence[int] = HORIZONS) -> Frame:
     """Return how each run stands at each horizon: a row a run and horizon, with its ``state``.
 
     Looked at are the measurements of the horizon's second half. **diverged**: the last loss isn't
-    finite or above the start; else **edge**: at least half of them lie within 0.8 to 1.25 of the
-    limit; else **below** or **above** it, by their median ratio.
+    finite or above the start; **nothing learned**: it is over 0.9 of the start; else **edge**: at
+    least half of them lie within 0.8 to 1.25 of the limit; else **below** or **above** it, by their
+    median ratio.
     """
     rows = []
     last = points["step"].max()
@@ -112,9 +113,10 @@ def _where(group: Frame) -> str:
         if at.empty:
             parts.append(f"nowhere by step {horizon}")
         else:
+            ends = dict.fromkeys(f"{times:.2g}" for times in at["times"].iloc[[0, -1]])
             parts.append(
-                f"by step {horizon} at {len(at)} of {len(rows)} rates, "
-                f"{at['times'].iloc[0]:.2g} to {at['times'].iloc[-1]:.2g} times 2/sharpness(start)"
+                f"by step {horizon} at {len(at)} of {len(rows)} rates "
+                f"({' to '.join(ends)} times 2/sharpness at the start)"
             )
     return "at the edge of stability " + "; ".join(parts) + "."
 
@@ -123,6 +125,8 @@ def _state(run: Frame) -> str:
     end = run.iloc[-1]
     if not np.isfinite(end["train_loss"]) or end["train_loss"] > end["loss_at_start"]:
         return "diverged"
+    if end["train_loss"] > NOTHING_LEARNED * end["loss_at_start"]:
+        return "nothing learned"
     ratio = run["ratio"].to_numpy(np.float64)
     if np.mean((ratio >= NEAR[0]) & (ratio <= NEAR[1])) >= 0.5:
         return "edge"
