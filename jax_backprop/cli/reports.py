@@ -22,7 +22,7 @@ def report(folder: Folder, /) -> None:
       folder: Results of `jax-backprop sweep`.
     """
     from jax_backprop.report import write_report
-    from jax_backprop.study import answer, setting, summarize
+    from jax_backprop.study import setting, summarize
 
     summary = summarize(folder)
     if not summary.manifest["complete"]:
@@ -35,8 +35,7 @@ def report(folder: Folder, /) -> None:
     with console.err.status("drawing"):
         page = write_report(summary, folder)
     console.out.print(f"{summary.study['question']} ({setting(summary)})", markup=False)
-    for line in answer(summary):
-        console.out.print(line, markup=False)
+    console.out.print((folder / "answer.txt").read_text().rstrip(), markup=False)
     console.out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

@@ -9,13 +9,20 @@ from pathlib import Path
 import jinja2
 import vl_convert as vlc
 
+from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.charts import figures
 from jax_backprop.report.tables import best_table, control_table, unit, what_was_run
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
+from jax_backprop.study.searches import boundaries_beside, say_boundaries
 from jax_backprop.study.tuned import against_control, sensitivities
 
 PNG_SCALE = 2.0
+ANSWER = (
+    "The first series: final validation loss against the learning rate, with the boundaries that "
+    "bisection found at a constant rate (bands: 95% over seeds). Left of the best rate training is "
+    "too slow, right of it unstable; 2/sharpness is where the quadratic model fails, not training."
+)
 HEADINGS = {
     "training_curves": "Training curves",
     "outcomes": "How the runs went",
@@ -30,7 +37,12 @@ def write_report(summary: Summary, folder: Path) -> Path:
     """
     shown, specs = [], {}
     contrasts = against_control(summary)
-    for name, (caption, chart) in figures(summary, contrasts).items():
+    lines, found = answer(summary), boundaries_beside(folder)
+    drawn = figures(summary, contrasts)
+    if found is not None:
+        lines.insert(2, say_boundaries(found))
+        drawn = {"answer": (ANSWER, answer_figure(summary, found)), **drawn}
+    for name, (caption, chart) in drawn.items():
         spec = chart.to_dict()
         svg = vlc.vegalite_to_svg(spec)
         write_atomic(folder / f"{name}.svg", svg)
@@ -38,7 +50,6 @@ def write_report(summary: Summary, folder: Path) -> Path:
         heading = HEADINGS.get(name)
         shown.append({"name": name, "caption": caption, "svg": svg, "heading": heading})
         specs[name] = spec
-    lines = answer(summary)
     tables = {"best": best_table(summary)}
     if contrasts:
         tables["control"] = control_table(summary, contrasts, sensitivities(summary))

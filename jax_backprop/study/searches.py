@@ -9,13 +9,16 @@ import pyarrow as pa
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
-from jax_backprop.study.boundaries import RESOLUTION, next_rates
-from jax_backprop.study.summary import series
+from jax_backprop.study.boundaries import RESOLUTION, boundaries, next_rates
+from jax_backprop.study.frame import Row
+from jax_backprop.study.summary import series, summarize
 from jax_backprop.study_file import Study
 from jax_backprop.sweep import Options, run_rounds
 from jax_backprop.sweep.folders import identity
 from jax_backprop.sweep.store import MANIFEST, read_manifest, refuse_difference
 from jax_backprop.sweep.studies import study_grid, study_problem
+
+BESIDE = "boundaries"  # the subfolder of a study in which its report looks for a search
 
 
 def search_boundaries(
@@ -52,6 +55,38 @@ def _first_rates(given: object) -> list[float]:
             remedy="Such as learning_rate = { low = 1e-2, high = 1e2, points_per_decade = 4 }.",
         )
     return rates
+
+
+def boundaries_beside(folder: Path) -> Row | None:
+    """Return the boundaries found by a finished search in a study's subfolder, if there is one.
+
+    That is ``folder / "boundaries"``, of one series.
+    """
+    place = folder / BESIDE
+    if not (place / MANIFEST).exists() or not read_manifest(place)["complete"]:
+        return None
+    return boundaries(summarize(place).cells).iloc[0]
+
+
+def say_boundaries(found: Row) -> str:
+    """Return one series' boundaries in words, beside what the quadratic model would say."""
+
+    def say(kind: str) -> str:
+        low, high = found[f"{kind}_low"], found[f"{kind}_high"]
+        return f"{found[kind]:.3g} [{low:.3g}, {high:.3g}]"
+
+    text = (
+        f"Boundaries at a constant rate ({found['seeds']} seeds): the training loss first rises, "
+        f"at the end of some epoch, at a rate of {say('rate_monotone')}, is best at "
+        f"{say('rate_best')}, and training fails from {say('rate_diverged')} on."
+    )
+    if "limit" not in found:
+        return text
+    return (
+        f"{text} 2/sharpness at the start is {say('limit')}: training is best at "
+        f"{found['rate_best_times']:.2g} and fails at {found['rate_diverged_times']:.2g} times "
+        "that, so what fails at 2/sharpness is the quadratic model, not training."
+    )
 
 
 def set_aside_other_search(study: Study, folder: Path, resolution: float) -> Path | None:
