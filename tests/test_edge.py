@@ -23,7 +23,7 @@ def made_up(stories: dict[str, np.ndarray], optimizer: str = "gradient_descent")
     rows, curves = [], []
     for name, sharpness in stories.items():
         failed = name == "diverged"
-        loss = np.linspace(2.0, 3.0 if failed else 0.1, len(STEPS))
+        loss = np.geomspace(2.0, 3.0 if failed else 0.1, len(STEPS))
         rows.append(
             {
                 "cell": name,

@@ -112,7 +112,7 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
         {
             "rate_rule": ("scheduled", "line_search", Rule(name="curvature", every=7)),
             "reduction": ("mean", "sum"),
-            "learning_rate": (0.05, 2.0),
+            "learning_rate": (0.05, 0.5),
         }
     )
     cells = sweep(

@@ -13,9 +13,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jax_backprop.curvature import driver
+from jax_backprop.curvature import driver, lanczos
 from jax_backprop.curvature.driver import STARTS
-from jax_backprop.curvature.lanczos import Lanczos, largest_eigenvalues
+from jax_backprop.curvature.lanczos import Lanczos
 from jax_backprop.curvature.products import VectorProduct, hessian_vector_product
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Network
@@ -186,12 +186,14 @@ def sharpness_from_products(
     """
     flat, unravel = ravel_pytree(params)
     first = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
-    found = largest_eigenvalues(
+    iterations = min(iterations, flat.size)
+    state = lanczos.extend(
         lambda vector: ravel_pytree(product(unravel(vector)))[0],
-        first,
-        iterations=min(iterations, flat.size),
+        lanczos.start(first, iterations),
+        0,
+        iterations,
     )
-    return found.values[0]
+    return lanczos.largest_ritz_value(state)
 
 
 def _check(stack: Params, data: Batch, network: Network, top: int, max_iterations: int) -> None:

@@ -1,0 +1,214 @@
+"""Write experiments/README.md and the figures that it shows, from the studies' results.
+
+`make findings` runs it, and `make reproduce` after it has run the studies. Every number in that
+file comes from here: sentences are made by the package from the cells, remarks are filled in from
+the same tables. A study without results is named with the command that makes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from remarks import REMARKS
+
+from jax_backprop.parsing import read_study
+from jax_backprop.report.edge import write_edge
+from jax_backprop.report.no_rate import write_no_rate
+from jax_backprop.report.tables import control_table
+from jax_backprop.storage import write_atomic
+from jax_backprop.study import setting, summarize
+from jax_backprop.study.tuned import against_control, sensitivities
+
+HERE = Path(__file__).parent
+RESULTS, FIGURES = HERE / "results", HERE / "figures"
+HEAD = """# What the studies found
+
+Written by `make findings` from the results of the studies; nothing in it is written by hand but
+the remarks' words, whose numbers are filled in. `make reproduce` runs all of them but MNIST's, in
+one go; interrupted, it goes on where it was. Figures are interquartile means over paired seeds with
+95% intervals where nothing else is said; losses are nats per example, without penalties.
+"""
+
+
+class Entry(NamedTuple):
+    """A study as it is written down.
+
+    Args:
+      name: of its file and of its folder of results.
+      command: that runs it.
+      figures: files in its results to show, with captions.
+      say: folder -> sentences and tables in Markdown.
+    """
+
+    name: str
+    command: str
+    figures: dict[str, str]
+    say: Callable[[Path], list[str]]
+
+
+def main() -> None:
+    """Write the file and copy the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=HERE / "README.md")
+    out = parser.parse_args().out
+    sections = [HEAD, *(section(entry, out.parent / "figures") for entry in ENTRIES)]
+    write_atomic(out, "\n".join(sections))
+
+
+def section(entry: Entry, figures: Path) -> str:
+    """Return one study's entry, or how to make its results."""
+    study, folder = read_study(HERE / f"{entry.name}.toml"), RESULTS / entry.name
+    head = [f"## {study.title}", "", f"*{study.question}* `{entry.command}`"]
+    manifest_path = folder / "study.json"
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    if not manifest.get("complete"):
+        return "\n".join([*head, "", "Not run here.", ""])
+    lines = [*head, "", what_was_run(folder, manifest), ""]
+    for line in entry.say(folder):
+        lines += [line, ""]
+    for name, caption in entry.figures.items():
+        write_atomic(figures / f"{entry.name}_{name}.svg", (folder / f"{name}.svg").read_text())
+        lines += [f"![{caption}](figures/{entry.name}_{name}.svg)", "", f"*{caption}*", ""]
+    return "\n".join(lines)
+
+
+def what_was_run(folder: Path, manifest: dict[str, Any]) -> str:
+    """Return the setting, the number of networks and the time that they took."""
+    cells = sum(generation["cells"] for generation in manifest["generations"])
+    seconds = sum(manifest["seconds"].values())
+    study, provenance = manifest["study"], manifest["provenance"]
+    summary = summarize(folder)
+    scale = "" if "init_scale" in study["axes"] else f", initial scale {study['init_scale']:g}"
+    return (
+        f"{cells:,} networks in {seconds / 60:.1f} minutes on {provenance['device']}: "
+        f"{setting(summary)}{scale}, split seed {study['split_seed']}."
+    )
+
+
+def say_answer(folder: Path) -> list[str]:
+    """Return the report's answer, the comparisons and the remarks of a study of learning rates."""
+    summary = summarize(folder)
+    lines = [bullets((folder / "answer.txt").read_text().splitlines())]
+    contrasts = against_control(summary)
+    if not contrasts:
+        return lines
+    table = markdown(*control_table(summary, contrasts, sensitivities(summary)))
+    return [*lines, "Each at its own tuned rate, minus the control; sensitivity in nats:", table]
+
+
+def say_boundaries(folder: Path) -> list[str]:
+    """Return the boundaries as a table, and their spread in units of 2/sharpness."""
+    found = pd.DataFrame(json.loads((folder / "boundaries.json").read_text()))
+    kinds = {"limit": "2/sharpness", "rate_monotone": "first rise"}
+    kinds |= {"rate_best": "best", "rate_diverged": "failure"}
+    heads = ["what differs from the base", *kinds.values(), "more than one crossing"]
+    rows = []
+    for _, row in found.iterrows():
+        several = [row[f"{kind}_several"] for kind in ("rate_monotone", "rate_diverged")]
+        told = [_rate(row, kind) for kind in kinds]
+        rows.append([row["name"], *told, ", ".join(f"{share:.0%}" for share in several)])
+    return [
+        "Rates, in brackets 95% over seeds; then in units of 2/sharpness at the start. The base is "
+        f"{found['series'].iloc[0]}; the last column is the share of seeds whose first rise, and "
+        "whose failure, is crossed more than once.",
+        markdown(heads, rows),
+    ]
+
+
+def say_edge(folder: Path) -> list[str]:
+    """Return where the edge of stability was seen."""
+    _, sentences, _ = write_edge(folder)
+    return [bullets(sentences)]
+
+
+def say_no_rate(folder: Path) -> list[str]:
+    """Return what leaving the rate out cost."""
+    found, sentences, _ = write_no_rate(folder)
+    table = found.pivot(index="method", columns="setting", values="times")
+    table = table.reindex(index=list(dict.fromkeys(found["method"])))
+    table = table[list(dict.fromkeys(found["setting"]))]
+    rows = [
+        [str(method), *("" if pd.isna(value) else f"{value:.3g}" for value in row)]
+        for method, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    return [
+        bullets(sentences),
+        "Validation loss in times of the tuned rate's:",
+        markdown(["", *map(str, table.columns)], rows),
+    ]
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Return lines as a list in Markdown."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def with_remarks(name: str, say: Callable[[Path], list[str]]) -> Callable[[Path], list[str]]:
+    """Return what a study says, and then its remarks: what surprised, and what didn't come out."""
+    return lambda folder: [*say(folder), *(f"{r(folder)}" for r in REMARKS.get(name, ()))]
+
+
+def _rate(row: Any, kind: str) -> str:
+    def number(value: float) -> str:
+        return f"{value:.3g}" if value < 1e200 else "none"
+
+    text = f"{number(row[kind])} [{number(row[f'{kind}_low'])}, {number(row[f'{kind}_high'])}]"
+    times = f"{kind}_times"
+    return f"{text}; {row[times]:.2g}" if times in row and row[times] < 1e200 else text
+
+
+ENTRIES = [
+    Entry(
+        "learning_rate",
+        "make ablation",
+        {"answer": "Final validation loss against the learning rate, and its boundaries."},
+        with_remarks("learning_rate", say_answer),
+    ),
+    Entry(
+        "boundaries",
+        "make boundaries",
+        {"boundaries": "Boundaries of the learning rate, one thing changed at a time."},
+        with_remarks("boundaries", say_boundaries),
+    ),
+    Entry(
+        "edge",
+        "make edge",
+        {
+            "edge_time": "Loss over sharpness, one time axis; dashed: the limit at each rate.",
+            "edge_map": "The state of the sharpness by rate and horizon.",
+        },
+        with_remarks("edge", say_edge),
+    ),
+    Entry(
+        "schedules",
+        "make schedules",
+        {"against_control": "Each series at its own tuned rate, minus the constant schedule."},
+        with_remarks("schedules", say_answer),
+    ),
+    Entry(
+        "no_rate",
+        "make no-rate",
+        {
+            "no_rate": "What leaving the rate out costs, a point a setting.",
+            "fixed_rates": "How each fixed rate does in each setting.",
+        },
+        with_remarks("no_rate", say_no_rate),
+    ),
+    Entry("mnist", "make mnist", {}, with_remarks("mnist", say_answer)),
+    Entry("fashion_mnist", "make fashion", {}, with_remarks("fashion_mnist", say_answer)),
+]
+
+
+if __name__ == "__main__":
+    main()
