@@ -22,6 +22,7 @@ from jax_backprop.report.no_rate import write_no_rate
 from jax_backprop.report.tables import control_table
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import setting, summarize
+from jax_backprop.study.edge import where_at_edge
 from jax_backprop.study.tuned import against_control, sensitivities
 
 HERE = Path(__file__).parent
@@ -122,8 +123,12 @@ def say_boundaries(folder: Path) -> list[str]:
 
 def say_edge(folder: Path) -> list[str]:
     """Return where the edge of stability was seen."""
-    _, sentences, _ = write_edge(folder)
-    return [bullets(sentences)]
+    found, _ = write_edge(folder)
+    return [
+        "How many rates were at the edge of stability over the second half of each horizon; in "
+        "brackets the lowest and the highest, in units of 2/sharpness at the start:",
+        markdown(*where_at_edge(found)),
+    ]
 
 
 def say_no_rate(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from jax_backprop import InputError
 from jax_backprop.settings import Optimizer
-from jax_backprop.study.edge import along_training, by_rate, limit_times_rate, sentences, states
+from jax_backprop.study.edge import along_training, by_rate, limit_times_rate, states, where_at_edge
 from jax_backprop.study.no_rate import TUNED, costs, methods, survival
 from jax_backprop.study.no_rate import sentences as no_rate_sentences
 from jax_backprop.study.summary import Summary
@@ -58,8 +58,10 @@ def test_states_are_told_apart() -> None:
     for name in ("below", "above"):
         assert set(table.loc[name]) == {name}
     assert table.loc["diverged", 1000] == "diverged"
-    text = dict(zip(found["series"].unique(), sentences(by_rate(found)), strict=False))
-    assert len(text) == 4
+    heads, rows = where_at_edge(by_rate(found))
+    assert heads[1:] == ["by step 100", "by step 200", "by step 500", "by step 1,000"]
+    told = {name: cells for name, *cells in rows}
+    assert told["edge"] == ["0 of 1", "0 of 1", "1 of 1 (0.25)", "1 of 1 (0.25)"]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,18 @@ def edge(folder: Folder, /) -> None:
     Args:
       folder: Results of `jax-backprop sweep`.
     """
+    from rich.table import Table
+
     from jax_backprop.report.edge import write_edge
+    from jax_backprop.study.edge import where_at_edge
 
     with console.err.status("drawing"):
-        _, sentences, paths = write_edge(folder)
-    for sentence in sentences:
-        console.out.print(sentence, markup=False)
+        found, paths = write_edge(folder)
+    heads, rows = where_at_edge(found)
+    table = Table(title="rates at the edge of stability (in units of 2/sharpness at the start)")
+    for head in heads:
+        table.add_column(head, justify="right" if head else "left")
+    for row in rows:
+        table.add_row(*row)
+    console.out.print(table)
     console.out.print(", ".join(map(str, paths)), markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ import vl_convert as vlc
 from jax_backprop.report.charts import PALETTE, PNG_SCALE
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.edge import STATES, along_training, by_rate, sentences, states
+from jax_backprop.study.edge import STATES, along_training, by_rate, spoken, states
 from jax_backprop.study.frame import Frame
 
 STATE_COLORS = ["#56B4E9", "#009E73", "#E69F00", "#BBBBBB", "#D55E00"]
@@ -21,10 +21,10 @@ SHOWN_RATES = 4  # a panel: the largest that don't diverge, half a decade apart
 WIDTH, HEIGHT = 210, 130
 
 
-def write_edge(folder: Path) -> tuple[Frame, list[str], list[Path]]:
+def write_edge(folder: Path) -> tuple[Frame, list[Path]]:
     """Write edge.json, edge_time and edge_map (.svg, .png) into a study's folder.
 
-    Returns the table of states, what it says in sentences, and the paths.
+    Returns the table of states and the paths.
     """
     points = along_training(summarize(folder))
     table = by_rate(states(points))
@@ -35,7 +35,7 @@ def write_edge(folder: Path) -> tuple[Frame, list[str], list[Path]]:
         write_atomic(folder / f"{name}.svg", vlc.vegalite_to_svg(spec))
         write_atomic(folder / f"{name}.png", vlc.vegalite_to_png(spec, scale=PNG_SCALE))
         paths += [folder / f"{name}.svg", folder / f"{name}.png"]
-    return table, sentences(table), paths
+    return table, paths
 
 
 def time_axis(points: Frame) -> Any:
@@ -121,9 +121,7 @@ def state_map(table: Frame) -> Any:
 
 
 def _title(series: str) -> alt.TitleParams:
-    """Return a series' values without the names of their axes."""
-    values = [part.rpartition("=")[2].replace("_", " ") for part in series.split(", ")]
-    return alt.TitleParams(", ".join(values), fontSize=10)
+    return alt.TitleParams(spoken(series), fontSize=10)
 
 
 def _log(field: str, title: str) -> Any:

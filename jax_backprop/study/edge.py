@@ -101,24 +101,31 @@ def by_rate(found: Frame) -> Frame:
     )
 
 
-def sentences(table: Frame) -> list[str]:
-    """Return, for each series, where its runs were at the edge, in words."""
-    return [f"{name}: {_where(group)}" for name, group in table.groupby("series", sort=False)]
+def where_at_edge(table: Frame) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows: by series and horizon, how many rates were at the edge, and which.
+
+    In brackets the lowest and highest of them in units of 2/sharpness at the start.
+    """
+    horizons = sorted(table["horizon"].unique())
+    rows = []
+    for name, group in table.groupby("series", sort=False):
+        told = [_told(group[group["horizon"] == horizon]) for horizon in horizons]
+        rows.append([spoken(str(name)), *told])
+    return ["", *(f"by step {horizon:,}" for horizon in horizons)], rows
 
 
-def _where(group: Frame) -> str:
-    parts = []
-    for horizon, rows in group.groupby("horizon"):
-        at = rows[rows["state"] == "edge"].sort_values("times")
-        if at.empty:
-            parts.append(f"nowhere by step {horizon}")
-        else:
-            ends = dict.fromkeys(f"{times:.2g}" for times in at["times"].iloc[[0, -1]])
-            parts.append(
-                f"by step {horizon} at {len(at)} of {len(rows)} rates "
-                f"({' to '.join(ends)} times 2/sharpness at the start)"
-            )
-    return "at the edge of stability " + "; ".join(parts) + "."
+def spoken(series: str) -> str:
+    """Return a series' values without the names of their axes."""
+    values = (part.rpartition("=")[2].replace("_", " ") for part in series.split(", "))
+    return ", ".join(values)
+
+
+def _told(rows: Frame) -> str:
+    at = rows[rows["state"] == "edge"].sort_values("times")
+    if at.empty:
+        return f"0 of {len(rows)}"
+    ends = dict.fromkeys(f"{times:.2g}" for times in at["times"].iloc[[0, -1]])
+    return f"{len(at)} of {len(rows)} ({' to '.join(ends)})"
 
 
 def _state(run: Frame) -> str:

@@ -1,0 +1,159 @@
+"""What surprised in each study, and what failed: words by hand, numbers from its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from jax_backprop.study import summarize
+from jax_backprop.study.edge import along_training, by_rate, spoken, states
+from jax_backprop.study.searches import boundaries_beside
+from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+
+SIGNIFICANT = 0.05
+
+
+def best_for_training(folder: Path) -> str:
+    """Two best rates, and two limits that training passes."""
+    found, best = boundaries_beside(folder), summarize(folder).best.iloc[0]
+    if found is None:
+        return ""
+    return (
+        "**What surprised:** the best rate depends on what is asked. Validation loss is least at "
+        f"{best['learning_rate']:.3g}, training loss at {found['rate_best']:.3g}. And a loss that "
+        f"rises is no sign of a rate too large: between epochs it first does so at "
+        f"{found['rate_monotone']:.3g}, a factor of "
+        f"{found['rate_best'] / found['rate_monotone']:.2g} below the rate that trains best."
+    )
+
+
+def boundaries_by_loss(folder: Path) -> str:
+    """How failure relates to curvature, for each loss."""
+    found = _boundaries(folder)
+    parts = []
+    for loss, rows in found.groupby("loss", sort=False):
+        parts.append(
+            f"{loss}: first rise at {_span(rows['rate_monotone_times'])}, best at "
+            f"{_span(rows['rate_best_times'])}, failure at {_span(rows['rate_diverged_times'])}"
+        )
+    return (
+        "**In units of 2/sharpness at the start**, over all these settings: "
+        + "; ".join(parts)
+        + ". 2/sharpness is no rule for where training fails, nor for where it is best."
+    )
+
+
+def failure_and_width(folder: Path) -> str:
+    """That the sharpness moves with the width and failure doesn't."""
+    found = _boundaries(folder)
+    parts = []
+    for loss, rows in found.groupby("loss", sort=False):
+        wide = rows[rows["name"].str.contains("hidden_sizes") | rows["name"].isin(_bases(found))]
+        parts.append(
+            f"{loss}: 2/sharpness from {_span(wide['limit'])}, failure from "
+            f"{_span(wide['rate_diverged'])}"
+        )
+    return "**What surprised:** from the narrowest network to the widest, " + "; ".join(parts) + "."
+
+
+def edge_by_loss(folder: Path) -> str:
+    """How long each loss stays at the edge."""
+    table = by_rate(states(along_training(summarize(folder))))
+    last = table[table["horizon"] == table["horizon"].max()]
+    parts = []
+    for loss in ("softmax_cross_entropy", "squared_error"):
+        mine = last[last["series"].str.contains(loss)]
+        parts.append(f"{(mine['state'] == 'edge').sum()} of {len(mine)} with {spoken(loss)}")
+    return (
+        "**What surprised:** how much the loss decides. By step "
+        f"{last['horizon'].max():,} rates at the edge are {' and '.join(parts)}. Cross-entropy "
+        "passes through early, if at all, and leaves it, as its curvature vanishes with its loss; "
+        "squared error stays. The literature's setting, tanh, does so just above 2/sharpness at "
+        "the start."
+    )
+
+
+def no_gain(folder: Path) -> str:
+    """Which series beat the control, and which didn't."""
+    contrasts = against_control(summarize(folder))
+    named = {kind: [] for kind in ("lower", "higher", "not told apart")}
+    for each in contrasts:
+        named[_verdict(each)].append(each.series["series"])
+    parts = [f"{kind}: {'; '.join(names) or 'none'}" for kind, names in named.items()]
+    return (
+        "**Negative finding:** most schedules and optimizers don't beat a constant rate that was "
+        f"tuned as well. Test loss against {contrasts[0].control['series']}: {' / '.join(parts)}. "
+        "The difference in test accuracy is beyond chance upwards for "
+        f"{sum(_gains_accuracy(each) for each in contrasts)} of {len(contrasts)}."
+    )
+
+
+def insensitive(folder: Path) -> str:
+    """Which series cares least for its rate."""
+    found = sensitivities(summarize(folder))
+    covered = {name: each for name, each in found.items() if each.status == "covered"}
+    if not covered:
+        return ""
+    ranked = sorted(covered, key=lambda name: covered[name].mean)
+    least, most = ranked[0], ranked[-1]
+    return (
+        f"**Sensitivity to the rate** (mean excess over 3 decades, nats): least for {least}, "
+        f"{covered[least].mean:.3g}, most for {most}, {covered[most].mean:.3g}; "
+        f"{len(found) - len(covered)} of {len(found)} have none (one rate, or a window that leaves "
+        "the grid)."
+    )
+
+
+def convention(folder: Path) -> str:
+    """What rate 1 costs by convention, over the settings."""
+    costs = pd.DataFrame(json.loads((folder / "no_rate.json").read_text())["costs"])
+    mean, total = (costs[costs["method"] == f"rate 1, {kind}"] for kind in ("mean", "sum"))
+    return (
+        "**What surprised:** how good 1 is on the mean: "
+        f"{(mean['times'] <= 1.1).sum()} of {len(mean)} settings lose under a tenth by it. That is "
+        "luck with these data and this initialisation, not a law: on the sum, the homework's "
+        f"literal form, {(total['diverged'] * 2 > total['seeds']).sum()} of {len(total)} settings "
+        "diverge in most seeds."
+    )
+
+
+def _boundaries(folder: Path) -> pd.DataFrame:
+    found = pd.DataFrame(json.loads((folder / "boundaries.json").read_text()))
+    loss = found["series"].str.extract(r"loss=(\w+)")[0].str.replace("_", " ")
+    return found.assign(loss=loss)
+
+
+def _bases(found: pd.DataFrame) -> list[str]:
+    return [
+        "base",
+        *(name for name in found["name"] if name.startswith("loss=") and "," not in name),
+    ]
+
+
+def _span(values: Any) -> str:
+    finite = values[values < 1e200]
+    return f"{finite.min():.2g} to {finite.max():.2g}"
+
+
+def _verdict(each: Contrast) -> str:
+    if each.test_loss is None or each.test_loss.adjusted_p > SIGNIFICANT:
+        return "not told apart"
+    return "lower" if each.test_loss.mean < 0 else "higher"
+
+
+def _gains_accuracy(each: Contrast) -> bool:
+    found = each.test_accuracy
+    return found is not None and found.adjusted_p <= SIGNIFICANT and found.mean > 0
+
+
+REMARKS: dict[str, tuple[Callable[[Path], str], ...]] = {
+    "learning_rate": (best_for_training,),
+    "boundaries": (boundaries_by_loss, failure_and_width),
+    "edge": (edge_by_loss,),
+    "schedules": (no_gain, insensitive),
+    "no_rate": (convention,),
+}
