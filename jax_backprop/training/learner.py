@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from jax_backprop import backprop
 from jax_backprop import network as networks
+from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
 from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
 from jax_backprop.settings import GradientName, Network, Optimizer
@@ -85,6 +86,12 @@ def network_learner(
         make_direction(optimizer),
         evaluated=evaluated_params(optimizer.name),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def network_products(network: Network, penalties: Penalties) -> Callable[..., Any]:
+    """Return ``(params, batch, direction) -> Hessian x direction``; made once, as the learner is."""
+    return functools.partial(hessian_vector_product, network=network, penalties=penalties)
 
 
 @functools.lru_cache(maxsize=64)

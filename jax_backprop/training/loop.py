@@ -13,13 +13,19 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError
 from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Schedule
-from jax_backprop.training.learner import SCHEDULED, Learner, RateRule, network_learner, scaled
+from jax_backprop.training.learner import (
+    SCHEDULED,
+    Learner,
+    RateRule,
+    network_learner,
+    network_products,
+    scaled,
+)
 from jax_backprop.training.plan import Plan, make_plan
 from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.steps import Metrics, epoch_orders, init_state, run_periods
@@ -164,9 +170,7 @@ def _learner(
         hand = network_learner(network, penalties=penalties)
         value_and_grad = value_and_grad or hand.value_and_grad
         evaluate = evaluate or hand.evaluate
-        vector_product = functools.partial(
-            hessian_vector_product, network=network, penalties=penalties
-        )
+        vector_product = network_products(network, penalties)
     if value_and_grad is None or evaluate is None:
         raise InputError(
             "fit",
@@ -178,10 +182,11 @@ def _learner(
         rate_rule = Rule.model_validate({"name": rate_rule})
     if isinstance(rate_rule, Rule):
         check_direction(rate_rule, optimizer)
-        rate_rule = make_rule(rate_rule, value_and_grad, vector_product)
+        rate_rule = _same_rule(rate_rule, value_and_grad, vector_product)
     return Learner(value_and_grad, evaluate, direction, rate_rule, evaluated)
 
 
+_same_rule = functools.lru_cache(maxsize=64)(make_rule)  # equal rules compile once
 _run_segment = jax.jit(run_periods, static_argnames="learner")
 
 
