@@ -16,6 +16,7 @@ from jax_backprop.study import summarize
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.no_rate import TUNED, sentences, summarize_no_rate
 
+WORST = 1e5  # where the axis of costs ends
 STATES = {"near": "#009E73", "survives": "#56B4E9", "poor": "#E69F00", "diverged": "#D55E00"}
 
 
@@ -48,9 +49,9 @@ def cost_strip(found: Frame) -> Any:
         .encode(
             x=alt.X(
                 "times:Q",
-                scale=alt.Scale(type="log"),
-                axis=alt.Axis(format="~g"),
-                title="validation loss, in times of the tuned rate's",
+                scale=alt.Scale(type="log", domain=[0.8, WORST], clamp=True),
+                axis=alt.Axis(format="~g", values=[10.0**decade for decade in range(6)]),
+                title=f"validation loss, in times of the tuned rate's (at most {WORST:,.0f} shown)",
             ),
             y=alt.Y("method:N", sort=list(dict.fromkeys(shown["method"])), title=None),
             color=alt.Color(

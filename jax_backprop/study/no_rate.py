@@ -103,7 +103,8 @@ def sentences(found: Frame, survived: Frame) -> list[str]:
         failed = group["diverged"].sum()
         lines.append(
             f"{method}: {_span(group['times'])} times the tuned rate's validation loss over "
-            f"{len(group)} settings (most at {worst['setting']}); {failed} of "
+            f"{len(group)} settings (median {group['times'].median():.3g}, most at "
+            f"{worst['setting']}); {failed} of "
             f"{group['seeds'].sum()} runs diverged."
         )
     counts = survived.assign(near=survived["state"] == "near").assign(

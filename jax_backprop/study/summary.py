@@ -150,7 +150,7 @@ def best_rates(rates: Frame) -> Frame:
         row = group.loc[group["validation_loss"].idxmin()].to_dict()
         grid = group["learning_rate"]
         near = grid[group["validation_loss"] <= NEAR_BEST * row["validation_loss"]]
-        row["at_edge"] = len(grid) > 1 and row["learning_rate"] in (grid.min(), grid.max())
+        row["at_edge"] = len(grid) > 2 and row["learning_rate"] in (grid.min(), grid.max())
         row |= {"band_low": near.min(), "band_high": near.max()}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -22,6 +22,7 @@ from jax_backprop.sweep.store import MANIFEST, read_manifest
 
 RATE = "learning_rate"
 DECADE = 10.0
+FEWEST = 3  # rates of a series that has edges
 MOST_DECADES = 4  # beyond the study file's own rates, on either side
 SLACK = 1e-9  # relative: what rounding may do to a rate
 
@@ -37,8 +38,8 @@ class Edge(NamedTuple):
 def edges(folder: Path) -> list[Edge]:
     """Return the series of a study whose optimum is at the edge of their rates.
 
-    By validation loss, interquartile mean over seeds. A series of one rate has no edge, nor has a
-    study without an axis of learning rates.
+    By validation loss, interquartile mean over seeds. A series of fewer than three rates is no grid
+    with an edge, nor is a study without an axis of learning rates.
     """
     manifest = read_manifest(folder)
     if RATE not in manifest["identity"]["axes"]:
@@ -52,7 +53,7 @@ def edges(folder: Path) -> list[Edge]:
         best = float(group.loc[group["validation_loss"].idxmin(), RATE])
         ends = {"low": float(group[RATE].min()), "high": float(group[RATE].max())}
         side = next((side for side, end in ends.items() if end == best), None)
-        if side is not None and ends["low"] < ends["high"]:
+        if side is not None and len(group) >= FEWEST:
             found.append(Edge(str(name), best, side))
     return found
 

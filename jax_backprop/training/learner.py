@@ -90,7 +90,7 @@ def network_learner(
 
 @functools.lru_cache(maxsize=64)
 def network_products(network: Network, penalties: Penalties) -> Callable[..., Any]:
-    """Return ``(params, batch, direction) -> Hessian x direction``; made once, as the learner is."""
+    """Return products with the Hessian of that loss; for equal arguments the same object."""
     return functools.partial(hessian_vector_product, network=network, penalties=penalties)
 
 

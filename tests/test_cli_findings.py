@@ -1,0 +1,99 @@
+"""``boundaries``, ``edge``, ``no-rate``, and a report beside a search: from file to pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import call
+
+HEAD = 'title = "t"\nquestion = "q"\ndataset = "noise:24,6,3"\nhidden_sizes = [4]\nepochs = 30\n'
+SVG = "<svg"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(HEAD + text)
+    return path
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Path:
+    return write(
+        tmp_path / "search.toml",
+        'curves = "none"\nsharpness_iterations = 5\n[axes]\nseed = { count = 2 }\n'
+        "learning_rate = { low = 0.1, high = 100, points_per_decade = 3 }\n",
+    )
+
+
+def test_boundaries_are_found_shown_and_not_searched_for_twice(
+    search: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "found"
+    assert call("boundaries", search, "--out", out, "--resolution", 0.1) == 0
+    printed = capsys.readouterr().out
+    assert "training fails from" in printed and "2/sharpness" in printed
+    (row,) = json.loads((out / "boundaries.json").read_text())
+    assert 0 < row["rate_best"] < row["rate_diverged"] and row["seeds"] == 2
+    assert SVG in (out / "boundaries.svg").read_text()
+    before = (out / "study.json").read_bytes()
+    assert call("boundaries", search, "--out", out, "--resolution", 0.1) == 0
+    assert json.loads(before)["parts"] == json.loads((out / "study.json").read_text())["parts"]
+    again = ("--resolution", 0.3, "--set-aside")
+    assert call("boundaries", search, "--out", out, *again) == 0
+    assert (tmp_path / "found.old-1" / "boundaries.json").exists()
+    assert call("boundaries", search, "--out", out, "--resolution", 7) == 2
+
+
+def test_a_report_tells_the_boundaries_that_lie_beside_it(
+    search: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "study"
+    grid = ("--set", "axes.seed={count=2}", "--set", "sharpness_iterations=0")
+    assert call("sweep", search, "--out", out, *grid) == 0
+    assert call("report", out) == 0
+    assert "Boundaries at a constant rate" not in capsys.readouterr().out
+    beside = out / "boundaries"
+    assert call("boundaries", search, "--out", beside, "--resolution", 0.2) == 0
+    assert call("report", out) == 0
+    assert "Boundaries at a constant rate (2 seeds)" in capsys.readouterr().out
+    assert SVG in (out / "answer.svg").read_text()
+
+
+def test_the_edge_needs_the_sharpness_and_draws_it(tmp_path: Path, capsys) -> None:
+    text = "[axes]\nlearning_rate = [0.1, 1.0, 10.0]\nseed = { count = 2 }\n"
+    with_sharpness = "sharpness_iterations = 5\n" + text
+    study = write(tmp_path / "edge.toml", with_sharpness)
+    out = tmp_path / "edge"
+    more = ("--set", "epochs=200")
+    assert call("sweep", study, "--out", out, *more) == 0
+    assert call("edge", out) == 0
+    assert "by step 200" in capsys.readouterr().out
+    for name in ("edge_time.svg", "edge_map.svg"):
+        assert SVG in (out / name).read_text()
+    assert {row["horizon"] for row in json.loads((out / "edge.json").read_text())} == {100, 200}
+    plain = write(tmp_path / "plain.toml", text)
+    assert call("sweep", plain, "--out", tmp_path / "plain") == 0
+    assert call("edge", tmp_path / "plain") == 2
+    assert "sharpness_iterations" in capsys.readouterr().err
+
+
+def test_what_leaving_the_rate_out_costs(tmp_path: Path, capsys) -> None:
+    study = write(
+        tmp_path / "no_rate.toml",
+        'curves = "none"\nzip = [["batch_size", "data_fraction"]]\n[axes]\n'
+        'batch_size = [8, "full"]\ndata_fraction = [1.0, 1.0]\n'
+        'rate_rule = ["scheduled"]\nreduction = ["mean"]\n'
+        "learning_rate = { low = 0.1, high = 10, points_per_decade = 3 }\nseed = { count = 2 }\n"
+        '[[include]]\nreduction = ["sum"]\nlearning_rate = [1.0]\n'
+        '[[include]]\nrate_rule = ["line_search"]\nlearning_rate = [100.0]\n',
+    )
+    out = tmp_path / "out"
+    assert call("sweep", study, "--out", out) == 0
+    assert call("no-rate", out) == 0
+    printed = capsys.readouterr().out
+    assert "rate 1, sum" in printed and "line search" in printed and "One fixed rate" in printed
+    found = json.loads((out / "no_rate.json").read_text())
+    assert len({row["setting"] for row in found["costs"]}) == 2
+    assert {row["state"] for row in found["survival"]} >= {"near"}
+    assert SVG in (out / "fixed_rates.svg").read_text()
