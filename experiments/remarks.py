@@ -41,9 +41,10 @@ def boundaries_by_loss(folder: Path) -> str:
             f"{_span(rows['rate_best_times'])}, failure at {_span(rows['rate_diverged_times'])}"
         )
     return (
-        "**In units of 2/sharpness at the start**, over all these settings: "
-        + "; ".join(parts)
-        + ". 2/sharpness is no rule for where training fails, nor for where it is best."
+        "**What surprised:** how differently the two losses relate to curvature. Over all these "
+        f"settings, in units of 2/sharpness at the start: {'; '.join(parts)}. For squared error "
+        "2/sharpness is a fair first guess of the best rate, far from where training fails; for "
+        "cross-entropy it is neither."
     )
 
 
@@ -57,7 +58,7 @@ def failure_and_width(folder: Path) -> str:
             f"{loss}: 2/sharpness from {_span(wide['limit'])}, failure from "
             f"{_span(wide['rate_diverged'])}"
         )
-    return "**What surprised:** from the narrowest network to the widest, " + "; ".join(parts) + "."
+    return "From the narrowest network to the widest, " + "; ".join(parts) + "."
 
 
 def edge_by_loss(folder: Path) -> str:
