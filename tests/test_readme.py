@@ -32,3 +32,11 @@ def test_every_make_target_in_the_readme_exists() -> None:
 )
 def test_every_file_in_the_readme_exists(name: tuple[str, str]) -> None:
     assert (ROOT / (name[0] or name[1])).is_file()
+
+
+def test_every_figure_of_the_findings_exists() -> None:
+    findings = (ROOT / "experiments" / "README.md").read_text()
+    figures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", findings)
+    assert len(figures) >= 5
+    for name in figures:
+        assert "<svg" in (ROOT / "experiments" / name).read_text()[:200]

@@ -63,6 +63,9 @@ def sweep(
       schedule = ["constant", { name = "cosine", final_fraction = 0.1 }]
       seed = { count = 10 }
       hidden_sizes = [[16], [32, 32]]
+      batch_size = [32, "full"]
+      rate_rule = ["scheduled", "line_search", { name = "curvature", every = 10 }]
+      reduction = ["mean", "sum"]
       optimizer = ["heavy_ball"]
       "optimizer.momentum" = [0.5, 0.9]
       "layer_factors.0" = { low = 0.1, high = 10, count = 5 }
@@ -71,7 +74,9 @@ def sweep(
     even in log. Besides: zip = [["batch_size", "learning_rate"]] walks axes together;
     [[include]] adds the grid again with other values of an axis; [[exclude]] leaves out cells that
     match ({ low, high } matches a range); curves = "none" keeps summaries alone, "steps" also loss,
-    rate and gradient norm along the steps; tile_width is the number of cells that run side by side.
+    rate and gradient norm along the steps; sharpness_iterations = 15 measures the sharpness of the
+    training loss at each evaluation, by so many Lanczos iterations; tile_width is the number of
+    cells that run side by side.
 
     Args:
       study: The study file, such as experiments/learning_rate.toml.
