@@ -187,10 +187,10 @@ def test_widen_stops_after_four_decades(tmp_path: Path, capsys) -> None:
     """At so small rates the largest is always the best."""
     path = tmp_path / "study.toml"
     path.write_text(STUDY)
-    tiny = ("--set", "axes.learning_rate=[1e-12, 1e-8]", "--set", "axes.seed.count=1")
+    tiny = ("--set", "axes.learning_rate=[1e-12, 1e-10, 1e-8]", "--set", "axes.seed.count=1")
     tiny = (*tiny, "--set", "axes.schedule=['constant']", "--set", "dataset='digits'", "--widen")
     text = printed(capsys, "sweep", path, "--out", tmp_path / "out", *tiny)
-    assert text.count("going on a decade") == 1
+    assert text.count("going on a decade") == 2
     assert "constant 0.0001 (the largest): as far as --widen goes" in text
     text = printed(capsys, "sweep", path, "--out", "x", "--part", "1/2", "--widen", code=2)
     assert "--widen with --part 1/2" in text

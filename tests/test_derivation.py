@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ from jax_backprop.derivation.proofs import (
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
 from jax_backprop.derivation.worked import work_through
 from jax_backprop.errors import InputError
+from jax_backprop.gradcheck import second_order
 from jax_backprop.gradcheck.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.network import dense
 from jax_backprop.report.notation import mathml, plain, sentence_text
@@ -309,6 +311,9 @@ def test_verify_speaks_of_the_equations(
     known = [*proofs[:-1], proofs[-1]._replace(autodiff=1e-3)] if broken else proofs
     _prove_as_known(monkeypatch, known, findings)
     monkeypatch.setattr("jax_backprop.gradcheck.problems.grid", lambda: iter(()))
+    # Of the second order, which has tests of its own, one problem.
+    few = list(itertools.islice(second_order.grid(), 1))
+    monkeypatch.setattr("jax_backprop.gradcheck.second_order.grid", lambda: iter(few))
     assert call("verify", "--json", tmp_path / "verify.json") == int(broken)
     text = capsys.readouterr().out
     assert ("FAIL: U" in text) == broken

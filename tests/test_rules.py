@@ -112,8 +112,8 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
         {
             "rate_rule": ("scheduled", "line_search", Rule(name="curvature", every=7)),
             "reduction": ("mean", "sum"),
-            "learning_rate": (0.05, 0.5),
-        }
+        },
+        exclude=[{"reduction": "sum", "rate_rule": Rule(name="curvature", every=7)}],
     )
     cells = sweep(
         lambda key: init_params(NETWORK, key=key),
@@ -124,8 +124,9 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
         batch_size=10,
         epochs=2,
         vector_product=partial(hessian_vector_product, network=NETWORK),
+        learning_rate=0.5,
     ).cells.to_pandas()
-    assert len(cells) == 12
+    assert len(cells) == 5
     for _, cell in cells.iterrows():
         rate = cell["learning_rate"] * (10 if cell["reduction"] == "sum" else 1)
         every = {"name": "curvature", "every": 7}
@@ -140,7 +141,7 @@ def test_the_sharpness_along_a_sweep_is_the_sharpness(blobs: Dataset) -> None:
         lambda key: init_params(NETWORK, key=key),
         learner.value_and_grad,
         blobs,
-        Grid({"learning_rate": (0.5, 4.0), "optimizer": ("gradient_descent", "schedule_free")}),
+        Grid({"learning_rate": (4.0,), "optimizer": ("gradient_descent", "schedule_free")}),
         evaluate=learner.evaluate,
         epochs=40,
         vector_product=partial(hessian_vector_product, network=NETWORK),
