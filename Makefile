@@ -69,7 +69,7 @@ schedules: experiments/results/schedules/report.html ## Schedules and optimizers
 no-rate: experiments/results/no_rate/no_rate.json ## What it costs to leave the learning rate out
 
 # Everything that experiments/README.md says, resumable; what is there already isn't run again.
-reproduce: ablation boundaries edge schedules no-rate findings ## Run every study but MNIST's, and write what they found
+reproduce: ablation boundaries edge schedules no-rate map findings ## Run every study but MNIST's, and write what they found
 
 findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
 	$(BIN)/python experiments/findings.py

@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow.compute as pc
 from remarks import REMARKS
 
 from jax_backprop.parsing import read_study
 from jax_backprop.report.edge import write_edge
 from jax_backprop.report.no_rate import write_no_rate
 from jax_backprop.report.tables import control_table
+from jax_backprop.report.trainability import write_map
 from jax_backprop.storage import write_atomic
-from jax_backprop.study import setting, summarize
+from jax_backprop.study import summarize
+from jax_backprop.study.answers import setting_of
 from jax_backprop.study.edge import where_at_edge
 from jax_backprop.study.tuned import against_control, sensitivities
+from jax_backprop.sweep import load_study
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE / "results", HERE / "figures"
@@ -42,7 +46,7 @@ class Entry(NamedTuple):
     Args:
       name: of its file and of its folder of results.
       command: that runs it.
-      figures: files in its results to show, with captions.
+      figures: files in its results to show (SVG where no kind is said), with captions.
       say: folder -> sentences and tables in Markdown.
     """
 
@@ -73,8 +77,9 @@ def section(entry: Entry, figures: Path) -> str:
     for line in entry.say(folder):
         lines += [line, ""]
     for name, caption in entry.figures.items():
-        write_atomic(figures / f"{entry.name}_{name}.svg", (folder / f"{name}.svg").read_text())
-        lines += [f"![{caption}](figures/{entry.name}_{name}.svg)", "", f"*{caption}*", ""]
+        source = folder / name if "." in name else folder / f"{name}.svg"
+        write_atomic(figures / f"{entry.name}_{source.name}", source.read_bytes())
+        lines += [f"![{caption}](figures/{entry.name}_{source.name})", "", f"*{caption}*", ""]
     return "\n".join(lines)
 
 
@@ -83,11 +88,11 @@ def what_was_run(folder: Path, manifest: dict[str, Any]) -> str:
     cells = sum(generation["cells"] for generation in manifest["generations"])
     seconds = sum(manifest["seconds"].values())
     study, provenance = manifest["study"], manifest["provenance"]
-    summary = summarize(folder)
+    seeds = pc.count_distinct(load_study(folder)["seed"]).as_py()  # pyright: ignore
     scale = "" if "init_scale" in study["axes"] else f", initial scale {study['init_scale']:g}"
     return (
         f"{cells:,} networks in {seconds / 60:.1f} minutes on {provenance['device']}: "
-        f"{setting(summary)}{scale}, split seed {study['split_seed']}."
+        f"{setting_of(manifest, seeds)}{scale}, split seed {study['split_seed']}."
     )
 
 
@@ -119,6 +124,12 @@ def say_boundaries(folder: Path) -> list[str]:
         "whose failure, is crossed more than once.",
         markdown(heads, rows),
     ]
+
+
+def say_map(folder: Path) -> list[str]:
+    """Return how many of the map's networks converged."""
+    found, _ = write_map(folder)
+    return [f"{found.converged:.1%} of the networks ended below their start."]
 
 
 def say_edge(folder: Path) -> list[str]:
@@ -209,6 +220,14 @@ ENTRIES = [
             "fixed_rates": "How each fixed rate does in each setting.",
         },
         with_remarks("no_rate", say_no_rate),
+    ),
+    Entry(
+        "trainability_map",
+        "make map",
+        {
+            "map_axes.png": "A pixel a network: blue ended below its start, red above; the darker, the faster."
+        },
+        say_map,
     ),
     Entry("mnist", "make mnist", {}, with_remarks("mnist", say_answer)),
     Entry("fashion_mnist", "make fashion", {}, with_remarks("fashion_mnist", say_answer)),
