@@ -225,7 +225,8 @@ ENTRIES = [
         "trainability_map",
         "make map",
         {
-            "map_axes.png": "A pixel a network: blue ended below its start, red above; the darker, the faster."
+            "map_axes.png": "A pixel a network: blue ended below its start, red above; the darker, "
+            "the faster."
         },
         say_map,
     ),
