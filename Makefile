@@ -114,13 +114,13 @@ experiments/results/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | 
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop no-rate $(@D)
 
-# The ablation's answer tells the boundaries of its network, too: a search of its own.
-$(RESULTS)/report.html: $(RESULTS)/boundaries/boundaries.json
-$(RESULTS)/boundaries/boundaries.json: experiments/$(STUDY).toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(RESULTS) --set-aside
-	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside --set curves=none \
+# The ablation's answer tells the boundaries of its network, too: a search beside it.
+$(RESULTS)/report.html: experiments/$(STUDY).toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+	$(BIN)/jax-backprop boundaries $< --out $(@D)/boundaries --set-aside --set curves=none \
 	  --set sharpness_iterations=20 --set 'axes.schedule=["constant"]' \
 	  --set 'axes.learning_rate={low=0.1,high=100,points_per_decade=3}' > /dev/null
+	$(BIN)/jax-backprop report $(@D) > /dev/null
 
 # Any study file: make experiments/results/NAME/report.html runs experiments/NAME.toml. A finished
 # study is found and not run again; an interrupted one continues.

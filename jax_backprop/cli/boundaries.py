@@ -101,5 +101,7 @@ def _show(found: Frame) -> None:
 
 
 def _cell(row: Frame, kind: str) -> str:
-    text = f"{row[kind]:.3g} [{row[f'{kind}_low']:.3g}, {row[f'{kind}_high']:.3g}]"
+    from jax_backprop.study.answers import interval
+
+    text = interval(row, kind)
     return f"{text} ({row[f'{kind}_times']:.2g})" if f"{kind}_times" in row else text

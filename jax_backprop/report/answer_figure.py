@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.study import Summary
+from jax_backprop.study.answers import nearest_rate
 from jax_backprop.study.frame import Frame, Row
 
 WIDTH, HEIGHT = 640, 320
@@ -77,9 +78,8 @@ def _untuned(summary: Summary, rates: Frame, x: Any, y: Any) -> list[Any]:
     wanted = {"rate 1 on the mean": 1.0} | ({"rate 1 on the sum": float(batch)} if batch else {})
     rows = []
     for label, rate in wanted.items():
-        gaps = np.abs(np.log(rates["learning_rate"].to_numpy() / rate))
-        if gaps.min() < np.log(1.15):
-            near = rates.iloc[int(np.argmin(gaps))]
+        near = nearest_rate(rates, rate)
+        if near is not None:
             rows.append({**near[["learning_rate", "validation_loss"]].to_dict(), "label": label})
     if not rows:
         return []

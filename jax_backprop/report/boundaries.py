@@ -9,11 +9,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-import vl_convert as vlc
 
-from jax_backprop.report.charts import PALETTE, PNG_SCALE
+from jax_backprop.report.charts import PALETTE
+from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
+from jax_backprop.study.answers import interval
 from jax_backprop.study.boundaries import boundaries
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.summary import Summary
@@ -41,13 +42,11 @@ def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
     summary = summarize(folder)
     found = boundaries(summary.cells)
     found.insert(1, "name", short_names(found["series"]))
-    places = [folder / f"boundaries.{kind}" for kind in ("json", "svg", "png")]
+    path = folder / "boundaries.json"
     rows = found.replace([np.inf], 1e300).to_dict(orient="records")
-    write_atomic(places[0], json.dumps(rows, indent=1) + "\n")
-    spec = figure(summary, found).to_dict()
-    write_atomic(places[1], vlc.vegalite_to_svg(spec))
-    write_atomic(places[2], vlc.vegalite_to_png(spec, scale=PNG_SCALE))
-    return found, [sentence(row) for _, row in found.iterrows()], places
+    write_atomic(path, json.dumps(rows, indent=1) + "\n")
+    pictures = write_chart(folder, "boundaries", figure(summary, found).to_dict())
+    return found, [sentence(row) for _, row in found.iterrows()], [path, *pictures]
 
 
 def sentence(row: Any) -> str:
@@ -55,8 +54,7 @@ def sentence(row: Any) -> str:
 
     def say(kind: str) -> str:
         times = f" ({row[f'{kind}_times']:.2g} times 2/sharpness)" if "limit" in row else ""
-        low, high = row[f"{kind}_low"], row[f"{kind}_high"]
-        return f"{row[kind]:.3g} [{low:.3g}, {high:.3g}]{times}"
+        return interval(row, kind) + times
 
     return (
         f"{row['name']}: the training loss first rises at a rate of {say('rate_monotone')}, is "

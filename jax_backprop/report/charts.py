@@ -15,7 +15,6 @@ from jax_backprop.study.frame import Frame
 from jax_backprop.study.tuned import Contrast
 
 WIDTH = 640
-PNG_SCALE = 2.0
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 OUTCOME_COLORS = dict(

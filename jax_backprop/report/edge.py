@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-import vl_convert as vlc
 
-from jax_backprop.report.charts import PALETTE, PNG_SCALE
+from jax_backprop.report.charts import PALETTE
+from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.edge import STATES, along_training, by_rate, spoken, states
@@ -31,10 +31,7 @@ def write_edge(folder: Path) -> tuple[Frame, list[Path]]:
     paths = [folder / "edge.json"]
     write_atomic(paths[0], json.dumps(table.to_dict(orient="records"), indent=1) + "\n")
     for name, chart in {"edge_time": time_axis(points), "edge_map": state_map(table)}.items():
-        spec = chart.to_dict()
-        write_atomic(folder / f"{name}.svg", vlc.vegalite_to_svg(spec))
-        write_atomic(folder / f"{name}.png", vlc.vegalite_to_png(spec, scale=PNG_SCALE))
-        paths += [folder / f"{name}.svg", folder / f"{name}.png"]
+        paths += write_chart(folder, name, chart.to_dict())
     return table, paths
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-import vl_convert as vlc
 
-from jax_backprop.report.charts import PALETTE, PNG_SCALE
+from jax_backprop.report.charts import PALETTE
+from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.frame import Frame
@@ -32,10 +32,7 @@ def write_no_rate(folder: Path) -> tuple[Frame, list[str], list[Path]]:
     write_atomic(paths[0], json.dumps(rows, indent=1) + "\n")
     charts = {"no_rate": cost_strip(found), "fixed_rates": survival_map(survived)}
     for name, chart in charts.items():
-        spec = chart.to_dict()
-        write_atomic(folder / f"{name}.svg", vlc.vegalite_to_svg(spec))
-        write_atomic(folder / f"{name}.png", vlc.vegalite_to_png(spec, scale=PNG_SCALE))
-        paths += [folder / f"{name}.svg", folder / f"{name}.png"]
+        paths += write_chart(folder, name, chart.to_dict())
     return found, sentences(found, survived), paths
 
 

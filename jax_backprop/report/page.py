@@ -11,13 +11,13 @@ import vl_convert as vlc
 
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.charts import figures
+from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.tables import best_table, control_table, unit, what_was_run
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
 from jax_backprop.study.searches import boundaries_beside, say_boundaries
 from jax_backprop.study.tuned import against_control, sensitivities
 
-PNG_SCALE = 2.0
 ANSWER = (
     "The first series: final validation loss against the learning rate, with the boundaries that "
     "bisection found at a constant rate (bands: 95% over seeds). Left of the best rate training is "
@@ -44,9 +44,7 @@ def write_report(summary: Summary, folder: Path) -> Path:
         drawn = {"answer": (ANSWER, answer_figure(summary, found)), **drawn}
     for name, (caption, chart) in drawn.items():
         spec = chart.to_dict()
-        svg = vlc.vegalite_to_svg(spec)
-        write_atomic(folder / f"{name}.svg", svg)
-        write_atomic(folder / f"{name}.png", vlc.vegalite_to_png(spec, scale=PNG_SCALE))
+        svg = write_chart(folder, name, spec)[0].read_text(encoding="utf-8")
         heading = HEADINGS.get(name)
         shown.append({"name": name, "caption": caption, "svg": svg, "heading": heading})
         specs[name] = spec

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax_backprop.study import Summary, setting
+from jax_backprop.study.answers import interval
 from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.frame import Row
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.tuned import Contrast
 
@@ -127,11 +127,6 @@ def seconds(manifest: Mapping[str, Any]) -> str:
 def unit(summary: Summary) -> str:
     """Return the unit of the study's loss."""
     return "nats per example" if _in_nats(summary) else "squared distance per example, halved"
-
-
-def interval(row: Row, measure: str) -> str:
-    """Return an estimate with its interval."""
-    return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"
 
 
 def _in_nats(summary: Summary) -> bool:

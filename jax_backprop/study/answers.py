@@ -62,7 +62,7 @@ def _verdict(summary: Summary, best: Row) -> str:
         verdict = "Yes, it is wise, and the rate needs choosing"
     edge = ", the edge of the grid: widen it" if best["at_edge"] else ""
     return (
-        f"{verdict}: the final validation loss is {_interval(best, 'validation_loss')} at the best "
+        f"{verdict}: the final validation loss is {interval(best, 'validation_loss')} at the best "
         f"rate ({best['learning_rate']:.3g}, {best['series']}{_kind(summary)}{edge}), "
         f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
         f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
@@ -91,13 +91,13 @@ def _without(summary: Summary, best: Row) -> str:
     group = _of_series(summary, best["series"])
     batch = summary.study.get("batch_size")
     parts = []
-    mean = _nearest(group, 1.0)
+    mean = nearest_rate(group, 1.0)
     if mean is not None:
         parts.append(
             f"rate 1 on the mean loss gives {mean['validation_loss']:.3g}, "
             f"{_times(mean, best, 'validation_loss')} the best"
         )
-    summed = _nearest(group, float(batch)) if batch else None
+    summed = nearest_rate(group, float(batch)) if batch else None
     if summed is not None:
         parts.append(
             f"rate 1 on the loss summed over a batch of {batch}, which is {batch} on the mean "
@@ -114,7 +114,7 @@ def _by_series(summary: Summary) -> str:
     if len(found) > MOST_NAMED:
         found = found.nsmallest(MOST_NAMED, "validation_loss")
     rows = [
-        f"{row['series']} {_interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
+        f"{row['series']} {interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
         for _, row in found.iterrows()
     ]
     few = len(summary.best) - len(found)
@@ -170,7 +170,7 @@ def _of_series(summary: Summary, name: str) -> Frame:
     return summary.rates[summary.rates["series"] == name].sort_values("learning_rate")
 
 
-def _nearest(group: Frame, rate: float) -> Row | None:
+def nearest_rate(group: Frame, rate: float) -> Row | None:
     """Return the row of a rate on the grid, or None if the nearest is over 15% away."""
     positive = group[group["learning_rate"] > 0]
     gaps = (positive["learning_rate"] / rate).map(lambda ratio: abs(math.log(ratio)))
@@ -179,5 +179,6 @@ def _nearest(group: Frame, rate: float) -> Row | None:
     return group.loc[gaps.idxmin()]
 
 
-def _interval(row: Row, measure: str) -> str:
+def interval(row: Row, measure: str) -> str:
+    """Return an estimate with its interval."""
     return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
+from jax_backprop.study.answers import interval
 from jax_backprop.study.boundaries import RESOLUTION, boundaries, next_rates
 from jax_backprop.study.frame import Row
 from jax_backprop.study.summary import series, summarize
@@ -70,20 +71,16 @@ def boundaries_beside(folder: Path) -> Row | None:
 
 def say_boundaries(found: Row) -> str:
     """Return one series' boundaries in words, beside what the quadratic model would say."""
-
-    def say(kind: str) -> str:
-        low, high = found[f"{kind}_low"], found[f"{kind}_high"]
-        return f"{found[kind]:.3g} [{low:.3g}, {high:.3g}]"
-
     text = (
         f"Boundaries at a constant rate ({found['seeds']} seeds): the training loss first rises, "
-        f"at the end of some epoch, at a rate of {say('rate_monotone')}, is best at "
-        f"{say('rate_best')}, and training fails from {say('rate_diverged')} on."
+        f"at the end of some epoch, at a rate of {interval(found, 'rate_monotone')}, is best at "
+        f"{interval(found, 'rate_best')}, and training fails from "
+        f"{interval(found, 'rate_diverged')} on."
     )
     if "limit" not in found:
         return text
     return (
-        f"{text} 2/sharpness at the start is {say('limit')}: training is best at "
+        f"{text} 2/sharpness at the start is {interval(found, 'limit')}: training is best at "
         f"{found['rate_best_times']:.2g} and fails at {found['rate_diverged_times']:.2g} times "
         "that, so what fails at 2/sharpness is the quadratic model, not training."
     )

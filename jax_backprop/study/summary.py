@@ -16,6 +16,7 @@ import pandas as pd
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.statistics import Estimate, estimate
+from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep import load_tables
 from jax_backprop.sweep.store import read_manifest
 
@@ -26,7 +27,6 @@ MEASURES = (
     "validation_accuracy",
     "test_accuracy",
 )
-CHOICES = ("schedule", "optimizer", "rate_rule")  # axes whose values name what they are
 NEAR_BEST = 1.1  # a rate is near the best if its loss is within a tenth of the best one's
 
 
@@ -86,6 +86,7 @@ def series(cells: Frame, axes: Sequence[str]) -> Frame:
     # A parameter of a schedule or optimizer is in that one's label where it isn't the default.
     shown = [name for name in names if name.partition(".")[0] not in names or "." not in name]
     parts = [
+        # A choice's value names what it is.
         cells[name].astype(str) if name in CHOICES else f"{name}=" + _short(cells[name])
         for name in shown
     ]
