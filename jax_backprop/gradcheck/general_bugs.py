@@ -35,7 +35,10 @@ GENERAL_BUGS = {
     "swapped": "arrays in each other's place: the order of the leaves differs from the parameters'",
     "permuted": "the right numbers in the wrong order: an index or a reshape",
     "element": "single elements are wrong: an index at the edge, a special case",
-    "slice": "one row or column is wrong: an index off by one, a range that ends early",
+    "slice": "rows or columns are wrong: an index off by one, a range that ends early",
+    "line_factors": "every row or column has a factor of its own: a scale, a mask or a derivative "
+    "that acts along one axis",
+    "offset": "off by the same number everywhere",
     "clipped": "cut off at a bound: gradient clipping within the gradient",
     "precision": "right but for rounding: a narrower dtype or a cancellation, not a wrong formula",
     "parameter_multiple": "off by a multiple of the parameters: an L2 penalty on one side only",
@@ -44,11 +47,17 @@ GENERAL_BUGS = {
     "unknown": "no pattern that is known here",
 }
 
+NOTHING = 1e-12  # of the truth: what is left where a sum cancels
+
 
 def _zero(facts: Facts) -> Match | None:
-    if any(facts.hand[position].any() for position in facts.failing):
-        return None
-    return Match("zero", "every element is 0", 0.0)
+    worst = 0.0
+    for position in facts.failing:
+        hand, truth = np.abs(facts.hand[position]).max(), np.abs(facts.truth[position]).max()
+        if hand > NOTHING * truth:
+            return None
+        worst = max(worst, hand)
+    return Match("zero", f"every element is 0{f' but for {worst:.1e}' if worst else ''}", 0.0)
 
 
 def _factor(facts: Facts) -> Match | None:
@@ -132,7 +141,7 @@ def _wrong_elements(facts: Facts, position: int) -> np.ndarray:
 
 
 def _few_elements(facts: Facts) -> Match | None:
-    """Name single elements, or one row or column, in a leaf with many that are right."""
+    """Name single elements, or rows or columns, in a leaf with more that are right."""
     named = []
     whole_slice = False
     for position in facts.failing:
@@ -140,19 +149,81 @@ def _few_elements(facts: Facts) -> Match | None:
         size = facts.truth[position].size
         if not 0 < len(wrong) < size or size < 3:
             return None
-        axes = [axis for axis in range(len(shape)) if len(set(wrong[:, axis])) == 1]
+        lines = _lines(wrong, shape)
         if len(wrong) == 1:
             named.append(f"{facts.paths[position]}{wrong[0].tolist()} alone")
-        elif axes and len(shape) > 1:
+        elif lines:
             whole_slice = True
-            at = ["all"] * len(shape)
-            at[axes[0]] = str(wrong[0][axes[0]])
-            named.append(f"{facts.paths[position]}[{', '.join(at)}] alone")
+            named.append(f"{facts.paths[position]}[{lines}] alone")
         elif len(wrong) <= max(1, size // 10):
             named.append(f"{len(wrong)} of {size} elements of {facts.paths[position]}")
         else:
             return None
     return Match("slice" if whole_slice else "element", ", ".join(named), 0.0)
+
+
+def _lines(wrong: np.ndarray, shape: tuple[int, ...]) -> str:
+    """Return the rows or columns that hold all wrong elements, '' if they don't lie in few."""
+    for axis in range(len(shape)) if len(shape) > 1 else ():
+        lines = sorted(set(wrong[:, axis].tolist()))
+        # One line is one whatever it holds; several have to be mostly wrong, and mostly others not.
+        filled = 2 * len(wrong) * shape[axis] > len(lines) * np.prod(shape)
+        if len(lines) == 1 or (filled and 2 * len(lines) < shape[axis]):
+            at = ["all"] * len(shape)
+            at[axis] = ", ".join(str(line) for line in lines[:6]) + (
+                f", ... ({len(lines)} of them)" if len(lines) > 6 else ""
+            )
+            return ", ".join(at)
+    return ""
+
+
+def _line_factors(facts: Facts) -> Match | None:
+    """Recognise a factor of its own for every column (and its bias), or for every row."""
+    for axis, name in ((0, "column"), (1, "row")):
+        factors: dict[int, np.ndarray] = {}
+
+        def scaled(
+            position: int, axis: int = axis, factors: dict[int, np.ndarray] = factors
+        ) -> np.ndarray | None:
+            hand, truth = facts.hand[position], facts.truth[position]
+            if truth.ndim == 2 and min(truth.shape) > 2:
+                square = (truth**2).sum(axis=axis, keepdims=True)
+                factor = (hand * truth).sum(axis=axis, keepdims=True) / np.where(square, square, 1)
+                factors[truth.shape[1]] = factor[0]
+                return factor * truth
+            alike = factors.get(truth.size) if truth.ndim == 1 and axis == 0 else None
+            return None if alike is None else alike * truth
+
+        # Matrices first: a vector's factors are those of the matrix beside it.
+        order = sorted(facts.failing, key=lambda position: -facts.truth[position].ndim)
+        off = residual(facts.only(order), scaled)
+        if np.isfinite(off):
+            return Match("line_factors", f"every {name} is the truth's, times its own factor", off)
+    return None
+
+
+def _offset(facts: Facts) -> Match | None:
+    def moved(position: int) -> np.ndarray | None:
+        hand, truth = facts.hand[position], facts.truth[position]
+        return truth + np.mean(hand - truth) if truth.size > 2 else None
+
+    off = residual(facts, moved)
+    if not np.isfinite(off):
+        return None
+    by = [float(np.mean(facts.hand[p] - facts.truth[p])) for p in facts.failing]
+    return Match("offset", f"off by {', '.join(f'{b:.6g}' for b in by)} in every element", off)
+
+
+def _absolute(facts: Facts) -> Match | None:
+    """Recognise elements that are right but for their signs."""
+
+    def signed(position: int) -> np.ndarray:
+        return np.copysign(facts.truth[position], facts.hand[position])
+
+    off = residual(facts, signed)
+    flipped = sum(int((facts.hand[p] * facts.truth[p] < 0).sum()) for p in facts.failing)
+    size = sum(facts.hand[p].size for p in facts.failing)
+    return Match("sign", f"the sign of {flipped} of {size} elements", off)
 
 
 def _clipped(facts: Facts) -> Match | None:
@@ -196,8 +267,11 @@ GENERAL: tuple[Recogniser, ...] = (
     _parameter_multiple,
     _factor_beside_parameters,
     _clipped,
+    _offset,
+    _absolute,
     _permuted,
     _few_elements,
+    _line_factors,
 )
 
 

@@ -33,13 +33,28 @@ NETWORK_BUGS = {
     "stale_weights": "the weights above were updated before dE/dO, homework (18), used them",
     "one_class": "dE/dO takes one output where homework (17) and (21) need the sum over all",
     "one_example": "one example where homework (16) and (21) need the sum over the batch",
-    "example_dropped": "one example of the batch is left out of the sum",
+    "example_dropped": "examples of the batch are left out of the sum",
+    "examples_weighted": "examples of the batch count with other weights than 1: a weighting, a "
+    "mask, examples taken twice",
     "label_missing": "dE/dZ is Y where homework (14) has Y - L",
     "label_shifted": "the labels are off by one: classes count from 0",
+    "labels_misaligned": "each example meets another one's label: inputs and labels were put into "
+    "different orders",
+    "label_class_alone": "dE/dZ, homework (14), holds for every output, not for the label's alone",
+    "error_sign": "the sign of the error where homework (14) has the error",
     "smoothing_missing": "label smoothing is in the loss and not in dE/dZ",
     "softmax_derivative_extra": "dE/dZ, homework (14), holds the softmax's derivative already; "
     "here Y (1 - Y) is multiplied in again",
+    "softmax_derivative_missing": "dE/dY is taken for dE/dZ: the softmax's derivative, homework "
+    "(7) and (8), is left out",
+    "softmax_derivative_diagonal": "of the softmax's derivative (7) alone is there, without (8): "
+    "every output depends on every Z, homework (11)",
+    "output_activation_wrong": "Y in Y - L, homework (14), is not the softmax over the classes",
+    "smoothing_wrong": "label smoothing of another form than the loss's",
     "squared_error_gradient": "dE/dZ is that of the other loss",
+    "weights_missing": "dE/dO, homework (18), isn't weighted by W",
+    "wrong_layer": "another layer's array of the same shape: an index off by one",
+    "inputs_altered": "dE/dW, homework (16), takes another input than the forward pass did",
     "weights_not_transposed": "dE/dO, homework (18), uses W where W^T belongs",
     "pre_activation_as_input": "dE/dW, homework (16), takes Z where the layer's input is O",
     "bias_before_derivative": "the bias gradient sums dE/dO where dE/dZ belongs",
@@ -48,6 +63,7 @@ NETWORK_BUGS = {
     "examples, of their products",
     "penalty_missing": "the L2 penalty is in the loss and not in the gradient",
     "penalty_factor": "the L2 penalty's gradient has a wrong factor: l2 W for l2 / 2 W^2",
+    "penalty_wrong": "the penalty's gradient is not that of l2 / 2 W^2",
     "penalty_on_biases": "the L2 penalty's gradient takes the biases in; the loss doesn't",
 }
 
@@ -78,19 +94,44 @@ def _without_penalty(facts: Facts, seen: View) -> Facts:
 
 
 def _penalty(facts: Facts, seen: View) -> Match | None:
-    """Recognise a difference that is a multiple of the parameters."""
+    """Recognise a difference that is made of the parameters alone."""
     biases = [n for n in facts.failing if n in seen.bias_leaves]
     weights = [n for n in facts.failing if n in seen.weight_leaves]
     for bug, positions in (("penalty_missing", weights), ("penalty_on_biases", biases)):
         if not positions or set(positions) != set(facts.failing):
             continue
-        factor, off = parameter_multiple(facts, positions)
+        found = [parameter_multiple(facts, [n]) for n in positions]
+        off = max(residual for _, residual in found)
         if off > 1e-4:
-            return None
-        missing = factor < 0 and (l2_of(seen) == 0 or abs(factor / l2_of(seen) + 1) < 1e-3)
+            return _other_penalty(facts, seen, positions) if positions == weights else None
+        factors = [factor for factor, _ in found]
+        missing = all(
+            c < 0 and (l2_of(seen) == 0 or abs(c / l2_of(seen) + 1) < 1e-3) for c in factors
+        )
         named = bug if bug == "penalty_on_biases" or missing else "penalty_factor"
-        text = f"off by {factor:.6g} times the parameters; l2 is {l2_of(seen):g}"
+        multiples = ", ".join(dict.fromkeys(f"{c:.6g}" for c in factors))
+        text = f"off by {multiples} times the parameters; l2 is {l2_of(seen):g}"
         return Match(named, text, min(off, facts.tolerance))
+    return None
+
+
+def _other_penalty(facts: Facts, seen: View, positions: list[int]) -> Match | None:
+    """Recognise the gradient of another penalty of the weights, whatever its factor."""
+    forms = {
+        "sign(W), as for an L1 penalty": np.sign,
+        "W^2, the penalty itself": np.square,
+        "|W|": np.abs,
+        "W^3": lambda w: w**3,
+    }
+    for text, form in forms.items():
+        worst = 0.0
+        for n in positions:
+            hand = facts.hand[n] - facts.truth[n] + l2_of(seen) * facts.params[n]
+            shape = form(facts.params[n])
+            worst = max(worst, apart(hand, np.vdot(shape, hand) / np.vdot(shape, shape) * shape))
+        if worst <= 1e-4:
+            evidence = f"the penalty's gradient is a multiple of {text}"
+            return Match("penalty_wrong", evidence, min(worst, facts.tolerance))
     return None
 
 
@@ -101,27 +142,24 @@ def _data_bug(facts: Facts, seen: View) -> Match | None:
         factor = common_factor(facts)
         if examples > 1 and abs(factor * examples - 1) < 1e-3:
             return Match("bias_mean_for_sum", f"1/{examples} of the truth in biases alone", 0.0)
-    best = None
+    found = []
     for bug, evidence, rules in candidates(facts, seen):
-        off = _meets(facts, seen, backward_pass(seen, rules), free=bug == "one_example")
-        if off <= facts.tolerance and (best is None or off < best.residual):
-            best = Match(bug, evidence, off)
-    return best
+        off = _meets(facts, seen, backward_pass(seen, rules))
+        if off <= facts.tolerance:
+            found.append(Match(bug, evidence, off))
+    # Of equals the first: a whole rule comes before the same one in a single layer, and both before
+    # weights for the examples, which were fitted.
+    return min(found, key=lambda match: max(match.residual, facts.tolerance / 100), default=None)
 
 
-def _meets(
-    facts: Facts, seen: View, predicted: list[tuple[np.ndarray, np.ndarray]], *, free: bool
-) -> float:
-    """Return the worst distance over all leaves; ``free``: up to a factor of N."""
+def _meets(facts: Facts, seen: View, predicted: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the worst distance over all leaves."""
     guesses = dict(zip(seen.weight_leaves, (w for w, _ in predicted), strict=True))
     guesses |= dict(zip(seen.bias_leaves, (b for _, b in predicted), strict=True))
-    worst = float("inf")
-    for scale in (1, len(seen.labels)) if free else (1,):
-        gaps = [
-            apart(facts.hand[n], scale * guess)
-            for n, guess in guesses.items()
-            # A leaf whose truth is all but zero is rounding on both sides.
-            if n in facts.failing or np.linalg.norm(facts.truth[n]) > 1e-12
-        ]
-        worst = min(worst, max(gaps))
-    return worst
+    gaps = [
+        apart(facts.hand[n], guess)
+        for n, guess in guesses.items()
+        # A leaf whose truth is all but zero is rounding on both sides.
+        if n in facts.failing or np.linalg.norm(facts.truth[n]) > 1e-12
+    ]
+    return max(gaps)

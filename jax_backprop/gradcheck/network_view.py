@@ -44,15 +44,29 @@ class View(NamedTuple):
     d_logits: np.ndarray | None = None
 
 
+class Step(NamedTuple):
+    """One layer of a backward pass: what its rules may look at."""
+
+    layer: int
+    weights: np.ndarray
+    outputs: np.ndarray  # O below, which is this layer's input
+    pre: np.ndarray  # Z below
+    delta: np.ndarray  # dE/dZ
+    d_outputs: np.ndarray  # dE/dO above; in the last layer dE/dZ
+
+
+Rule = Callable[[Step], np.ndarray]
+
+
 class Rules(NamedTuple):
     """One backward pass: what is left at None is right."""
 
     d_logits: np.ndarray | None = None
-    derivative: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # of Z and O
-    only: int | None = None  # the hidden layer whose derivative is replaced; by default all
-    down: Callable[[np.ndarray, np.ndarray, int], np.ndarray] | None = None  # dE/dZ, W, layer
-    d_weights: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
-    d_biases: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None  # dE/dZ, dE/dO
+    derivative: Rule | None = None  # of the activation below
+    down: Rule | None = None  # dE/dO below
+    d_weights: Rule | None = None
+    d_biases: Rule | None = None
+    only: int | None = None  # the layer whose rules are replaced; by default all
 
 
 def view(network: Network, params: list[np.ndarray], args: tuple[Any, ...]) -> View:
@@ -164,25 +178,25 @@ def slope_at(seen: View, outputs: np.ndarray) -> np.ndarray:
 
 def backward_pass(seen: View, rules: Rules) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return d_weights and d_biases of each layer, bottom up, by these rules."""
-    passed = forward_pass(seen)
     delta = rules.d_logits
     if delta is None:
         delta = d_logits_of(seen) if seen.d_logits is None else seen.d_logits
     d_outputs = delta
     found = []
     for layer in reversed(range(len(seen.weights))):
-        outputs, pre = passed.inputs[layer], passed.pre_inputs[layer]
-        d_weights = outputs.T @ delta
-        if rules.d_weights is not None:
-            d_weights = rules.d_weights(outputs, pre, delta)
-        d_biases = delta.sum(axis=0)
-        if rules.d_biases is not None:
-            d_biases = rules.d_biases(delta, d_outputs)
+        here = rules if rules.only in (None, layer) else Rules()
+        at = step_at(seen, layer, delta, d_outputs)
+        d_weights = at.outputs.T @ delta if here.d_weights is None else here.d_weights(at)
+        d_biases = delta.sum(axis=0) if here.d_biases is None else here.d_biases(at)
         found.append((d_weights, d_biases))
-        d_outputs = delta @ seen.weights[layer].T
-        if rules.down is not None:
-            d_outputs = rules.down(delta, seen.weights[layer], layer)
-        replaced = rules.derivative if rules.only in (None, layer) else None
-        slope = slope_at(seen, outputs) if replaced is None else replaced(pre, outputs)
+        d_outputs = delta @ at.weights.T if here.down is None else here.down(at)
+        slope = slope_at(seen, at.outputs) if here.derivative is None else here.derivative(at)
         delta = d_outputs * slope
     return found[::-1]
+
+
+def step_at(seen: View, layer: int, delta: np.ndarray, d_outputs: np.ndarray) -> Step:
+    """Return what the rules of one layer look at."""
+    passed = forward_pass(seen)
+    below = passed.inputs[layer], passed.pre_inputs[layer]
+    return Step(layer, seen.weights[layer], *below, delta, d_outputs)
