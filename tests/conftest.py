@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import small_study
 
 from jax_backprop import Dataset, make_dataset
+from jax_backprop.derivation.errata import Finding, find_errata
+from jax_backprop.sweep import tiles
 
 jax.config.update("jax_num_cpu_devices", 4)
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.
@@ -30,6 +34,30 @@ def blobs() -> Dataset:
     centres = generator.normal(size=(3, 6))
     inputs = centres[labels] + 0.5 * generator.normal(size=(150, 6))
     return make_dataset(inputs.astype(np.float32), labels, name="blobs")
+
+
+@pytest.fixture
+def small_shards(monkeypatch) -> None:
+    """Three shards of four tiles for the study of ``small_study``."""
+    monkeypatch.setattr(tiles, "SHARD_WORK", 1.0)
+    monkeypatch.setattr(tiles, "MIN_SHARD_TILES", 4)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Path:
+    """The study run without interruption, in shards as above."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "SHARD_WORK", 1.0)
+        patch.setattr(tiles, "MIN_SHARD_TILES", 4)
+        small_study.go(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def findings() -> list[Finding]:
+    """The errata, each held against the derivation."""
+    return find_errata()
 
 
 @pytest.fixture

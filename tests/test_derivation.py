@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from sympy import Symbol
-from test_cli import call
 
 import jax_backprop.derivation as room
 from jax_backprop.derivation import (
@@ -27,7 +23,7 @@ from jax_backprop.derivation.additions import ADDITIONS
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import Example, quantities
 from jax_backprop.derivation.entries import PACKAGE, Code, source_lines
-from jax_backprop.derivation.errata import ERRATA, find_errata
+from jax_backprop.derivation.errata import ERRATA
 from jax_backprop.derivation.indices import CORRECTED_FORMS, INDICES, PRINTED_FORMS, stray_symbols
 from jax_backprop.derivation.printed import PRINTED
 from jax_backprop.derivation.proofs import (
@@ -42,27 +38,11 @@ from jax_backprop.derivation.proofs import (
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
 from jax_backprop.derivation.worked import work_through
 from jax_backprop.errors import InputError
-from jax_backprop.gradcheck import second_order
 from jax_backprop.gradcheck.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.network import dense
 from jax_backprop.report.notation import mathml, plain, sentence_text
 
 BY_LABEL = {equation.label: equation for equation in EQUATIONS}
-
-
-@pytest.fixture
-def proofs() -> list[Proof]:
-    """What proofs look like, without their work: for what shows them."""
-    derived = Proof(EQUATIONS[0], symbolic=0, autodiff=1e-16, differences=1e-11, code=0.0)
-    return [
-        derived._replace(equation=each) if each.left else Proof(each, code=0.0)
-        for each in EQUATIONS
-    ]
-
-
-@pytest.fixture(scope="module")
-def findings() -> list[Finding]:
-    return find_errata()
 
 
 @pytest.mark.parametrize(("equations", "held"), [(HOMEWORK, 10), (ADDITIONS, 7)])
@@ -242,83 +222,6 @@ def test_notation_for_a_terminal() -> None:
     assert plain(BY_LABEL["21"].printed) == "∂E/∂wᵢₕ = (Yₖ - Lₖ) wₕₖ Oh (1 - Oₕ) iₙ"
     assert sentence_text(r"the sum $\sum_{k=1}^{K}$ over $k$") == "the sum Σₖ₌₁ᴷ over k"
     assert "<mfrac>" in mathml(BY_LABEL["14"].corrected, block=True)
-
-
-def _prove_as_known(monkeypatch, proofs: Sequence[Proof], findings: Sequence[Finding]) -> None:
-    for module in ("derivation", "verification"):
-        monkeypatch.setattr(f"jax_backprop.cli.{module}.prove", lambda: (proofs, findings))
-
-
-def test_derive_prints_every_equation(monkeypatch, capsys, proofs, findings) -> None:
-    _prove_as_known(monkeypatch, proofs, findings)
-    assert call("derive") == 0
-    text = capsys.readouterr().out
-    for equation in EQUATIONS:
-        assert f"({equation.label}) {equation.title}" in text
-        assert plain(equation.corrected) in text
-    assert "verdict: pass" in text and "jax_backprop/network.py:" in text
-    broken = [proofs[13]._replace(symbolic=1)]
-    _prove_as_known(monkeypatch, broken, findings)
-    assert call("derive") == 1
-    text = capsys.readouterr().out
-    assert "NOT PROVEN" in text and "verdict: FAIL" in text
-
-
-def test_derive_writes_one_offline_page(monkeypatch, capsys, tmp_path, proofs, findings) -> None:
-    _prove_as_known(monkeypatch, proofs, findings)
-    page = tmp_path / "page.html"
-    assert call("derive", "--out", page) == 0
-    text = page.read_text()
-    assert "<script" not in text and not re.findall(r'(?:src|href)="(?!#)', text)
-    assert set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/1998/Math/MathML"}
-    for equation in EQUATIONS:
-        assert f'id="eq{equation.label}"' in text
-        assert str(mathml(equation.corrected, block=True)) in text
-    assert call("derive", "--out", page) == 0, "a page of ours is replaced"
-    page.write_text("mine")
-    assert call("derive", "--out", page) == 2
-    assert page.read_text() == "mine"
-    assert "holds something else" in capsys.readouterr().err
-
-
-def test_derive_works_an_example_through(capsys) -> None:
-    assert call("derive", "--layer-sizes", "2,2,2", "--example") == 0
-    text = capsys.readouterr().out
-    for label in ("(1)", "(2)", "(5)", "(14)", "(16)", "(18)", "(19)", "(21)", "(U)"):
-        assert label in text
-    for part in ("forward", "backward", "update"):
-        assert part in text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--layer-sizes", "2,x,2"], "layer sizes: got '2,x,2'"),
-        (["--layer-sizes", "9,2,2", "--example"], "from 1 to 4"),
-        (["--learning-rate", "nan", "--example"], "learning rate: got nan"),
-    ],
-)
-def test_mistakes_to_derive(arguments: list[str], message: str, capsys) -> None:
-    assert call("derive", *arguments) == 2
-    printed_ = capsys.readouterr().err
-    assert message in printed_ and "Traceback" not in printed_
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_verify_speaks_of_the_equations(
-    broken: bool, monkeypatch, capsys, tmp_path: Path, proofs, findings
-) -> None:
-    known = [*proofs[:-1], proofs[-1]._replace(autodiff=1e-3)] if broken else proofs
-    _prove_as_known(monkeypatch, known, findings)
-    monkeypatch.setattr("jax_backprop.gradcheck.problems.grid", lambda: iter(()))
-    # Of the second order, which has tests of its own, one problem.
-    few = list(itertools.islice(second_order.grid(), 1))
-    monkeypatch.setattr("jax_backprop.gradcheck.second_order.grid", lambda: iter(few))
-    assert call("verify", "--json", tmp_path / "verify.json") == int(broken)
-    text = capsys.readouterr().out
-    assert ("FAIL: U" in text) == broken
-    assert f"{15 + (not broken)} proven" not in text or not broken
-    assert "25 errata with a check: 25 confirmed" in text
 
 
 def test_a_verdict_over_nothing_fails(findings) -> None:

@@ -10,18 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_backprop import (
-    InputError,
-    Network,
-    assert_gradient,
-    check_gradient,
-    check_value_and_grad,
-    check_vjp,
-)
+from jax_backprop import InputError, Network, assert_gradient, check_gradient, check_value_and_grad
 from jax_backprop.gradcheck import Report
 from jax_backprop.gradcheck.elements import bisect
-from jax_backprop.gradcheck.facts import Facts
-from jax_backprop.gradcheck.general_bugs import GENERAL_BUGS, diagnose
 
 X = jnp.arange(1.0, 5.0)
 
@@ -255,54 +246,6 @@ def test_a_report_is_plain_data_too() -> None:
     assert plain["diagnosis"][0]["bug"] == "sign"
 
 
-def facts(*changed: tuple[int, Callable[[np.ndarray], np.ndarray]]) -> Facts:
-    generator = np.random.default_rng(1)
-    shapes = [(5, 5), (5,), (5, 3), (3,), (5, 5)]
-    truth = [generator.normal(size=shape) for shape in shapes]
-    params = [generator.normal(size=shape) for shape in shapes]
-    hand = [array.copy() for array in truth]
-    for position, change in changed:
-        hand[position] = change(truth[position])
-    failing = tuple(position for position, _ in changed)
-    return Facts(tuple("abcde"), hand, truth, params, failing, (17,), 1e-6)
-
-
-def other(position: int) -> np.ndarray:
-    return facts().truth[position]
-
-
-GENERAL_CASES = [
-    ("sign", facts((0, lambda g: -g), (1, lambda g: -g))),
-    ("zero", facts((1, lambda g: 0 * g))),
-    ("sum_for_mean", facts((0, lambda g: 17 * g), (3, lambda g: 17 * g))),
-    ("mean_for_sum", facts((2, lambda g: g / 17))),
-    ("factor", facts((2, lambda g: 1.001 * g))),
-    ("transposed", facts((0, lambda g: g.T))),
-    ("swapped", facts((0, lambda g: other(4)), (4, lambda g: other(0)))),
-    ("element", facts((2, lambda g: g + 0.1 * np.eye(5, 3) * np.eye(5, 1)))),
-    ("slice", facts((0, lambda g: np.where(np.arange(5)[:, None] == 2, 0, g)))),
-    ("clipped", facts((0, lambda g: np.clip(g, -0.5, 0.5)))),
-    ("permuted", facts((0, lambda g: g[::-1]))),
-    ("precision", facts((0, lambda g: g.astype(np.float32).astype(float)))),
-    ("parameter_multiple", facts((0, lambda g: g - 0.01 * facts().params[0]))),
-    ("sum_for_mean", facts((0, lambda g: 17 * g - 0.1 * facts().params[0]))),
-    ("unknown", facts((0, lambda g: np.sin(9 * g)))),
-]
-
-
-@pytest.mark.parametrize(("bug", "case"), GENERAL_CASES, ids=lambda value: str(value)[:20])
-def test_the_general_bugs_are_recognised(bug: str, case: Facts) -> None:
-    (found,) = diagnose(case)
-    assert found.bug == bug
-    assert found.leaves == tuple("abcde"[position] for position in case.failing)
-    assert found.meaning == GENERAL_BUGS[bug]
-
-
-def test_leaves_with_bugs_of_their_own_are_told_apart() -> None:
-    found = list(diagnose(facts((0, lambda g: -g), (1, lambda g: 0 * g))))
-    assert {(each.bug, each.leaves) for each in found} == {("sign", ("a",)), ("zero", ("b",))}
-
-
 def test_a_network_that_is_another_one_is_refused() -> None:
     params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)}
     batch = (jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]))
@@ -313,71 +256,3 @@ def test_a_network_that_is_another_one_is_refused() -> None:
     for sizes, message in (((3, 2), "a loss of"), ((3, 4, 2), "layer sizes")):
         with pytest.raises(InputError, match=message):
             check_gradient(loss, jax.grad(loss), params, batch, network=Network(layer_sizes=sizes))
-
-
-def scaled_tanh(x: Any, n: Any, y: Any) -> Any:
-    return {"out": jnp.tanh(x @ y) * n, "count": n + 1}
-
-
-def custom(rule: Callable[..., Any]) -> Any:
-    """A jax.custom_vjp of ``scaled_tanh`` with a given rule from (n y-cotangent, x, n, y)."""
-
-    @jax.custom_vjp
-    def function(x: Any, n: Any, y: Any) -> Any:
-        return scaled_tanh(x, n, y)
-
-    def backward(kept: Any, cotangent: Any) -> Any:
-        x, n, y = kept
-        return rule(cotangent["out"] * n * (1 - jnp.tanh(x @ y) ** 2), x, n, y)
-
-    function.defvjp(lambda *at: (function(*at), at), backward)
-    return function
-
-
-PRIMALS = (
-    jax.random.normal(jax.random.key(0), (3, 4)),
-    2,
-    jax.random.normal(jax.random.key(1), (4, 2)),
-)
-
-
-def test_a_right_backward_rule_keeps_every_law() -> None:
-    report = check_vjp(custom(lambda d, x, n, y: (d @ y.T, None, x.T @ d)), scaled_tanh, *PRIMALS)
-    assert report.passed
-    assert [row.path for row in report.rows] == ["params.0", "params.2"]
-    assert {law.name: law.verdict for law in report.laws} == dict.fromkeys(
-        ("adjoint", "linearity", "jit", "vmap", "scan"), "pass"
-    )
-
-
-@pytest.mark.parametrize(
-    ("rule", "broken", "bug"),
-    [
-        (lambda d, x, n, y: (-d @ y.T, None, x.T @ d), {"adjoint"}, "sign"),
-        (
-            lambda d, x, n, y: (jnp.abs(d) @ y.T, None, x.T @ d),
-            {"adjoint", "linearity"},
-            "unknown",
-        ),
-    ],
-    ids=["sign", "not linear"],
-)
-def test_a_wrong_backward_rule_breaks_its_laws(rule: Any, broken: set[str], bug: str) -> None:
-    report = check_vjp(custom(rule), scaled_tanh, *PRIMALS)
-    assert not report.passed
-    assert {law.name for law in report.laws if law.verdict == "fail"} == broken
-    assert report.diagnosis[0].bug == bug
-
-
-def test_a_rule_of_another_shape_or_function_is_a_complaint() -> None:
-    shape = check_vjp(custom(lambda d, x, n, y: (y @ d.T, None, x.T @ d)), scaled_tanh, *PRIMALS)
-    assert shape.complaint is not None
-    assert "shapes do not match" in shape.complaint.message
-    right = custom(lambda d, x, n, y: (d @ y.T, None, x.T @ d))
-
-    def another(x: Any, n: Any, y: Any) -> Any:
-        return scaled_tanh(1.1 * x, n, y)
-
-    value = check_vjp(right, another, *PRIMALS)
-    assert value.complaint is not None
-    assert value.complaint.kind == "value"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,6 @@ from jax_backprop import (
     role_keys,
 )
 from jax_backprop.sweep import Options, Tables, sweep
-from jax_backprop.sweep.program import OutOfMemoryError
-from jax_backprop.sweep.tables import facts
-from jax_backprop.sweep.tiles import Size, cell_size, lay_out, segment_length, tile_width
 
 NETWORK = Network(layer_sizes=(6, 6, 3))
 INIT = lambda key: init_params(NETWORK, key=key)  # noqa: E731
@@ -177,52 +173,6 @@ def test_bad_sweeps(blobs: Dataset, changes: dict, message: str) -> None:
         run(blobs, **changes)
 
 
-def test_width_is_a_fixed_rule_on_shapes() -> None:
-    def width(sizes: tuple[int, ...], batch: int, cells: int = 1000) -> int:
-        network = Network(layer_sizes=sizes)
-        params = jax.eval_shape(partial(init_params, network), key=jax.random.key(0))
-        return tile_width(cell_size(params, batch, sizes[0] * 4, 1), cells)
-
-    assert width((64, 32, 10), 32) == 8
-    assert width((784, 128, 10), 128) == 4
-    assert width((16, 16, 2), 16) == 64
-    assert width((64, 256, 10), 32) == 2
-    assert width((64, 512, 10), 8) == 1
-    assert width((64, 32, 10), 32, cells=3) == 4
-    assert width((64, 32, 10), 32, cells=1) == 1
-
-
-def test_tiles_hold_one_seed_each_and_are_filled_with_repeats() -> None:
-    seeds = np.repeat([0, 1, 2], 10)[np.random.default_rng(0).permutation(30)]
-    layout = lay_out(seeds, 4, Size(10, 40, 1, 4, 1))
-    assert layout.real.tolist() == [4, 4, 2] * 3
-    assert (seeds[layout.rows] == np.repeat([0, 1, 2], 3)[:, None]).all()
-    real = np.arange(4)[None, :] < layout.real[:, None]
-    assert sorted(layout.rows[real].tolist()) == list(range(30))
-
-
-def test_segments_divide_the_periods() -> None:
-    assert segment_length(50, 1e9) == 50
-    assert segment_length(50, 5e11) == 10
-    assert segment_length(47, 5e11) in (1, 47)
-    assert segment_length(1, 1e15) == 1
-
-
-def test_facts_of_a_curve() -> None:
-    losses = np.array([[1.0, 0.5, 0.6, 0.4], [1.0, 2.0, np.nan, np.nan]], np.float32)
-    found = facts(losses, np.array([True, False]))
-    assert found["tail_loss"][0] == np.float32(0.4) and np.isnan(found["tail_loss"][1])
-    assert found["best_loss"].tolist() == [np.float32(0.4), 1.0]
-    assert found["rises"].tolist() == [1, 1] and found["first_rise"].tolist() == [2, 1]
-    assert found["non_finite"].tolist() == [False, True]
-    np.testing.assert_allclose(found["mean_relative_loss"], [0.5, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(found["mean_inverse_loss"], [1.0, 0.5 / 3], rtol=1e-6)
-    long = np.concatenate([[9.0], np.linspace(5, 1, 27), [0.5, 4.0, 0.1]])[
-        None
-    ]  # 30 after the start
-    assert facts(long, np.array([True]))["tail_loss"].tolist() == [0.5]  # median of the last 3
-
-
 def compilations(caplog, name: str) -> int:
     text = f"Finished XLA compilation of jit({name})"
     return sum(text in record.message for record in caplog.records)
@@ -325,28 +275,3 @@ def test_a_full_batch_is_judged_at_every_step(blobs: Dataset) -> None:
     risen = (np.diff(losses.astype(np.float64)) > 1e-6 * losses[0]).sum()
     assert abs(cells["rises"][0] - risen) <= 1 and risen > 2
     np.testing.assert_allclose(cells["loss_at_start"][0], losses[0], rtol=1e-6)
-
-
-def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
-    big = Network(layer_sizes=(6, 200, 3))
-    learner = network_learner(big)
-    notices: list[str] = []
-
-    def run_within(max_bytes: int) -> Tables:
-        return sweep(
-            lambda key: init_params(big, key=key),
-            learner.value_and_grad,
-            blobs,
-            rates(0.1, 0.5, 1.0, 2.0),
-            evaluate=learner.evaluate,
-            batch_size=10,
-            epochs=3,
-            options=Options(tile_width=4, max_bytes=max_bytes, on_notice=notices.append),
-        )
-
-    with pytest.raises(OutOfMemoryError, match="1 allowed") as error:
-        run_within(1)
-    needed_by_one = int(str(error.value).split()[0].replace(",", ""))
-    notices.clear()
-    assert run_within(needed_by_one).cells.num_rows == 4
-    assert len(notices) == 2 and "going on with 1" in notices[1]

@@ -1,0 +1,54 @@
+"""A study that is quick to compile, for tests of what is kept of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax_backprop import Batch, Dataset, Grid, make_dataset
+from jax_backprop.storage import file_sha256
+from jax_backprop.sweep import Options, Progress, Tables, sweep
+
+AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
+
+
+def init(key: jax.Array) -> dict[str, jax.Array]:
+    return {"weights": jax.random.normal(key, (6, 3))}
+
+
+def value_and_grad(params: dict[str, jax.Array], batch: Batch) -> tuple[jax.Array, Any]:
+    """Squared error of a linear map: quick to compile, which most of these tests wait for."""
+    errors = batch.inputs @ params["weights"] - jax.nn.one_hot(batch.labels, 3)
+    grads = {"weights": batch.inputs.T @ errors / len(errors)}
+    return 0.5 * jnp.mean(jnp.sum(errors**2, axis=1)), grads
+
+
+def data() -> Dataset:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(150, 6)).astype(np.float32)
+    return make_dataset(inputs, np.arange(150) % 3, name="noise")
+
+
+def go(folder: Path, options: Options | None = None, axes: dict = AXES, **changes) -> Tables:
+    settings = {"batch_size": 10, "epochs": 2} | changes
+    options = options or Options(devices=jax.devices()[:2])
+    return sweep(init, value_and_grad, data(), Grid(axes), out=folder, options=options, **settings)
+
+
+def parts(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every part."""
+    files = [p for kind in ("cells", "curves") for p in sorted((folder / kind).glob("*.parquet"))]
+    return {str(path.relative_to(folder)): file_sha256(path) for path in files}
+
+
+def stop_after(cells: int) -> Options:
+    """Return options that end a run once so many cells are done."""
+    seen: list[Progress] = []
+    return Options(
+        on_progress=seen.append,
+        should_stop=lambda: bool(seen) and seen[-1].done_cells >= cells,
+    )
