@@ -14,7 +14,7 @@ from jax_backprop.gradcheck import BUGS
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks" / "mutants"
 sys.path.insert(0, str(FOLDER))
 
-from first_half import (  # noqa: E402
+from first_set import (  # noqa: E402
     D_INPUTS,
     D_LOGITS,
     DENSE,
@@ -110,7 +110,7 @@ HIDDEN_BUGS = {
     ),
     # The errors of one example add up to 0: without W nothing but rounding is left.
     "weights_left_out": (
-        "zero",
+        "weights_missing",
         in_network(D_INPUTS, "d_inputs = jnp.sum(d_outputs, axis=1, keepdims=True) + 0 * inputs"),
     ),
     "label_class_down": (
@@ -121,6 +121,25 @@ HIDDEN_BUGS = {
             "if not d_layers else d_inputs",
         ),
     ),
+    "biases_of_the_whole_layer": (
+        "bias_sum_over_units",
+        in_layer(biases="jnp.broadcast_to(jnp.sum(d_outputs), layer.biases.shape)"),
+    ),
+    "inputs_reshaped": (
+        "inputs_altered",
+        in_layer(weights="inputs.reshape(inputs.shape[::-1]) @ d_outputs"),
+    ),
+    # Without a pattern: where they enter.
+    "through_the_gradient": (
+        "error_below",
+        in_network(D_INPUTS, "d_inputs = d_outputs @ (inputs.T @ d_outputs).T"),
+    ),
+    "powers_of_the_error": ("output_error", _d_logits(f"({D_LOGITS}) ** 3")),
+    "sine_of_the_inputs": (
+        "weights_gradient",
+        in_layer(weights="jnp.sin(inputs).T @ d_outputs"),
+    ),
+    "largest_error_in_biases": ("bias_gradient", in_layer(biases="jnp.max(d_outputs, axis=0)")),
     "last_example_in_biases": ("one_example", in_layer(biases="d_outputs[-1]")),
     "inputs_centred": (
         "inputs_altered",
@@ -177,7 +196,7 @@ PLANTED = OUTPUT_BUGS | HIDDEN_BUGS | ARRAY_BUGS
 def test_a_planted_bug_is_named(name: str) -> None:
     bug, edits = PLANTED[name]
     at = point("5-4-3")
-    planted = plant(Mutant(name, "", edits, (bug,), half=1))
+    planted = plant(Mutant(name, "", edits, (bug,), of_set=1))
 
     def gradient(params, batch, penalties):
         return planted(params, batch, network=at.network, penalties=penalties)

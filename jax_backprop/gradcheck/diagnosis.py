@@ -35,24 +35,26 @@ def diagnoses(
     if seen is not None and values.truth is not None:
         loss = values.truth[0] if case.has_value else case.loss(case.params, *case.args)
         check_is_network(seen, float(loss))
-    found = []
     offset = 1 if case.has_value else 0
-    if offset and rows[0].verdict == "fail":
-        found.append(_of_value(rows[0]))
+    wrong_value = offset and rows[0].verdict == "fail"
+    of_value = [_of_value(rows[0])] if wrong_value else []
     failing = [n for n in range(len(params)) if rows[n + offset].verdict == "fail"]
+    others = []
     for bug, positions in _told_apart(rows[offset:], failing).items():
         paths = tuple(rows[n + offset].path for n in positions)
         evidence = _evidence(bug, [rows[n + offset] for n in positions])
-        found.append(Diagnosis(bug, GENERAL_BUGS[bug], paths, evidence, float("nan")))
+        others.append(Diagnosis(bug, GENERAL_BUGS[bug], paths, evidence, float("nan")))
         failing = [n for n in failing if n not in positions]
     if not failing:
-        return found
+        return [*of_value, *others]
     facts = _facts(case, values, params, failing, estimates)
     if facts is None:
         paths = tuple(rows[n + offset].path for n in failing)
         why = "no true gradient to compare with: more budget would find it"
-        return [*found, Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
-    return [*found, *(diagnose(facts) if seen is None else diagnose_network(facts, seen))]
+        formulas = [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
+    else:
+        formulas = list(diagnose(facts) if seen is None else diagnose_network(facts, seen))
+    return [*of_value, *formulas, *others]
 
 
 def _of_value(row: LeafReport) -> Diagnosis:

@@ -17,8 +17,9 @@ from jax_backprop.gradcheck.facts import (
     explain,
     parameter_multiple,
 )
-from jax_backprop.gradcheck.general_bugs import GENERAL, GENERAL_BUGS
+from jax_backprop.gradcheck.general_bugs import GENERAL, GENERAL_BUGS, NOTHING
 from jax_backprop.gradcheck.network_candidates import candidates
+from jax_backprop.gradcheck.network_location import LOCATIONS, locate
 from jax_backprop.gradcheck.network_view import View, backward_pass, l2_of, prepared
 from jax_backprop.gradcheck.report import Diagnosis
 
@@ -57,6 +58,7 @@ NETWORK_BUGS = {
     "inputs_altered": "dE/dW, homework (16), takes another input than the forward pass did",
     "weights_not_transposed": "dE/dO, homework (18), uses W where W^T belongs",
     "pre_activation_as_input": "dE/dW, homework (16), takes Z where the layer's input is O",
+    "bias_sum_over_units": "every bias has its whole layer's sum: a sum without an axis",
     "bias_before_derivative": "the bias gradient sums dE/dO where dE/dZ belongs",
     "unit_left_out": "one unit of a layer passes nothing down: a mask, a range that ends early",
     "product_of_sums": "mean input times summed error where homework (16) needs the sum, over "
@@ -80,7 +82,12 @@ def diagnose_network(facts: Facts, seen: View) -> list[Diagnosis]:
     raw = explain(facts, GENERAL)
     unknown = [sum(match.bug == "unknown" for match, _ in found) for found in (data, raw)]
     found = raw if (unknown[1], len(raw)) < (unknown[0], len(data)) else data
-    return [diagnosed(facts, m, where, GENERAL_BUGS[m.bug]) for m, where in found]
+    located = [
+        (locate(facts, seen, where, m.evidence) if m.bug == "unknown" else m, where)
+        for m, where in found
+    ]
+    meanings = GENERAL_BUGS | LOCATIONS
+    return [diagnosed(facts, m, where, meanings[m.bug]) for m, where in located]
 
 
 def _without_penalty(facts: Facts, seen: View) -> Facts:
@@ -157,9 +164,15 @@ def _meets(facts: Facts, seen: View, predicted: list[tuple[np.ndarray, np.ndarra
     guesses = dict(zip(seen.weight_leaves, (w for w, _ in predicted), strict=True))
     guesses |= dict(zip(seen.bias_leaves, (b for _, b in predicted), strict=True))
     gaps = [
-        apart(facts.hand[n], guess)
+        0.0 if _nothing(facts, n, guess) else apart(facts.hand[n], guess)
         for n, guess in guesses.items()
         # A leaf whose truth is all but zero is rounding on both sides.
         if n in facts.failing or np.linalg.norm(facts.truth[n]) > 1e-12
     ]
     return max(gaps)
+
+
+def _nothing(facts: Facts, leaf: int, guess: np.ndarray) -> bool:
+    """Tell whether both are what rounding leaves of a sum that cancels: near 0, and not 0."""
+    hand, predicted = np.linalg.norm(facts.hand[leaf]), np.linalg.norm(guess)
+    return bool(hand > 0 and max(hand, predicted) <= NOTHING * np.linalg.norm(facts.truth[leaf]))

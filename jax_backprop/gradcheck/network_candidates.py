@@ -121,6 +121,8 @@ def _gradients(seen: View) -> Candidates:
     yield missing, f"{undone} in dE/dW", Rules(d_weights=lambda at: at.outputs.T @ at.d_outputs)
     bias = "bias_before_derivative"
     yield bias, "the sum of dE/dO", Rules(d_biases=lambda at: at.d_outputs.sum(axis=0))
+    total = Rules(d_biases=lambda at: np.full(at.delta.shape[1], at.delta.sum()))
+    yield "bias_sum_over_units", "the sum over examples and units", total
     mean = "the mean over the batch"
     yield "bias_mean_for_sum", mean, Rules(d_biases=lambda at: at.delta.mean(axis=0))
     for example in (0, -1):
@@ -156,6 +158,7 @@ def _input_bugs(seen: View) -> Candidates:
         "of the example before": lambda o: np.roll(o, 1, axis=0),
         "of the example after": lambda o: np.roll(o, -1, axis=0),
         "in the reverse order of examples": lambda o: o[::-1],
+        "reshaped where it should be transposed": lambda o: o.reshape(o.shape[::-1]).T,
     }
     for text, change in altered.items():
         rules = Rules(d_weights=lambda at, f=change: f(at.outputs).T @ at.delta)

@@ -65,6 +65,8 @@ def _of_labels(seen: View) -> Outputs:
     }
     for text, labels in orders.items():
         yield "labels_misaligned", f"labels {text}", d_logits_of(seen, labels=labels)
+    mean = (outputs - _targets(seen).mean(axis=0)) / examples
+    yield "labels_misaligned", "every label is the batch's mean label", mean
     yield "label_class_alone", "dE/dZ of the label's class alone", right * hot
     yield "label_class_alone", "dE/dZ of all but the label's class", right * (1 - hot)
     yield "error_sign", "the sign of dE/dZ alone", np.sign(right) / examples

@@ -157,7 +157,8 @@ def _generations(folder: StudyFolder, ids: list[str]) -> tuple[list[list[int]], 
             got=f"{folder.path}, which holds {missing:,} cells that aren't in this study "
             f"(axes there: {folder.manifest['study'].get('axes')})",
             expected="the same study to continue, or more cells of it",
-            remedy="`--new DIR` starts beside it; nothing in it was changed.",
+            remedy="`--new DIR` starts beside it; a study that --widen made larger goes on with "
+            "--widen; nothing in it was changed.",
         )
     old = {name for generation in found for name in generation}
     added = [name for name in ids if name not in old]

@@ -8,18 +8,19 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from first_half import FIRST_HALF
+from first_set import FIRST_SET
 from peers import PEERS, Numerical, Peer, Question
 from planting import plant
 from points import DTYPES, judged_loss, point
-from second_half import SECOND_HALF
+from second_set import SECOND_SET
 from tables import OURS
+from third_set import THIRD_SET
 
 from jax_backprop import check_value_and_grad, value_and_grad
 from jax_backprop.gradcheck.problems import Problem, build
 from jax_backprop.gradcheck.subject import jitted, jitted_autodiff, to_dtype
 
-MUTANTS = {mutant.name: mutant for mutant in (*FIRST_HALF, *SECOND_HALF)}
+MUTANTS = {mutant.name: mutant for mutant in (*FIRST_SET, *SECOND_SET, *THIRD_SET)}
 EQUIVALENT = 1e-12  # relative: a mutant that changes the float64 gradient by less changes nothing
 
 

@@ -39,14 +39,15 @@ class Mutant:
       edits: its place in the source.
       bugs: the names of the diagnoses that a reviewer would accept for it, written down with the
         mutant; more than one where one array has two honest readings.
-      half: 1 if written before the diagnosis was frozen, 2 if after.
+      of_set: 1 if written before the diagnosis was frozen, 2 if after, 3 if after it was frozen
+        again, by somebody who had not seen it.
     """
 
     name: str
     what: str
     edits: tuple[Edit, ...]
     bugs: tuple[str, ...]
-    half: int
+    of_set: int
 
 
 @lru_cache

@@ -132,7 +132,7 @@ def summarise(
                 }
             )
     accepted = {mutant.name: mutant.bugs for mutant in mutants}
-    halves = {mutant.name: mutant.half for mutant in mutants}
+    sets = {mutant.name: mutant.of_set for mutant in mutants}
     return {
         "provenance": provenance(),
         "seconds": seconds,
@@ -140,11 +140,11 @@ def summarise(
         "checkers": checkers,
         "notes": {peer.name: peer.note for peer in PEERS if peer.note},
         "equivalent": dict(equivalent),
-        "diagnosis": [_diagnoses(half, verdicts, accepted, halves) for half in (1, 2)],
+        "diagnosis": [_diagnoses(number, verdicts, accepted, sets) for number in (1, 2, 3)],
         "mutants": [
             {
                 "name": mutant.name,
-                "half": mutant.half,
+                "set": mutant.of_set,
                 "what": mutant.what,
                 "accepted": list(mutant.bugs),
             }
@@ -155,16 +155,16 @@ def summarise(
 
 
 def _diagnoses(
-    half: int,
+    number: int,
     verdicts: list[Verdict],
     accepted: dict[str, tuple[str, ...]],
-    halves: dict[str, int],
+    sets: dict[str, int],
 ) -> dict[str, Any]:
     """Count where our first diagnosis is a name that was accepted when the mutant was written."""
-    ours = [each for each in verdicts if each.checker == OURS and halves[each.mutant] == half]
+    ours = [each for each in verdicts if each.checker == OURS and sets[each.mutant] == number]
     wrong = [each for each in ours if not each.bugs or each.bugs[0] not in accepted[each.mutant]]
     return {
-        "half": half,
+        "set": number,
         "judged": len(ours),
         "right": len(ours) - len(wrong),
         "wrong": [

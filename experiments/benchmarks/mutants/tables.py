@@ -13,6 +13,11 @@ from jax_backprop.storage import write_atomic
 
 OURS = "jax_backprop"
 COLORS = {"killed": "#0072B2", "missed": "#D55E00", "equivalent": "#dddddd", "not run": "#ffffff"}
+WRITTEN = {
+    1: "before the diagnosis",
+    2: "after it was frozen once",
+    3: "after it was frozen again",
+}
 RULE_OF_THREE = 3  # none of n seen: with 95% confidence the share is under 3 / n
 
 
@@ -28,14 +33,13 @@ def table(content: dict[str, Any]) -> str:
             f"{row['judged'] - row['kills']} | {_alarms(row)} |"
         )
     lines.append("")
-    for half in content["diagnosis"]:
-        share = 100 * half["right"] / max(half["judged"], 1)
-        order = "before" if half["half"] == 1 else "after"
+    for each in content["diagnosis"]:
+        share = 100 * each["right"] / max(each["judged"], 1)
         lines.append(
-            f"Mutants written {order} the diagnosis: named right {half['right']} of "
-            f"{half['judged']} times ({share:.0f}%)."
+            f"Mutants written {WRITTEN[each['set']]}: named right by today's diagnosis "
+            f"{each['right']} of {each['judged']} times ({share:.0f}%)."
         )
-        lines += [f"- not: {each}" for each in half["wrong"]]
+        lines += [f"- not: {wrong}" for wrong in each["wrong"]]
     lines.append("")
     if content["unfinished"]:
         lines.append(f"The budget ended the run: {content['unfinished']} left out.")

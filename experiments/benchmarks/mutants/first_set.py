@@ -1,4 +1,4 @@
-"""The first half of the mutants: written before the diagnosis was frozen."""
+"""The first set of mutants: written before the diagnosis was frozen."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def in_layer(
 
 
 def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-    return Mutant(name, what, edits, bugs, half=1)
+    return Mutant(name, what, edits, bugs, of_set=1)
 
 
-FIRST_HALF = (
+FIRST_SET = (
     _mutant("sign", "ascent for descent", in_backprop(D_LOGITS, f"-{D_LOGITS}"), "sign"),
     _mutant(
         "sign_of_one_leaf",

@@ -1,4 +1,4 @@
-"""The second half of the mutants: written after the diagnosis was frozen, without looking at it.
+"""The second set of mutants: written after the diagnosis was frozen, without looking at it.
 
 What a reviewer would call each bug was written down with it; two of the names, ``unit_left_out``
 and ``product_of_sums``, were none of the diagnosis's then.
@@ -6,7 +6,7 @@ and ``product_of_sums``, were none of the diagnosis's then.
 
 from __future__ import annotations
 
-from first_half import (
+from first_set import (
     D_INPUTS,
     D_LOGITS,
     DENSE,
@@ -31,7 +31,7 @@ Z = "(jnp.arctanh if network.activation == 'tanh' else lambda o: jnp.log(o / (1 
 
 
 def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-    return Mutant(name, what, edits, bugs, half=2)
+    return Mutant(name, what, edits, bugs, of_set=2)
 
 
 def _derivatives(sigmoid: str, tanh: str) -> tuple[Edit, ...]:
@@ -47,7 +47,7 @@ def _first_weights(expression: str) -> tuple[Edit, ...]:
     )
 
 
-SECOND_HALF = (
+SECOND_SET = (
     _mutant(
         "weights_not_transposed",
         "W for W^T in (18), where the shape allows it",

@@ -1,0 +1,216 @@
+"""The third set of mutants: mistakes that people make who write backpropagation by hand.
+
+Written after the diagnosis was frozen a second time, by somebody who had not seen it, of mistakes
+other than those of the first two sets. They were listed before their names; names that the
+diagnosis has for the same thing (the softmax taken twice: output_activation_wrong) were put in
+afterwards, the others are the field's own terms. As frozen it named 11 of the 20. Patterns for
+three were added since: labels_broadcast_over_the_batch, bias_sum_without_axis and
+reshape_for_transpose.
+"""
+
+from __future__ import annotations
+
+from first_set import (
+    D_INPUTS,
+    D_LOGITS,
+    DOWN,
+    PENALTY,
+    SIGMOID,
+    TANH,
+    in_backprop,
+    in_layer,
+    in_network,
+    in_result,
+)
+from planting import Edit, Mutant
+
+FORWARD = "*inputs, logits = layer_inputs(params, block.inputs, network=network)"
+GRADS = "jax.tree.map(jnp.add, grads, penalty_grads)"
+ONE_HOT = "jax.nn.one_hot(block.labels, logits.shape[1], dtype=logits.dtype)"
+TARGETS = f"((1 - label_smoothing) * {ONE_HOT} + label_smoothing / logits.shape[1])"
+SOFTMAX = "jax.nn.softmax(logits)"
+MICRO_BATCH = 5  # divides neither 17 nor 32
+
+
+def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
+    return Mutant(name, what, edits, bugs, of_set=3)
+
+
+def _error(per_example: str) -> tuple[Edit, ...]:
+    """Put another error of the output in the place of Y - L."""
+    return in_backprop(D_LOGITS, f"({per_example}) / examples")
+
+
+THIRD_SET = (
+    _mutant(
+        "softmax_sum_without_axis",
+        "softmax normalised over the whole array",
+        _error(f"jax.nn.softmax(logits, axis=(0, 1)) - {TARGETS}"),
+        "output_activation_wrong",
+    ),
+    _mutant(
+        "softmax_twice",
+        "probabilities given to a loss that takes logits",
+        _error(f"jax.nn.softmax({SOFTMAX}) - {TARGETS}"),
+        "output_activation_wrong",
+    ),
+    _mutant(
+        "softmax_jacobian_diagonal",
+        "-L/Y times Y (1 - Y): the Jacobian's other terms forgotten",
+        _error(f"{TARGETS} * ({SOFTMAX} - 1)"),
+        "softmax_derivative_diagonal",
+    ),
+    _mutant(
+        "sigmoid_for_softmax",
+        "the error of sigmoid outputs with binary cross-entropy",
+        _error(f"jax.nn.sigmoid(logits) - {TARGETS}"),
+        "output_activation_wrong",
+    ),
+    _mutant(
+        "labels_shuffled_alone",
+        "labels in another order than the inputs",
+        in_backprop(
+            D_LOGITS,
+            D_LOGITS.replace(
+                "block.labels", "jax.random.permutation(jax.random.key(1), block.labels)"
+            ),
+        ),
+        "labels_misaligned",
+    ),
+    _mutant(
+        "repeated_indices_count_once",
+        "dW[:, labels] -= h in numpy: the last example of a class overwrites the others",
+        in_result(
+            "same = block.labels[:, None] == block.labels[None, :]",
+            "later = jnp.any(jnp.triu(same, 1), axis=1, keepdims=True)",
+            f"lost = later * (1 - label_smoothing) * {ONE_HOT} / examples",
+            "weights = d_layers[-1].weights + inputs[-1].T @ lost",
+            "d_layers[-1] = Layer(weights, d_layers[-1].biases + jnp.sum(lost, axis=0))",
+        ),
+        "duplicate_index_lost",
+    ),
+    _mutant(
+        "labels_broadcast_over_the_batch",
+        "each example's output against every label, then averaged",
+        _error(f"{SOFTMAX} - jnp.mean({TARGETS}, axis=0, keepdims=True)"),
+        "labels_misaligned",
+    ),
+    _mutant(
+        "ignore_index_zero",
+        "class 0 taken as padding",
+        in_backprop(D_LOGITS, f"{D_LOGITS} * (block.labels != 0)[:, None]"),
+        "example_dropped",
+        "class_ignored",
+    ),
+    _mutant(
+        "derivative_applies_the_activation_again",
+        "s(O) (1 - s(O)), 1 - tanh(O)^2: written for Z, called with O",
+        (
+            Edit(
+                "activations",
+                SIGMOID,
+                "s = jax.nn.sigmoid(activations); return d_activations * s * (1 - s)",
+            ),
+            Edit("activations", TANH, "return d_activations * (1 - jnp.tanh(activations) ** 2)"),
+        ),
+        "activation_derivative_wrong",
+    ),
+    _mutant(
+        "down_through_the_gradient",
+        "dW for W in (18)",
+        in_network(D_INPUTS, "d_inputs = d_outputs @ (inputs.T @ d_outputs).T"),
+        "gradient_for_weights",
+    ),
+    _mutant(
+        "wrong_column_for_the_bias",
+        "bias row on top of W, the last column removed for the first: errors move one unit on",
+        in_network(
+            D_INPUTS,
+            "d_inputs = d_outputs @ jnp.concatenate((layer.biases[None, :], layer.weights))[:-1].T",
+        ),
+        "units_shifted",
+    ),
+    _mutant(
+        "mean_of_micro_batch_means",
+        "micro-batches of unequal size count the same",
+        in_backprop(
+            D_LOGITS,
+            f"{D_LOGITS}; n, m = logits.shape[0], {MICRO_BATCH}; "
+            "sizes = jnp.where(jnp.arange(n) < n // m * m, m, n % m).astype(logits.dtype); "
+            "d_outputs = d_outputs * (n / (-(-n // m) * sizes))[:, None]",
+        ),
+        "examples_weighted",
+    ),
+    _mutant(
+        "accumulation_overwrites",
+        "= for +=: the second of two micro-batches alone",
+        in_layer(
+            weights="inputs[inputs.shape[0] // 2 :].T @ d_outputs[inputs.shape[0] // 2 :]",
+            biases="jnp.sum(d_outputs[inputs.shape[0] // 2 :], axis=0)",
+        ),
+        "example_dropped",
+    ),
+    _mutant(
+        "error_averaged_before_it_goes_down",
+        "one mean error of a unit for all examples, times each one's derivative",
+        in_backprop(
+            DOWN,
+            "d_inputs = jnp.broadcast_to(jnp.mean(d_inputs, axis=0), d_inputs.shape); " + DOWN,
+        ),
+        "error_averaged_over_batch",
+        "product_of_sums",
+    ),
+    _mutant(
+        "bias_sum_without_axis",
+        "each bias gets the sum over examples and units",
+        in_layer(biases="jnp.broadcast_to(jnp.sum(d_outputs), layer.biases.shape)"),
+        "bias_sum_over_units",
+    ),
+    _mutant(
+        "penalty_skips_the_first_row",
+        "a bias row left out of the penalty where there is none",
+        in_network(
+            PENALTY, PENALTY.replace("l2 * layer.weights", "l2 * layer.weights.at[0].set(0)")
+        ),
+        "penalty_missing",
+        "slice",
+    ),
+    _mutant(
+        "smoothing_over_the_others",
+        "s / (K - 1) for the other classes, 1 - s at the label",
+        in_backprop(
+            D_LOGITS,
+            D_LOGITS.replace(
+                "label_smoothing",
+                "label_smoothing * logits.shape[1] / (logits.shape[1] - 1)",
+            ),
+        ),
+        "smoothing_wrong",
+    ),
+    _mutant(
+        "reshape_for_transpose",
+        "the inputs reshaped to (fan_in, N)",
+        in_layer(weights="inputs.reshape(inputs.shape[::-1]) @ d_outputs"),
+        "inputs_altered",
+    ),
+    _mutant(
+        "unrolled_by_columns",
+        "flattened in Fortran's order, restored in C's",
+        in_backprop(
+            GRADS,
+            "tuple(layer._replace(weights=layer.weights.T.reshape(layer.weights.shape)) "
+            f"for layer in {GRADS})",
+        ),
+        "permuted",
+        "transposed",
+    ),
+    _mutant(
+        "activations_in_8_bits",
+        "hidden activations rounded to 1/255 for the backward pass",
+        in_backprop(
+            FORWARD,
+            f"{FORWARD}; inputs = [inputs[0], *(jnp.round(o * 255) / 255 for o in inputs[1:])]",
+        ),
+        "precision",
+    ),
+)
