@@ -160,16 +160,19 @@ def _data_bug(facts: Facts, seen: View) -> Match | None:
 
 
 def _meets(facts: Facts, seen: View, predicted: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the worst distance over all leaves."""
+    """Return the worst distance over all leaves; inf where the true gradient is as near."""
     guesses = dict(zip(seen.weight_leaves, (w for w, _ in predicted), strict=True))
     guesses |= dict(zip(seen.bias_leaves, (b for _, b in predicted), strict=True))
-    gaps = [
-        0.0 if _nothing(facts, n, guess) else apart(facts.hand[n], guess)
-        for n, guess in guesses.items()
+    worst = 0.0
+    for n, guess in guesses.items():
         # A leaf whose truth is all but zero is rounding on both sides.
-        if n in facts.failing or np.linalg.norm(facts.truth[n]) > 1e-12
-    ]
-    return max(gaps)
+        if n not in facts.failing and np.linalg.norm(facts.truth[n]) <= 1e-12:
+            continue
+        gap = 0.0 if _nothing(facts, n, guess) else apart(facts.hand[n], guess)
+        if n in facts.failing and gap > 0.1 * apart(facts.hand[n], facts.truth[n]):
+            return float("inf")
+        worst = max(worst, gap)
+    return worst
 
 
 def _nothing(facts: Facts, leaf: int, guess: np.ndarray) -> bool:
