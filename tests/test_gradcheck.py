@@ -25,10 +25,9 @@ BATCH = Batch(
 LOSS = partial(loss, network=NETWORK)
 
 
-@pytest.mark.parametrize("depth", [2])
-def test_hand_gradient_passes_over_the_whole_grid(depth: int) -> None:
-    """Every activation, loss and point; `make verify` takes the rest."""
-    judged = list(check_all(grid(depths=(depth,), batch_sizes=(1, 17))))
+def test_hand_gradient_passes_over_the_grid() -> None:
+    """Every activation, loss and point; `make verify` takes other depths and batches."""
+    judged = list(check_all(grid(depths=(2,), batch_sizes=(17,))))
     failures = [
         (problem, row.path, row.reason)
         for problem, report in judged
@@ -37,7 +36,7 @@ def test_hand_gradient_passes_over_the_whole_grid(depth: int) -> None:
     ]
     rows = [row for _, report in judged for row in report.rows]
     assert not failures
-    assert len(judged) == 24
+    assert len(judged) == 12
     assert sum(row.verdict == "undecided" for row in rows) < 0.02 * len(rows)
 
 

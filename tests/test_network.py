@@ -173,9 +173,10 @@ def test_networks_side_by_side_in_a_last_axis_are_each_alone(
     each = [init_params(network, key=jax.random.key(seed)) for seed in range(3)]
     lanes = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *each)
     penalties = Penalties(l2=0.1, label_smoothing=0.1)
-    both = partial(value_and_grad, network=network, penalties=penalties, block_size=5)
+    both = jax.jit(partial(value_and_grad, network=network, penalties=penalties, block_size=5))
+    judge = jax.jit(partial(evaluate, network=network))
     value, grads = both(lanes, BATCH)
-    found = evaluate(lanes, BATCH, network=network)
+    found = judge(lanes, BATCH)
     assert value.shape == (3,)
     for lane, params in enumerate(each):
         alone, alone_grads = both(params, BATCH)
@@ -185,6 +186,4 @@ def test_networks_side_by_side_in_a_last_axis_are_each_alone(
             grads,
             alone_grads,
         )
-        np.testing.assert_allclose(
-            found.loss[lane], evaluate(params, BATCH, network=network).loss, rtol=1e-6
-        )
+        np.testing.assert_allclose(found.loss[lane], judge(params, BATCH).loss, rtol=1e-6)
