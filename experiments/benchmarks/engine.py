@@ -19,11 +19,13 @@ from jax_backprop import (
     init_params,
     network_learner,
     role_keys,
+    value_and_grad,
 )
 from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.planning import Group, rates
 from jax_backprop.sweep.problem import Problem
+from jax_backprop.sweep.program import Running
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.shard import orders, tile_inputs
 from jax_backprop.sweep.tile_program import SegmentInputs
@@ -45,7 +47,7 @@ def tiles(
     epochs: int,
     width: int | None = None,
     curves: str = "none",
-) -> tuple[Group, Callable[[], Any]]:
+) -> tuple[Group, Callable[[], Running]]:
     """Return the group and its training, all tiles in one segment; ``width`` None is the rule's."""
     learner = network_learner(network)
     fixed = {"batch_size": batch_size, "epochs": epochs}
@@ -64,11 +66,18 @@ def tiles(
         table.reshape(*table.shape[:2], group.segment, group.plan.period), orders(group, rows, 0)
     )
 
-    def train() -> Any:
+    def train() -> Running:
         running, _ = program.start(tile_inputs(group, rows))
-        return program.segment(running, inputs)[0].state
+        return program.segment(running, inputs)[0]
 
     return group, train
+
+
+def first_network(group: Group, running: Running) -> list[Any]:
+    """Return the trained leaves of the first cell."""
+    tile, lane = np.argwhere(group.layout.rows == 0)[0]
+    slot = running.where[tile]
+    return [leaf[slot, lane] for leaf in jax.tree.leaves(running.state.params)]
 
 
 def one_by_one(
@@ -88,6 +97,29 @@ def one_by_one(
     single = jax.jit(one)
     every = jax.jit(jax.vmap(one))
     return lambda: [single(row) for row in table], lambda: every(table)
+
+
+def step_by_step(
+    network: Network, data: Dataset, peaks: tuple[float, ...], *, batch_size: int, epochs: int
+) -> Callable[[], Any]:
+    """Return the same cells as a Python loop over jitted steps, one cell after another."""
+    order = list(mini_batches(data, batch_size, epochs))
+    train = jax.tree.map(jnp.asarray, data.train)
+    start = init_params(network, key=role_keys(0).init)
+
+    @jax.jit
+    def step(params: Any, rate: float, rows: jax.Array) -> Any:
+        batch = jax.tree.map(lambda leaf: leaf[rows], train)
+        _, grads = value_and_grad(params, batch, network=network, block_size=None)
+        return jax.tree.map(lambda leaf, grad: leaf - rate * grad, params, grads)
+
+    def run(rate: float) -> Any:
+        params = start
+        for rows in order:
+            params = step(params, rate, rows)
+        return params
+
+    return lambda: [run(rate) for rate in peaks]
 
 
 def mini_batches(data: Dataset, batch_size: int, epochs: int) -> jax.Array:

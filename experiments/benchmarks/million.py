@@ -25,13 +25,14 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seconds, gib, megabytes = _in_child(folder / "planned")
-        return [
-            row("1,000,000 cells planned and stored", seconds, 20.0, "s", "peer: the aim"),
-            row("1,000,000 cells, most memory", gib, 2.0, "GiB", "peer: the aim"),
-            row("1,000,000 cells on disk", megabytes, 200.0, "MB", "peer: the aim"),
-            row("1,048,576 networks of the map", _map(folder), 90.0, "s", "peer: the aim"),
-            row("start to first finished shard", _start(folder), 4.0, "s", "peer: the aim; warm"),
+        found = [
+            ("1,000,000 cells planned and stored", seconds, 20.0, "s"),
+            ("1,000,000 cells, most memory", gib, 2.0, "GiB"),
+            ("1,000,000 cells on disk", megabytes, 200.0, "MB"),
+            ("1,048,576 networks of the map", _map(folder), 90.0, "s"),
+            ("start to first finished shard, warm", _start(folder), 4.0, "s"),
         ]
+    return [row(*each, "peer: the aim", aim="ratio <= 1") for each in found]
 
 
 def plan_and_store(folder: Path) -> None:

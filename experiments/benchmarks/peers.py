@@ -34,11 +34,11 @@ class Work(NamedTuple):
         return self._replace(rates=self.rates[:cells])
 
 
-def numpy_by_hand(work: Work) -> Callable[[], list[np.ndarray]]:
+def numpy_by_hand(work: Work) -> Callable[[], list[Any]]:
     """One network after another, this project's equations in NumPy."""
     one_hot = np.eye(int(work.labels.max()) + 1, dtype=np.float32)[work.labels]
 
-    def train(rate: np.float32) -> np.ndarray:
+    def train(rate: np.float32) -> tuple[np.ndarray, ...]:
         w1, b1, w2, b2 = (np.array(leaf) for leaf in work.weights)
         for rows in work.order:
             x, target = work.inputs[rows], one_hot[rows]
@@ -51,7 +51,7 @@ def numpy_by_hand(work: Work) -> Callable[[], list[np.ndarray]]:
             b2 -= rate * d_logits.sum(axis=0)
             w1 -= rate * (x.T @ d_hidden)
             b1 -= rate * d_hidden.sum(axis=0)
-        return w1
+        return w1, b1, w2, b2
 
     return lambda: [train(rate) for rate in work.rates.astype(np.float32)]
 
@@ -79,7 +79,8 @@ def scikit_learn(work: Work) -> Callable[[], list[Any]]:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return model.fit(work.inputs[:whole], work.labels[:whole])
+            model.fit(work.inputs[:whole], work.labels[:whole])
+        return [leaf for pair in zip(model.coefs_, model.intercepts_, strict=True) for leaf in pair]
 
     return lambda: [train(float(rate)) for rate in work.rates]
 
@@ -106,8 +107,8 @@ def torch_eager(work: Work) -> Callable[[], Any]:
     return lambda: [train(float(rate)) for rate in work.rates]
 
 
-def torch_vmap(work: Work) -> Callable[[], Any]:
-    """``torch.func.vmap`` of ``grad`` over all networks at once."""
+def torch_vmap(work: Work, *, compiled: bool = False) -> Callable[[], Any]:
+    """``torch.func.vmap`` of ``grad`` over all networks at once, also through ``torch.compile``."""
     import torch
     from torch.nn import functional
 
@@ -118,6 +119,8 @@ def torch_vmap(work: Work) -> Callable[[], Any]:
         return functional.cross_entropy(torch.sigmoid(x @ w1 + b1) @ w2 + b2, y)
 
     gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(0, None, None))
+    if compiled:
+        gradient = torch.compile(gradient)
     rates = torch.tensor(work.rates, dtype=torch.float32)
 
     def train() -> Any:

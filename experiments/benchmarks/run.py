@@ -1,4 +1,4 @@
-"""Run every benchmark, and write results.json and table.md."""
+"""Run every benchmark, and write results.json, table.md and pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main() -> None:
     parts = {
         "blocks": blocks.run,
         "cross_entropy": lambda: cross_entropy.run(options.out),
-        "throughput": throughput.run,
+        "throughput": lambda: throughput.run(options.out),
         "sizes": sizes.run,
         "million": million.run,
     }
@@ -51,9 +51,14 @@ def main() -> None:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| what | ours | peer | ours / peer | unit |", "|---|---:|---:|---:|---|"]
+    lines = [
+        "| what | ours | peer | ours / peer | unit | aim | met |",
+        "|---|---:|---:|---:|---|---|---|",
+    ]
+    said = {None: "", True: "yes", False: "no"}
     lines += [
-        f"| {r['name']} | {r['ours']:,.3g} | {r['peer']:,.3g} | {r['ratio']:.3g} | {r['unit']} |"
+        f"| {r['name']} | {r['ours']:,.3g} | {r['peer']:,.3g} | {r['ratio']:.3g} | {r['unit']} | "
+        f"{r['target'] or ''} | {said[r['met']]} |"
         for r in rows
     ]
     return "\n".join(lines) + "\n"

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import altair as alt
 import jax
+import jax.numpy as jnp
 import numpy as np
-from engine import mini_batches, one_by_one, peaks, products_alone, products_work, tiles
+import pandas as pd
+import vl_convert as vlc
+from engine import (
+    first_network,
+    mini_batches,
+    one_by_one,
+    peaks,
+    products_alone,
+    products_work,
+    step_by_step,
+    tiles,
+)
 from peers import Work, numpy_by_hand, scikit_learn, torch_batched, torch_eager, torch_vmap
 from timing import in_turn, row
 
-from jax_backprop import Dataset, Network, init_params, load_dataset, make_dataset, role_keys
+from jax_backprop import (
+    Dataset,
+    Network,
+    init_params,
+    load_dataset,
+    loss,
+    make_dataset,
+    role_keys,
+)
+from jax_backprop.storage import write_atomic
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
+AIMS = {
+    "PyTorch, eager loop": "ratio >= 50",
+    "PyTorch, torch.func.vmap": "ratio >= 5",
+    "scikit-learn MLPClassifier": "ratio >= 90",
+    "one jitted run after another": "ratio >= 4",
+}
+LARGE_AIMS = {
+    "PyTorch, eager loop": "ratio >= 4",
+    "PyTorch, torch.func.vmap": "ratio >= 2.2",
+    "PyTorch, torch.func.vmap, compiled": "ratio >= 2.2",
+    "PyTorch, batched products": "ratio >= 2.2",
+    "scikit-learn MLPClassifier": "ratio >= 5",
+    "the products alone": "ratio >= 0.75",
+}
 
 
 class Shape(NamedTuple):
@@ -24,6 +63,7 @@ class Shape(NamedTuple):
     batch_size: int
     cells: int
     epochs: int
+    aims: dict[str, str]
 
     @property
     def label(self) -> str:
@@ -42,49 +82,96 @@ def shapes() -> list[Shape]:
     """Return digits as it is, and random data of MNIST's shape."""
     digits, images = load_dataset("digits"), mnist_like()
     return [
-        Shape(Network(layer_sizes=(64, 32, 10)), digits, 32, 320, 5),
-        Shape(Network(layer_sizes=(784, 128, 10)), images, 128, 32, 2),
+        Shape(Network(layer_sizes=(64, 32, 10)), digits, 32, 320, 5, AIMS),
+        Shape(Network(layer_sizes=(784, 128, 10)), images, 128, 32, 2, LARGE_AIMS),
     ]
 
 
-def run() -> list[dict[str, Any]]:
-    """Return the rows of this benchmark."""
-    return [entry for shape in shapes() for entry in _measure(shape)]
+class Side(NamedTuple):
+    """One way of training: how to run it, how many networks, and its first network's leaves."""
+
+    run: Callable[[], Any]
+    cells: int
+    first: Callable[[Any], Any]
+
+
+def run(out: Path) -> list[dict[str, Any]]:
+    """Return the rows of this benchmark, and draw them."""
+    found = [entry for shape in shapes() for entry in _measure(shape)]
+    _draw(found, out)
+    return found
 
 
 def _measure(shape: Shape) -> list[dict[str, Any]]:
-    rates = peaks(shape.cells)
     settings: Any = {"batch_size": shape.batch_size, "epochs": shape.epochs}
-    steps = len(shape.data.train.labels) // shape.batch_size * shape.epochs
-    group, train = tiles(shape.network, shape.data, rates, **settings)
+    rates, steps = peaks(shape.cells), len(shape.data.train.labels) // shape.batch_size
+    steps *= shape.epochs
     few = max(2, shape.cells // 32)
-    single, every = one_by_one(shape.network, shape.data, rates, **settings)
+    sides: dict[str, Side] = {}
+    width, train = _tiles(shape, None, settings)
+    ours = f"tiles of {width}"
+    sides[ours] = train
+    for other in WIDTHS:
+        if other != width:
+            sides[f"tiles of {other}"] = _tiles(shape, other, settings)[1]
+    _, every = one_by_one(shape.network, shape.data, rates, **settings)
     alone, _ = one_by_one(shape.network, shape.data, rates[:few], **settings)
-    sides: dict[str, Any] = {f"tiles of {group.width}": train, "plain vmap over all cells": every}
-    counts = dict.fromkeys(sides, shape.cells)
-    for width in WIDTHS:
-        if width != group.width:
-            sides[f"tiles of {width}"] = tiles(
-                shape.network, shape.data, rates, width=width, **settings
-            )[1]
-            counts[f"tiles of {width}"] = shape.cells
-    sides["one jitted run after another"] = alone
-    counts["one jitted run after another"] = few
-    for name, (function, cells) in _peers(shape, few).items():
-        sides[name], counts[name] = function, cells
-    del single
-    speed = {name: counts[name] * steps / t.median for name, t in in_turn(sides, 5).items()}
-    ours = speed[f"tiles of {group.width}"]
-    note = f"ours: tiles of {group.width}, the rule's width"
+    sides["plain vmap over all cells"] = Side(every, shape.cells, lambda found: _row(found[0]))
+    sides["one jitted run after another"] = Side(alone, few, lambda found: found[0][0])
+    loop = step_by_step(shape.network, shape.data, rates[:few], **settings)
+    sides["a Python loop over jitted steps"] = Side(loop, few, lambda found: found[0])
+    sides |= _peers(shape, few)
+    _check(shape, sides, ours)
+    timings = in_turn({name: side.run for name, side in sides.items()}, 5)
+    speed = {name: sides[name].cells * steps / each.median for name, each in timings.items()}
+    least = {name: sides[name].cells * steps / each.most for name, each in timings.items()}
+    most = {name: sides[name].cells * steps / each.least for name, each in timings.items()}
     rows = [
-        row(f"{shape.label}: {name}", ours, value, "1/s", note)
+        row(
+            f"{shape.label}: {name}",
+            speed[ours],
+            value,
+            "1/s",
+            f"ours {least[ours]:,.3g} to {most[ours]:,.3g}, the rule's {ours}; "
+            f"peer {least[name]:,.3g} to {most[name]:,.3g}",
+            aim=shape.aims.get(name, ""),
+        )
         for name, value in speed.items()
-        if name != f"tiles of {group.width}"
+        if name != ours
     ]
-    return [*rows, _against_products(shape, group.width, train, steps)]
+    return [*rows, _against_products(shape, width, train.run, steps)]
 
 
-def _peers(shape: Shape, few: int) -> dict[str, tuple[Any, int]]:
+def _tiles(shape: Shape, width: int | None, settings: Any) -> tuple[int, Side]:
+    rates = peaks(shape.cells)
+    group, train = tiles(shape.network, shape.data, rates, width=width, **settings)
+    return group.width, Side(train, shape.cells, partial(first_network, group))
+
+
+def _row(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _check(shape: Shape, sides: dict[str, Side], ours: str) -> None:
+    """Raise AssertionError unless all sides train the first network to the same loss.
+
+    scikit-learn draws its own initial weights and order: it has to come near, the others within
+    rounding, which 200 steps of training enlarge.
+    """
+    structure = jax.tree.structure(init_params(shape.network, key=role_keys(0).init))
+    train = jax.tree.map(jnp.asarray, shape.data.train)
+
+    def trained(side: Side) -> float:
+        leaves = [jnp.asarray(np.asarray(leaf)) for leaf in jax.tree.leaves(side.first(side.run()))]
+        return float(loss(structure.unflatten(leaves), train, network=shape.network))
+
+    expected = trained(sides[ours])
+    for name, side in sides.items():
+        near = 0.3 if name.startswith("scikit") else 1e-3
+        np.testing.assert_allclose(trained(side), expected, rtol=near, err_msg=name)
+
+
+def _peers(shape: Shape, few: int) -> dict[str, Side]:
     """Return the peers' training and how many networks each trains; a slow one trains few."""
     params = init_params(shape.network, key=role_keys(0).init)
     work = Work(
@@ -94,18 +181,42 @@ def _peers(shape: Shape, few: int) -> dict[str, tuple[Any, int]]:
         rates=np.asarray(peaks(shape.cells)),
         weights=tuple(np.asarray(leaf) for leaf in jax.tree.leaves(params)),
     )
-    found: dict[str, tuple[Any, int]] = {
-        "NumPy by hand": (numpy_by_hand(work.first(few)), few),
-        "scikit-learn MLPClassifier": (scikit_learn(work.first(2)), 2),
+    found = {
+        "NumPy by hand": Side(numpy_by_hand(work.first(few)), few, lambda found: found[0]),
+        "scikit-learn MLPClassifier": Side(scikit_learn(work.first(2)), 2, lambda found: found[0]),
     }
     if find_spec("torch") is None:
         print("PyTorch isn't installed: its rows are left out (make bench installs it)")
         return found
-    return found | {
-        "PyTorch, eager loop": (torch_eager(work.first(2)), 2),
-        "PyTorch, torch.func.vmap": (torch_vmap(work), shape.cells),
-        "PyTorch, batched products": (torch_batched(work), shape.cells),
+    together = {
+        "PyTorch, torch.func.vmap": torch_vmap(work),
+        "PyTorch, torch.func.vmap, compiled": torch_vmap(work, compiled=True),
+        "PyTorch, batched products": torch_batched(work),
     }
+    sides = {name: Side(each, shape.cells, _first_of_torch) for name, each in together.items()}
+    eager = Side(torch_eager(work.first(2)), 2, lambda found: _detached(found[0]))
+    return found | {"PyTorch, eager loop": eager} | _that_run(sides)
+
+
+def _first_of_torch(leaves: Any) -> Any:
+    return _row(_detached(leaves))
+
+
+def _detached(leaves: Any) -> Any:
+    return [leaf.detach().numpy() for leaf in leaves]
+
+
+def _that_run(sides: dict[str, Side]) -> dict[str, Side]:
+    """Leave out what this machine can't run: torch.compile needs a C++ compiler."""
+    found = {}
+    for name, side in sides.items():
+        try:
+            side.run()
+        except RuntimeError as error:
+            print(f"{name} doesn't run here and is left out: {str(error).splitlines()[0]}")
+        else:
+            found[name] = side
+    return found
 
 
 def _against_products(shape: Shape, width: int, train: Any, steps: int) -> dict[str, Any]:
@@ -118,4 +229,33 @@ def _against_products(shape: Shape, width: int, train: Any, steps: int) -> dict[
     ours = work * shape.cells * steps / found["ours"].median / 1e9
     bare = work * width * 200 * jax.local_device_count() / found["products"].median / 1e9
     label = shape.label.replace("run-steps a second", "matrix products' GFLOP/s")
-    return row(f"{label}: the products alone", ours, bare, "GFLOP/s")
+    aim = shape.aims.get("the products alone", "")
+    return row(f"{label}: the products alone", ours, bare, "GFLOP/s", aim=aim)
+
+
+def _draw(rows: list[dict[str, Any]], out: Path) -> None:
+    """Draw a bar for each side, ours in another colour; the widths that weren't chosen left out."""
+    bars = []
+    for each in rows:
+        label, _, name = each["name"].partition(": ")
+        if each["unit"] == "1/s" and not name.startswith("tiles"):
+            bars.append({"work": label, "side": name, "speed": each["peer"], "ours": False})
+            bars.append({"work": label, "side": "tiles", "speed": each["ours"], "ours": True})
+    table: Any = pd.DataFrame(bars).drop_duplicates(["work", "side"])
+    base = alt.Chart().encode(
+        x=alt.X("speed:Q", scale=alt.Scale(type="log"), title="run-steps a second"),
+        y=alt.Y("side:N", sort="x", title=None, axis=alt.Axis(labelLimit=300)),
+    )
+    bar = base.mark_bar().encode(
+        color=alt.Color(
+            "ours:N", legend=None, scale=alt.Scale(domain=[True, False], range=["#0072B2", "#bbb"])
+        )
+    )
+    text = base.mark_text(align="left", dx=3).encode(text=alt.Text("speed:Q", format=",.2s"))
+    panels = [
+        alt.layer(bar, text, data=table[table["work"] == work]).properties(title=work, width=380)
+        for work in table["work"].unique()
+    ]
+    spec = alt.vconcat(*panels).resolve_scale(x="independent", y="independent").to_dict()
+    write_atomic(out / "throughput.svg", vlc.vegalite_to_svg(spec))
+    write_atomic(out / "throughput.png", vlc.vegalite_to_png(spec, scale=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 REPEATS = 7
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=": operator.le}
 
 
 class Timing(NamedTuple):
@@ -43,13 +45,16 @@ def in_turn(sides: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict
     }
 
 
-def row(name: str, ours: float, peer: float, unit: str, note: str = "") -> dict[str, Any]:
-    """Return one entry of results.json; ``ratio`` is ours over the peer's."""
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "ratio": ours / peer,
-        "unit": unit,
-        "note": note,
-    }
+def row(
+    name: str, ours: float, peer: float, unit: str, note: str = "", *, aim: str = ""
+) -> dict[str, Any]:
+    """Return one entry of results.json; ``ratio`` is ours over the peer's.
+
+    Args:
+      name, ours, peer, unit, note: what is compared.
+      aim: such as "ratio >= 50" or "ours <= 8"; ``met`` says whether it is reached.
+    """
+    found = {"name": name, "ours": ours, "peer": peer, "ratio": ours / peer, "unit": unit}
+    what, sign, bound = aim.split() if aim else ("ratio", "", "nan")
+    met = COMPARE[sign](found[what], float(bound)) if aim else None
+    return {**found, "target": aim or None, "met": met, "note": note}
