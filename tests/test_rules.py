@@ -136,12 +136,13 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
 
 
 def test_the_sharpness_along_a_sweep_is_the_sharpness(blobs: Dataset) -> None:
+    """Of the parameters that are evaluated, which schedule-free doesn't train."""
     learner = network_learner(NETWORK)
     tables = sweep(
         lambda key: init_params(NETWORK, key=key),
         learner.value_and_grad,
         blobs,
-        Grid({"learning_rate": (4.0,), "optimizer": ("gradient_descent", "schedule_free")}),
+        Grid({"learning_rate": (4.0,), "optimizer": ("schedule_free",)}),
         evaluate=learner.evaluate,
         epochs=40,
         vector_product=partial(hessian_vector_product, network=NETWORK),
@@ -151,18 +152,10 @@ def test_the_sharpness_along_a_sweep_is_the_sharpness(blobs: Dataset) -> None:
     cells, curves = tables.cells.to_pandas(), tables.curves.to_pandas()
     start = sharpness(init_params(NETWORK, key=KEYS.init), blobs.train, network=NETWORK).value
     np.testing.assert_allclose(cells["sharpness_at_start"], start, rtol=1e-3)
-    for _, cell in cells.iterrows():
-        alone = run(
-            blobs,
-            optimizer=cell["optimizer"],
-            learning_rate=cell["learning_rate"],
-            batch_size=None,
-            epochs=40,
-        )
-        end = sharpness(alone.params, blobs.train, network=NETWORK).value
-        np.testing.assert_allclose(cell["sharpness"], end, rtol=1e-2)
-        last = curves[(curves["cell"] == cell["cell"]) & (curves["step"] == 40)]
-        assert last["sharpness"].tolist() == [cell["sharpness"]]
+    alone = run(blobs, optimizer="schedule_free", learning_rate=4.0, batch_size=None, epochs=40)
+    end = sharpness(alone.params, blobs.train, network=NETWORK).value
+    np.testing.assert_allclose(cells["sharpness"], end, rtol=1e-2)
+    assert curves[curves["step"] == 40]["sharpness"].tolist() == cells["sharpness"].tolist()
 
 
 def test_bad_rules_are_refused(blobs: Dataset) -> None:
