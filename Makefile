@@ -99,7 +99,7 @@ map: $(READY) ## A million networks as one picture: hidden-layer rate x output-l
 	  --set 'axes."layer_factors.0"=$(call window,$(HIDDEN))' --set 'axes."layer_factors.1"=$(call window,$(OUTPUT))'
 	$(BIN)/jax-backprop map experiments/results/$(MAP)
 
-torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (ten minutes)
+torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (half an hour)
 	$(BIN)/python experiments/torture.py
 
 report: $(READY) ## Write the study's report again from its results

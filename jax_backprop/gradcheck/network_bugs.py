@@ -144,6 +144,8 @@ def _other_penalty(facts: Facts, seen: View, positions: list[int]) -> Match | No
 
 def _data_bug(facts: Facts, seen: View) -> Match | None:
     """Return the candidate that meets the judged gradient in every leaf, nearest first."""
+    if not any(facts.hand[n].any() for n in facts.failing):
+        return None  # nothing arrives: no rule is needed for that
     examples = len(seen.labels)
     if set(facts.failing) <= set(seen.bias_leaves):
         factor = common_factor(facts)
