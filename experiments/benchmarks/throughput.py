@@ -242,20 +242,22 @@ def _draw(rows: list[dict[str, Any]], out: Path) -> None:
             bars.append({"work": label, "side": name, "speed": each["peer"], "ours": False})
             bars.append({"work": label, "side": "tiles", "speed": each["ours"], "ours": True})
     table: Any = pd.DataFrame(bars).drop_duplicates(["work", "side"])
-    base = alt.Chart().encode(
-        x=alt.X("speed:Q", scale=alt.Scale(type="log"), title="run-steps a second"),
-        y=alt.Y("side:N", sort="x", title=None, axis=alt.Axis(labelLimit=300)),
+    panels = [_bars(table[table["work"] == work], work) for work in table["work"].unique()]
+    spec = alt.vconcat(*panels).resolve_scale(x="independent", y="independent").to_dict()
+    write_atomic(out / "throughput.svg", vlc.vegalite_to_svg(spec))
+    write_atomic(out / "throughput.png", vlc.vegalite_to_png(spec, scale=2))
+
+
+def _bars(table: pd.DataFrame, work: str) -> Any:
+    order = table.sort_values("speed")["side"].tolist()
+    base: Any = alt.Chart(table).encode(
+        x=alt.X("speed:Q", title="run-steps a second"),
+        y=alt.Y("side:N", sort=order, title=None, axis=alt.Axis(labelLimit=300)),
     )
-    bar = base.mark_bar().encode(
+    bars = base.mark_bar().encode(
         color=alt.Color(
             "ours:N", legend=None, scale=alt.Scale(domain=[True, False], range=["#0072B2", "#bbb"])
         )
     )
     text = base.mark_text(align="left", dx=3).encode(text=alt.Text("speed:Q", format=",.2s"))
-    panels = [
-        alt.layer(bar, text, data=table[table["work"] == work]).properties(title=work, width=380)
-        for work in table["work"].unique()
-    ]
-    spec = alt.vconcat(*panels).resolve_scale(x="independent", y="independent").to_dict()
-    write_atomic(out / "throughput.svg", vlc.vegalite_to_svg(spec))
-    write_atomic(out / "throughput.png", vlc.vegalite_to_png(spec, scale=2))
+    return alt.layer(bars, text).properties(title=work, width=380)

@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--problems", type=int, default=PROBLEMS, help="correct problems a dtype")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--budget", type=float, default=2700.0, help="seconds; the rest is left out")
+    parser.add_argument(
+        "--budget", type=float, default=2700.0, help="seconds; the rest is left out"
+    )
     options = parser.parse_args()
     started = time.perf_counter()
     verdicts: list[Verdict] = []
