@@ -40,7 +40,7 @@ lint: $(READY) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix
+mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix (half an hour)
 	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
 
 # The peers that are measured against, once: they are large, and no user needs them.
@@ -129,7 +129,7 @@ experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
-bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about ten minutes)
+bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about seven minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
 
 # TensorFlow, which the project doesn't need, in an environment of its own.

@@ -1,6 +1,6 @@
 """Try to lose or mix results: kills at random moments, flipped bytes, racers on one folder.
 
-`make torture` runs all of it (about ten minutes on two cores) and exits with 1 at the first loss.
+`make torture` runs all of it (half an hour on two cores) and exits with 1 at the first loss.
 The short forms of the same checks are in the tests.
 """
 
