@@ -22,7 +22,7 @@ if "JAX_BACKPROP_TESTS_COMPILED" not in os.environ:
     os.environ["JAX_BACKPROP_TESTS_COMPILED"] = tempfile.mkdtemp(prefix="jax-")
 COMPILED = os.environ["JAX_BACKPROP_TESTS_COMPILED"]
 jax.config.update("jax_compilation_cache_dir", COMPILED)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
