@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_backprop.gradcheck import BUGS
+from jax_backprop.gradcheck import BUGS, Diagnosis
 from jax_backprop.gradcheck.facts import Facts, apart
 from jax_backprop.gradcheck.network_bugs import diagnose_network
 from jax_backprop.gradcheck.network_view import view
@@ -203,11 +203,9 @@ ARRAY_BUGS = {
 PLANTED = OUTPUT_BUGS | HIDDEN_BUGS | ARRAY_BUGS
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_bug_is_named(name: str) -> None:
-    bug, edits = PLANTED[name]
-    at = point("5-4-3")
-    planted = plant(Mutant(name, "", edits, (bug,), of_set=1))
+def diagnose(edits: tuple[Edit, ...], network: str) -> Diagnosis:
+    at = point(network)
+    planted = plant(Mutant("planted", "", edits, (), of_set=1))
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         params, batch, penalties = at.in_dtype("float64")
         _, wrong = planted(params, batch, network=at.network, penalties=penalties)
@@ -216,7 +214,20 @@ def test_a_planted_bug_is_named(name: str) -> None:
         [np.asarray(leaf) for leaf in jax.tree.leaves(tree)] for tree in (wrong, right, params)
     )
     failing = tuple(n for n in range(len(leaves)) if apart(hand[n], truth[n]) > 1e-10)
-    facts = Facts(tuple("abcd"), hand, truth, leaves, failing, (17,), 1e-6)
-    found = diagnose_network(facts, view(at.network, leaves, (batch, penalties)))
-    assert found[0].bug == bug, found[0].evidence
-    assert found[0].meaning == BUGS[bug]
+    facts = Facts(tuple("abcdef")[: len(leaves)], hand, truth, leaves, failing, (17,), 1e-6)
+    return diagnose_network(facts, view(at.network, leaves, (batch, penalties)))[0]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_named(name: str) -> None:
+    bug, edits = PLANTED[name]
+    found = diagnose(edits, "5-4-3")
+    assert found.bug == bug, found.evidence
+    assert found.meaning == BUGS[bug]
+
+
+def test_a_rule_that_is_wrong_in_one_layer_alone_is_named_with_the_layer() -> None:
+    once = in_backprop(DOWN, f"d_outputs = d_inputs if len(d_layers) == 2 else {DOWN[12:]}")
+    found = diagnose(once, "20-20-20-5")
+    assert found.bug == "activation_derivative_missing"
+    assert found.evidence.endswith("in layer 1 alone")

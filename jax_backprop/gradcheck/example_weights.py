@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from jax_backprop.gradcheck.facts import Facts
-from jax_backprop.gradcheck.network_view import Rules, View, d_logits_of, slope_at, step_at
-from jax_backprop.gradcheck.output_candidates import Candidates
+from jax_backprop.gradcheck.facts import Facts, first_few
+from jax_backprop.gradcheck.network_view import (
+    Candidates,
+    Rules,
+    View,
+    d_logits_of,
+    steps_down,
+)
 
 MOST_EXAMPLES = 2048  # the system is N x N
 SPARE = 4  # numbers judged beyond the unknowns: without them any gradient would be explained
@@ -46,8 +51,7 @@ def example_candidates(facts: Facts, seen: View) -> Candidates:
 def _named(examples: np.ndarray) -> str:
     if len(examples) == 1:
         return f"example {examples[0]}"
-    first = ", ".join(str(n) for n in examples[:6])
-    return f"{len(examples)} examples ({first}{', ...' if len(examples) > 6 else ''})"
+    return f"{len(examples)} examples ({first_few(examples.tolist())})"
 
 
 def _weights(facts: Facts, seen: View) -> np.ndarray:
@@ -55,15 +59,12 @@ def _weights(facts: Facts, seen: View) -> np.ndarray:
 
     So <g_n, g_m> is (1 + <O_n, O_m>) <delta_n, delta_m>, summed over layers; the 1 is the bias.
     """
-    delta = d_outputs = d_logits_of(seen)
-    products, right = np.zeros((len(delta), len(delta))), np.zeros(len(delta))
-    for layer in reversed(range(len(seen.weights))):
-        at = step_at(seen, layer, delta, d_outputs)
-        products += (1 + at.outputs @ at.outputs.T) * (delta @ delta.T)
+    examples = len(seen.labels)
+    products, right = np.zeros((examples, examples)), np.zeros(examples)
+    for at in steps_down(seen, Rules()):
+        products += (1 + at.outputs @ at.outputs.T) * (at.delta @ at.delta.T)
         d_weights, d_biases = (
-            facts.hand[leaves[layer]] for leaves in (seen.weight_leaves, seen.bias_leaves)
+            facts.hand[leaves[at.layer]] for leaves in (seen.weight_leaves, seen.bias_leaves)
         )
-        right += ((at.outputs @ d_weights + d_biases) * delta).sum(axis=1)
-        d_outputs = delta @ at.weights.T
-        delta = d_outputs * slope_at(seen, at.outputs)
+        right += ((at.outputs @ d_weights + d_biases) * at.delta).sum(axis=1)
     return np.linalg.lstsq(products, right, rcond=None)[0]

@@ -100,6 +100,11 @@ def diagnosed(facts: Facts, match: Match, positions: Sequence[int], meaning: str
     return Diagnosis(match.bug, meaning, leaves, match.evidence, match.residual)
 
 
+def first_few(numbers: Sequence[int]) -> str:
+    """Return the first six of some indices in words."""
+    return ", ".join(str(n) for n in numbers[:6]) + (", ..." if len(numbers) > 6 else "")
+
+
 def _unlike(facts: Facts, position: int) -> str:
     hand, truth = facts.hand[position].ravel(), facts.truth[position].ravel()
     sizes = np.linalg.norm(hand), np.linalg.norm(truth)

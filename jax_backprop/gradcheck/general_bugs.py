@@ -19,6 +19,7 @@ from jax_backprop.gradcheck.facts import (
     common_factor,
     diagnosed,
     explain,
+    first_few,
     parameter_multiple,
     residual,
 )
@@ -170,9 +171,7 @@ def _lines(wrong: np.ndarray, shape: tuple[int, ...]) -> str:
         filled = 2 * len(wrong) * shape[axis] > len(lines) * np.prod(shape)
         if len(lines) == 1 or (filled and 2 * len(lines) < shape[axis]):
             at = ["all"] * len(shape)
-            at[axis] = ", ".join(str(line) for line in lines[:6]) + (
-                f", ... ({len(lines)} of them)" if len(lines) > 6 else ""
-            )
+            at[axis] = first_few(lines) + (f" ({len(lines)} of them)" if len(lines) > 6 else "")
             return ", ".join(at)
     return ""
 

@@ -7,6 +7,7 @@ import numpy as np
 from jax_backprop.gradcheck.example_weights import example_candidates
 from jax_backprop.gradcheck.facts import Facts
 from jax_backprop.gradcheck.network_view import (
+    Candidates,
     Rules,
     Step,
     View,
@@ -15,20 +16,27 @@ from jax_backprop.gradcheck.network_view import (
     l2_of,
     slope_at,
 )
-from jax_backprop.gradcheck.output_candidates import Candidates, output_candidates
+from jax_backprop.gradcheck.output_candidates import output_candidates
 
 
 def candidates(facts: Facts, seen: View) -> Candidates:
     """Yield every bug as its name, its evidence, and the backward pass that it makes."""
     yield from output_candidates(seen)
     layers = range(len(seen.weights))
-    for bug, evidence, rules in (*_derivatives(seen), *_downward(seen), *_gradients(seen)):
-        yield bug, evidence, rules
-        for layer in layers:
-            yield bug, f"{evidence}, in layer {layer} alone", rules._replace(only=layer)
+    yield from _in_each(_derivatives(seen), layers[1:])  # nothing comes down from the first layer
+    yield from _in_each(_downward(seen), layers[1:])
+    yield from _in_each(_gradients(seen), layers)
     yield from _unit_candidates(facts, seen)
     yield from _stale_candidates(facts, seen)
     yield from example_candidates(facts, seen)
+
+
+def _in_each(bugs: Candidates, layers: range) -> Candidates:
+    """Yield each bug in all of these layers, then in one of them alone."""
+    for bug, evidence, rules in bugs:
+        yield bug, evidence, rules
+        for layer in layers if len(layers) > 1 else ():
+            yield bug, f"{evidence}, in layer {layer} alone", rules._replace(only=layer)
 
 
 def _derivatives(seen: View) -> Candidates:

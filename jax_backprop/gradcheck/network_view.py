@@ -6,7 +6,7 @@ shares nothing with the gradient that is judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -67,6 +67,9 @@ class Rules(NamedTuple):
     d_weights: Rule | None = None
     d_biases: Rule | None = None
     only: int | None = None  # the layer whose rules are replaced; by default all
+
+
+Candidates = Iterator[tuple[str, str, Rules]]  # a bug's name, its evidence, the pass that it makes
 
 
 def view(network: Network, params: list[np.ndarray], args: tuple[Any, ...]) -> View:
@@ -155,6 +158,8 @@ def d_logits_of(
     seen: View, *, loss: str | None = None, labels: np.ndarray | None = None, smooth: bool = True
 ) -> np.ndarray:
     """Return dE/dZ of the last layer by autodiff, the mean over examples within."""
+    if seen.d_logits is not None and loss is None and labels is None and smooth:
+        return seen.d_logits
     logits, chosen = forward_pass(seen).logits, seen.labels if labels is None else labels
     forward = LOSSES[loss or seen.network.loss].forward
 
@@ -178,25 +183,29 @@ def slope_at(seen: View, outputs: np.ndarray) -> np.ndarray:
 
 def backward_pass(seen: View, rules: Rules) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return d_weights and d_biases of each layer, bottom up, by these rules."""
-    delta = rules.d_logits
-    if delta is None:
-        delta = d_logits_of(seen) if seen.d_logits is None else seen.d_logits
-    d_outputs = delta
     found = []
-    for layer in reversed(range(len(seen.weights))):
-        here = rules if rules.only in (None, layer) else Rules()
-        at = step_at(seen, layer, delta, d_outputs)
-        d_weights = at.outputs.T @ delta if here.d_weights is None else here.d_weights(at)
-        d_biases = delta.sum(axis=0) if here.d_biases is None else here.d_biases(at)
+    for at in steps_down(seen, rules):
+        here = _rules_of(rules, at.layer)
+        d_weights = at.outputs.T @ at.delta if here.d_weights is None else here.d_weights(at)
+        d_biases = at.delta.sum(axis=0) if here.d_biases is None else here.d_biases(at)
         found.append((d_weights, d_biases))
-        d_outputs = delta @ at.weights.T if here.down is None else here.down(at)
-        slope = slope_at(seen, at.outputs) if here.derivative is None else here.derivative(at)
-        delta = d_outputs * slope
     return found[::-1]
 
 
-def step_at(seen: View, layer: int, delta: np.ndarray, d_outputs: np.ndarray) -> Step:
-    """Return what the rules of one layer look at."""
+def steps_down(seen: View, rules: Rules) -> Iterator[Step]:
+    """Yield the layers of a backward pass, from the last to the first, by these rules."""
     passed = forward_pass(seen)
-    below = passed.inputs[layer], passed.pre_inputs[layer]
-    return Step(layer, seen.weights[layer], *below, delta, d_outputs)
+    delta = d_logits_of(seen) if rules.d_logits is None else rules.d_logits
+    d_outputs = delta
+    for layer in reversed(range(len(seen.weights))):
+        below = passed.inputs[layer], passed.pre_inputs[layer]
+        at = Step(layer, seen.weights[layer], *below, delta, d_outputs)
+        yield at
+        here = _rules_of(rules, layer)
+        d_outputs = delta @ at.weights.T if here.down is None else here.down(at)
+        slope = slope_at(seen, at.outputs) if here.derivative is None else here.derivative(at)
+        delta = d_outputs * slope
+
+
+def _rules_of(rules: Rules, layer: int) -> Rules:
+    return rules if rules.only in (None, layer) else Rules()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jax_backprop.gradcheck.network_view import (
+    Candidates,
     Rules,
     View,
     d_logits_of,
@@ -14,7 +15,7 @@ from jax_backprop.gradcheck.network_view import (
     smoothing_of,
 )
 
-Candidates = Iterator[tuple[str, str, Rules]]
+Outputs = Iterator[tuple[str, str, np.ndarray]]  # as Candidates, with dE/dZ alone
 
 
 def softmax(logits: np.ndarray, axis: int = 1) -> np.ndarray:
@@ -33,9 +34,6 @@ def output_candidates(seen: View) -> Candidates:
         *_of_rounding(seen),
     ):
         yield bug, evidence, Rules(d_logits=d_logits)
-
-
-Outputs = Iterator[tuple[str, str, np.ndarray]]
 
 
 def _one_hot(seen: View) -> np.ndarray:
@@ -136,11 +134,8 @@ def _of_other_losses(seen: View) -> Outputs:
 
 
 def _of_rounding(seen: View) -> Outputs:
-    right = d_logits_of(seen)
-    for dtype in ("bfloat16", "float16"):
-        yield "precision", f"dE/dZ rounded to {dtype}", right.astype(dtype).astype(np.float64)
     # Rounding before the division by N leaves other digits than after it.
-    examples = len(seen.labels)
-    for dtype in ("bfloat16", "float16"):
-        rounded = (right * examples).astype(dtype).astype(np.float64) / examples
-        yield "precision", f"N dE/dZ rounded to {dtype}", rounded
+    for count, text in ((1, "dE/dZ"), (len(seen.labels), "N dE/dZ")):
+        for dtype in ("bfloat16", "float16"):
+            rounded = (d_logits_of(seen) * count).astype(dtype).astype(np.float64) / count
+            yield "precision", f"{text} rounded to {dtype}", rounded
