@@ -14,7 +14,6 @@ import small_study
 
 from jax_backprop import Dataset, make_dataset
 from jax_backprop.derivation.errata import Finding, find_errata
-from jax_backprop.sweep import tiles
 
 jax.config.update("jax_num_cpu_devices", 4)
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.
@@ -38,9 +37,7 @@ def blobs() -> Dataset:
 
 @pytest.fixture
 def small_shards(monkeypatch) -> None:
-    """Three shards of four tiles for the study of ``small_study``."""
-    monkeypatch.setattr(tiles, "SHARD_WORK", 1.0)
-    monkeypatch.setattr(tiles, "MIN_SHARD_TILES", 4)
+    small_study.make_shards_small(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +45,7 @@ def whole(tmp_path_factory) -> Path:
     """The study run without interruption, in shards as above."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "SHARD_WORK", 1.0)
-        patch.setattr(tiles, "MIN_SHARD_TILES", 4)
+        small_study.make_shards_small(patch)
         small_study.go(folder)
     return folder
 

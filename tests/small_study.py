@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jax_backprop import Batch, Dataset, Grid, make_dataset
 from jax_backprop.storage import file_sha256
-from jax_backprop.sweep import Options, Progress, Tables, sweep
+from jax_backprop.sweep import Options, Progress, Tables, sweep, tiles
 
 AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
 
@@ -52,3 +53,9 @@ def stop_after(cells: int) -> Options:
         on_progress=seen.append,
         should_stop=lambda: bool(seen) and seen[-1].done_cells >= cells,
     )
+
+
+def make_shards_small(patch: pytest.MonkeyPatch) -> None:
+    """Three shards of four tiles for the study above."""
+    patch.setattr(tiles, "SHARD_WORK", 1.0)
+    patch.setattr(tiles, "MIN_SHARD_TILES", 4)
