@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pandas as pd
-import vl_convert as vlc
 from peers import torch_cross_entropy
 from timing import row
 
@@ -24,7 +23,7 @@ from jax_backprop import Batch, Network, fit, init_params, load_dataset, loss, v
 from jax_backprop.gradcheck import distance
 from jax_backprop.gradcheck.referee import EPS32, to_dtype
 from jax_backprop.network import forward
-from jax_backprop.storage import write_atomic
+from jax_backprop.report.drawing import write_chart
 
 NETWORK = Network(layer_sizes=(64, 32, 10))
 TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # training losses, nats
@@ -153,5 +152,4 @@ def _draw(table: pd.DataFrame, out: Path) -> None:
         )
     ]
     spec = alt.hconcat(*panels).to_dict()
-    write_atomic(out / "cross_entropy.svg", vlc.vegalite_to_svg(spec))
-    write_atomic(out / "cross_entropy.png", vlc.vegalite_to_png(spec, scale=2))
+    write_chart(out, "cross_entropy", spec)

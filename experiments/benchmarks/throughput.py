@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import vl_convert as vlc
 from engine import (
     first_network,
     mini_batches,
@@ -36,7 +35,7 @@ from jax_backprop import (
     make_dataset,
     role_keys,
 )
-from jax_backprop.storage import write_atomic
+from jax_backprop.report.drawing import write_chart
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 AIMS = {
@@ -104,8 +103,8 @@ def run(out: Path) -> list[dict[str, Any]]:
 
 def _measure(shape: Shape) -> list[dict[str, Any]]:
     settings: Any = {"batch_size": shape.batch_size, "epochs": shape.epochs}
-    rates, steps = peaks(shape.cells), len(shape.data.train.labels) // shape.batch_size
-    steps *= shape.epochs
+    rates = peaks(shape.cells)
+    steps = len(shape.data.train.labels) // shape.batch_size * shape.epochs
     few = max(2, shape.cells // 32)
     sides: dict[str, Side] = {}
     width, train = _tiles(shape, None, settings)
@@ -188,14 +187,15 @@ def _peers(shape: Shape, few: int) -> dict[str, Side]:
     if find_spec("torch") is None:
         print("PyTorch isn't installed: its rows are left out (make bench installs it)")
         return found
-    together = {
-        "PyTorch, torch.func.vmap": torch_vmap(work),
-        "PyTorch, torch.func.vmap, compiled": torch_vmap(work, compiled=True),
-        "PyTorch, batched products": torch_batched(work),
+    sides = {
+        "PyTorch, eager loop": Side(
+            torch_eager(work.first(2)), 2, lambda found: _detached(found[0])
+        ),
+        "PyTorch, torch.func.vmap": Side(torch_vmap(work), shape.cells, _first_of_torch),
+        "PyTorch, batched products": Side(torch_batched(work), shape.cells, _first_of_torch),
     }
-    sides = {name: Side(each, shape.cells, _first_of_torch) for name, each in together.items()}
-    eager = Side(torch_eager(work.first(2)), 2, lambda found: _detached(found[0]))
-    return found | {"PyTorch, eager loop": eager} | _that_run(sides)
+    compiled = Side(torch_vmap(work, compiled=True), shape.cells, _first_of_torch)
+    return found | sides | _if_it_runs("PyTorch, torch.func.vmap, compiled", compiled)
 
 
 def _first_of_torch(leaves: Any) -> Any:
@@ -206,17 +206,14 @@ def _detached(leaves: Any) -> Any:
     return [leaf.detach().numpy() for leaf in leaves]
 
 
-def _that_run(sides: dict[str, Side]) -> dict[str, Side]:
-    """Leave out what this machine can't run: torch.compile needs a C++ compiler."""
-    found = {}
-    for name, side in sides.items():
-        try:
-            side.run()
-        except RuntimeError as error:
-            print(f"{name} doesn't run here and is left out: {str(error).splitlines()[0]}")
-        else:
-            found[name] = side
-    return found
+def _if_it_runs(name: str, side: Side) -> dict[str, Side]:
+    """Leave a side out that this machine can't run: torch.compile needs a C++ compiler."""
+    try:
+        side.run()
+    except RuntimeError as error:
+        print(f"{name} doesn't run here and is left out: {str(error).splitlines()[0]}")
+        return {}
+    return {name: side}
 
 
 def _against_products(shape: Shape, width: int, train: Any, steps: int) -> dict[str, Any]:
@@ -244,8 +241,7 @@ def _draw(rows: list[dict[str, Any]], out: Path) -> None:
     table: Any = pd.DataFrame(bars).drop_duplicates(["work", "side"])
     panels = [_bars(table[table["work"] == work], work) for work in table["work"].unique()]
     spec = alt.vconcat(*panels).resolve_scale(x="independent", y="independent").to_dict()
-    write_atomic(out / "throughput.svg", vlc.vegalite_to_svg(spec))
-    write_atomic(out / "throughput.png", vlc.vegalite_to_png(spec, scale=2))
+    write_chart(out, "throughput", spec)
 
 
 def _bars(table: pd.DataFrame, work: str) -> Any:

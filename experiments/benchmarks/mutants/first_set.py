@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from planting import Edit, Mutant
+from planting import Edit, of_set
 
+_mutant = of_set(1)
 D_LOGITS = "loss.backward(logits, block.labels, label_smoothing) / examples"
 DENSE = "dense_backward(d_outputs, layer_input, layer)"
 DOWN = "d_outputs = activation.backward(d_inputs, layer_input)"
@@ -37,10 +38,6 @@ def in_layer(
 ) -> tuple[Edit, ...]:
     """Edit the gradients that a layer returns."""
     return in_network(D_LAYER, f"d_layer = Layer(weights={weights}, biases={biases})")
-
-
-def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-    return Mutant(name, what, edits, bugs, of_set=1)
 
 
 FIRST_SET = (

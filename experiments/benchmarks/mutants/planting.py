@@ -50,6 +50,15 @@ class Mutant:
     of_set: int
 
 
+def of_set(number: int) -> Callable[..., Mutant]:
+    """Return what makes one set's mutants: of a name, what, edits, and any number of bugs."""
+
+    def mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
+        return Mutant(name, what, edits, bugs, of_set=number)
+
+    return mutant
+
+
 @lru_cache
 def source(module: str) -> str:
     """Return the text of one file of the package."""

@@ -19,8 +19,9 @@ from first_set import (
     in_network,
     in_result,
 )
-from planting import Edit, Mutant
+from planting import Edit, of_set
 
+_mutant = of_set(2)
 APPEND = "d_layers.append(d_layer)"
 PENALISED = (
     "return value + l2_penalty(params, penalties.l2), jax.tree.map(jnp.add, grads, penalty_grads)"
@@ -28,10 +29,6 @@ PENALISED = (
 VALUE = "value + l2_penalty(params, penalties.l2)"
 # Z from O, to plant the mistakes that take the one for the other.
 Z = "(jnp.arctanh if network.activation == 'tanh' else lambda o: jnp.log(o / (1 - o)))"
-
-
-def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-    return Mutant(name, what, edits, bugs, of_set=2)
 
 
 def _derivatives(sigmoid: str, tanh: str) -> tuple[Edit, ...]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
-import vl_convert as vlc
 
-from jax_backprop.storage import write_atomic
+from jax_backprop.report.drawing import write_chart
 
 OURS = "jax_backprop"
 COLORS = {"killed": "#0072B2", "missed": "#D55E00", "equivalent": "#dddddd", "not run": "#ffffff"}
@@ -90,8 +89,7 @@ def draw(content: dict[str, Any], folder: Path) -> None:
         )
         panels.append(panel)
     spec = alt.hconcat(*panels).to_dict()
-    write_atomic(folder / "kill_matrix.svg", vlc.vegalite_to_svg(spec))
-    write_atomic(folder / "kill_matrix.png", vlc.vegalite_to_png(spec, scale=1.5))
+    write_chart(folder, "kill_matrix", spec)
 
 
 def _cells(content: dict[str, Any]) -> list[dict[str, str]]:

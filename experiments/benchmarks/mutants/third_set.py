@@ -22,18 +22,15 @@ from first_set import (
     in_network,
     in_result,
 )
-from planting import Edit, Mutant
+from planting import Edit, of_set
 
+_mutant = of_set(3)
 FORWARD = "*inputs, logits = layer_inputs(params, block.inputs, network=network)"
 GRADS = "jax.tree.map(jnp.add, grads, penalty_grads)"
 ONE_HOT = "jax.nn.one_hot(block.labels, logits.shape[1], dtype=logits.dtype)"
 TARGETS = f"((1 - label_smoothing) * {ONE_HOT} + label_smoothing / logits.shape[1])"
 SOFTMAX = "jax.nn.softmax(logits)"
 MICRO_BATCH = 5  # divides neither 17 nor 32
-
-
-def _mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-    return Mutant(name, what, edits, bugs, of_set=3)
 
 
 def _error(per_example: str) -> tuple[Edit, ...]:
