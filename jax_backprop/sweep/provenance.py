@@ -11,12 +11,15 @@ from typing import Any
 
 import jax
 
+import jax_backprop
+
 
 def provenance() -> dict[str, Any]:
     """Return with what this runs: versions, device, and the source's commit where there is one."""
-    packages = ("jax-backprop", "jax", "jaxlib", "optax", "numpy", "pyarrow")
+    packages = ("jax", "jaxlib", "optax", "numpy", "pyarrow")
+    own = {"python": platform.python_version(), "jax-backprop": jax_backprop.__version__}
     return {
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "versions": {**own, **{name: version(name) for name in packages}},
         "device": f"{jax.local_device_count()} x {jax.devices()[0].device_kind}",
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
         "commit": _commit(),
