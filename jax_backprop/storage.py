@@ -60,8 +60,8 @@ def claim_folder(folder: Path, *, marker: str) -> None:
     """Make a folder for output, or accept one that this project made before.
 
     Raises InputError, writing nothing, where it can't be written or holds something else: it is
-    ours if it is empty or holds the marker file; or the lock, which a run that was killed before
-    its first result, or one that is just beginning, leaves there without the marker.
+    ours if it is empty or holds the marker file, or holds nothing but what a run that is just
+    beginning, or was killed before its first result, leaves there.
     """
     with explained(folder):
         if folder.exists() and not folder.is_dir():
@@ -71,17 +71,24 @@ def claim_folder(folder: Path, *, marker: str) -> None:
                 expected="a folder, new or empty",
                 remedy="Give another --out.",
             )
-        entries = list(folder.iterdir()) if folder.is_dir() else []
-        if entries and not any((folder / name).is_file() for name in (marker, LOCK)):
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = [path for path in folder.iterdir() if not _is_leftover(path)]
+        if entries and not (folder / marker).is_file():
             raise InputError(
                 "output folder",
                 got=f"{folder}, which holds {entries[0].name!r} and no {marker}",
                 expected="a folder that is new, empty or made by this command",
                 remedy="Give another --out; nothing was written.",
             )
-        folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
+
+
+def _is_leftover(path: Path) -> bool:
+    """Tell whether a file is one of ours that says nothing of what the folder holds."""
+    if path.name == LOCK:
+        return path.is_file() and path.stat().st_size == 0
+    return path.name == HOLDER or (path.name[0] == "." and path.name.endswith(TEMPORARY))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 # A file imports only from rows above its own, or from its own folder.
 ROWS = [
     ("errors",),
-    ("types", "settings", "storage"),
+    ("types", "settings", "storage", "reading"),
     ("study_file",),
     ("parsing", "activations", "losses", "blocks", "lanes"),
     ("network",),

@@ -73,3 +73,14 @@ def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     assert f"in use by process {os.getpid()}" in done.stderr
     with locked(tmp_path):
         pass
+
+
+def test_a_lock_of_somebody_elses_makes_no_folder_ours(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / "answer.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds 'answer.txt' and no study.json"):
+        claim_folder(tmp_path, marker="study.json")
+    (tmp_path / "answer.txt").unlink()
+    (tmp_path / ".lock").write_text("1")  # not one of ours, which are empty
+    with pytest.raises(InputError, match=r"holds '.lock' and no study.json"):
+        claim_folder(tmp_path, marker="study.json")

@@ -157,5 +157,62 @@ def test_parts_hold_no_clock_and_no_host(whole: Path) -> None:
 
 
 def test_a_folder_without_a_study(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Run `jax-backprop sweep"):
+    for path in (tmp_path, "a text that names no folder", "a\0b"):
+        with pytest.raises(InputError, match="Run `jax-backprop sweep"):
+            load_study(path)
+
+
+def test_a_list_of_cells_is_lost_by_a_kill_after_the_manifest(whole: Path, tmp_path: Path) -> None:
+    """The manifest is written first, so that the folder is known as ours; the list is made anew."""
+    go(tmp_path)
+    (tmp_path / "generations" / "part-00000.parquet").unlink()
+    go(tmp_path)
+    assert (tmp_path / "generations" / "part-00000.parquet").is_file()
+    assert parts(tmp_path) == parts(whole)
+
+
+def test_a_part_that_vanishes_during_the_run_is_computed_anew(whole: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def vanish(progress: Progress) -> None:
+        if progress.done_cells == 36 and not said:
+            (tmp_path / "cells" / "part-00001.parquet").unlink()
+
+    go(tmp_path, Options(on_progress=vanish, on_notice=said.append))
+    assert said == ["cells/part-00001.parquet vanished or was changed: computing it anew"]
+    assert parts(tmp_path) == parts(whole)
+    assert json.loads((tmp_path / "study.json").read_text())["complete"]
+
+
+def test_a_folder_that_keeps_losing_parts_is_not_complete(tmp_path: Path) -> None:
+    def vanish(progress: Progress) -> None:
+        if progress.done_cells == 36:
+            (tmp_path / "cells" / "part-00002.parquet").unlink()
+
+    with pytest.raises(InputError, match=r"part-00002.parquet, which vanished"):
+        go(tmp_path, Options(on_progress=vanish))
+    assert not json.loads((tmp_path / "study.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parts": {"../file": "0" * 64}}, "parts.../file"),
+        ({"parts": {"cells/../../file.parquet": "0" * 64}}, "file.parquet"),
+        ({"parts": {"cells/part-00000.parquet": 3}}, "valid string"),
+        ({"generations": [{"cells": -1, "sha256": "0" * 64}]}, "generations.0.cells"),
+        ({"identity": {"axes": "seed"}}, "identity.axes"),
+        ({"complete": "yes"}, "complete"),
+        ({"part": "1/0"}, "part"),
+        ({"study": {"axes": 3}}, "axes has to hold values"),
+        ({"study": {"title": "t", "question": "q", "axes": {}, "epochs": "many"}}, "'epochs'"),
+        ({"seconds": {"sweep": "long"}}, "seconds"),
+    ],
+)
+def test_a_manifest_is_checked_before_it_is_used(
+    whole: Path, tmp_path: Path, change: dict, message: str
+) -> None:
+    found = json.loads((whole / "study.json").read_text()) | change
+    (tmp_path / "study.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=message):
         load_study(tmp_path)

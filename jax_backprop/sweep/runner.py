@@ -10,6 +10,7 @@ import jax
 import pyarrow as pa
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
 from jax_backprop.sweep.cells import cell_ids
 from jax_backprop.sweep.checkpoint import pack, unpack
@@ -33,6 +34,7 @@ from jax_backprop.sweep.tile_program import Splits
 from jax_backprop.training import check_dataset
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
+ATTEMPTS = 3  # at a part that vanishes while the others are computed
 ALWAYS_SHOWN = ("learning_rate", "schedule", "seed")
 
 
@@ -89,11 +91,28 @@ class Runner:
     def run(self) -> Iterator[dict[str, pa.Table]]:
         """Compute the parts of this run's share that aren't there; yield each when it is saved."""
         started = time.perf_counter()
-        self._count()
-        for index in range(len(self.groups)):
-            yield from self._run_group(index)
+        for attempt in range(ATTEMPTS):
+            self._count()
+            for index in range(len(self.groups)):
+                yield from self._run_group(index)
+            if not self._lost(last=attempt == ATTEMPTS - 1):
+                break
         if self._folder is not None and not self._folder.complete:
             self._folder.finish({"sweep": time.perf_counter() - started})
+
+    def _lost(self, *, last: bool) -> bool:
+        """Tell whether parts vanished since they were written; the last time it is an error."""
+        lost = self._folder.drop_damaged() if self._folder is not None else []
+        if lost and last:
+            raise InputError(
+                "output folder",
+                got=f"{lost[0]}, which vanished or was changed {ATTEMPTS} times",
+                expected="a folder that nothing else writes to",
+                remedy="Find out what removes it; the same command continues.",
+            )
+        if lost:
+            self._options.on_notice(f"{lost[0]} vanished or was changed: computing it anew")
+        return bool(lost)
 
     def program(self, group: Group) -> Program:
         """Return a group's programs; those of its earlier cells serve its later ones, if they can.

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from jax_backprop.errors import InputError
+from jax_backprop.reading import read_json
 from jax_backprop.storage import (
     claim_folder,
     file_sha256,
@@ -23,6 +24,7 @@ from jax_backprop.storage import (
     sha256,
     write_atomic,
 )
+from jax_backprop.sweep.manifest import check_manifest
 from jax_backprop.sweep.provenance import provenance
 
 MANIFEST = "study.json"
@@ -98,10 +100,11 @@ class StudyFolder:
 
     def add_generation(self, ids: list[str], study: Mapping[str, Any]) -> None:
         """Record cells that are to be computed; those of earlier generations stay as they are."""
-        digest = self.write_generation(len(self.generations), ids)
-        self.generations.append({"cells": len(ids), "sha256": digest})
+        number, content = len(self.generations), to_parquet(self.ids_table(ids))
+        self.generations.append({"cells": len(ids), "sha256": sha256(content)})
         self.manifest |= {"study": dict(study), "complete": False}
-        self.save()
+        self.save()  # first: it makes the folder ours, and a list that is missing is written anew
+        write_atomic(self.path / _generation(number), content)
 
     def copy_parts(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         """Take over the parts and the generations of another folder, each checked by its hash."""
@@ -190,24 +193,13 @@ def open_study(
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return study.json of a results folder, or raise InputError."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        missing = {"identity", "generations", "parts", "complete"} - set(manifest)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "results folder",
-            got=f"{path / MANIFEST} ({getattr(error, 'strerror', None) or error})",
-            expected="the folder of a study",
-            remedy="Run `jax-backprop sweep STUDY.toml --out FOLDER` first.",
-        ) from None
-    if missing:
-        raise InputError(
-            "results folder",
-            got=f"{path / MANIFEST} without {', '.join(sorted(missing))}",
-            expected="the folder of a study, as this version writes it",
-            remedy="Move it aside (`jax-backprop sweep ... --set-aside` does) and run it again.",
-        )
-    return manifest
+    found = read_json(
+        path / MANIFEST,
+        what="results folder",
+        expected="the folder of a study",
+        remedy="Run `jax-backprop sweep STUDY.toml --out FOLDER` first.",
+    )
+    return check_manifest(found, f"results folder {path}, {MANIFEST}")
 
 
 def load_table(path: Path, kind: str = "cells") -> pa.Table | None:
@@ -230,13 +222,13 @@ def load_table(path: Path, kind: str = "cells") -> pa.Table | None:
     return ds.dataset([path / name for name in names]).to_table() if names else None
 
 
-def load_study(path: Path) -> pa.Table:
+def load_study(path: Path | str) -> pa.Table:
     """Return a study's results as one table, a row a cell, finished or not.
 
     The files lie in ``path / "cells"`` and are one Parquet data set for pandas, DuckDB and polars
     too. Raises InputError if the folder holds no study, or a part isn't what was written.
     """
-    table = load_table(path)
+    table = load_table(Path(path))
     assert table is not None, "load_table raises where there are no cells"
     return table
 

@@ -1,0 +1,137 @@
+"""The one door for files that come from outside: whatever is wrong with one is an InputError.
+
+Decoders raise whatever a damaged file makes of them, memory that can't be had included. So each is
+called here and nowhere else, and any failure of its own becomes one error that names the file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import tomllib
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jax_backprop.errors import InputError
+
+MOST_TEXT = 64 * 1024**2  # bytes of a TOML or JSON file
+MOST_TABLES = 64  # tables or lists within each other
+
+_Content = TypeVar("_Content")
+
+
+def decode(
+    path: Path, decoder: Callable[[Path], _Content], *, what: str, expected: str, remedy: str
+) -> _Content:
+    """Return what a decoder makes of a file, or raise InputError with what stood in its way.
+
+    Only files are read: a pipe or a device may never end.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise IsADirectoryError(None, "not a file")
+        return decoder(path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a decoder makes of a damaged file
+        raise InputError(
+            what, got=f"{path} ({_reason(error)})", expected=expected, remedy=remedy
+        ) from None
+
+
+def read_text(path: Path, *, what: str, expected: str, remedy: str) -> str:
+    """Return a text file in UTF-8, of a size that a person or this project would write."""
+    return decode(path, _text, what=what, expected=expected, remedy=remedy)
+
+
+def read_json(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
+    """Return the object that a JSON file holds."""
+    return decode(path, _object, what=what, expected=expected, remedy=remedy)
+
+
+def read_toml(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
+    """Return the tables of a TOML file."""
+    return decode(
+        path, lambda path: parse_toml(_text(path)), what=what, expected=expected, remedy=remedy
+    )
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a text in TOML; ValueError says what is wrong with it."""
+    try:
+        found = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"more than {MOST_TABLES} tables within each other") from None
+    check_nesting(found)
+    return found
+
+
+def check_nesting(value: Any) -> None:
+    """Raise ValueError for data nested so deeply that walking it would not end well."""
+    level = [value]
+    for _ in range(MOST_TABLES):
+        within = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for each in within for inner in each if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"more than {MOST_TABLES} tables or lists within each other")
+
+
+def read_npz(path: Path | io.BytesIO) -> dict[str, Any]:
+    """Return the arrays of an .npz file; nothing is unpickled.
+
+    Raises whatever a damaged one makes of NumPy, and ValueError for one that would take more
+    memory than there is: a few bytes of an archive may hold any number of zeros.
+    """
+    import numpy as np
+
+    with zipfile.ZipFile(path) as archive:
+        _check_memory(sum(member.file_size for member in archive.infolist()))
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def read_npy(path: Path) -> Any:
+    """Return the array of a .npy file; nothing is unpickled. Raises as ``read_npz`` does."""
+    import numpy as np
+
+    array = np.load(path, allow_pickle=False, mmap_mode="r")  # a map: only as large as the file
+    _check_memory(array.nbytes)
+    return np.array(array)
+
+
+def most_memory() -> int:
+    """Return the bytes that one thing may take: half of this machine's or container's memory."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total // 2
+
+
+def _check_memory(size: int) -> None:
+    if size > most_memory():
+        raise ValueError(f"{size / 1e9:,.1f} GB unpacked, more than half of the memory here")
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MOST_TEXT:
+        raise ValueError(f"{path.stat().st_size:,} bytes, where {MOST_TEXT:,} are the most")
+    return path.read_text(encoding="utf-8")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = json.loads(_text(path))
+    if not isinstance(found, dict):
+        raise ValueError(f"a {type(found).__name__} instead of an object")
+    check_nesting(found)
+    return found
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return text[:200] or type(error).__name__

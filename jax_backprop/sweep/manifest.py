@@ -1,0 +1,78 @@
+"""What study.json has to be like: read as data from anywhere, so checked before it is used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, model_validator
+
+from jax_backprop.parsing import parse
+from jax_backprop.settings import Settings
+from jax_backprop.study_file import Study
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Seconds = Annotated[float, Field(ge=0, strict=False)]
+# Parts lie in the study's own folder: a name that leads out of it is no part's name.
+PartName = Annotated[str, Field(pattern=r"^(cells|curves|steps)/part-[0-9]{5,9}\.parquet$")]
+Share = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$")]
+
+
+class _Open(Settings, frozen=True):
+    """Of a known form, with room for more fields."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Generation(_Open, frozen=True):
+    """How many cells the grid began with, or an extension added, and the hash of their list."""
+
+    cells: Count
+    sha256: Sha256
+
+
+class Identity(_Open, frozen=True):
+    """What readers need of what has to be equal for results to belong together."""
+
+    axes: list[str]
+    data_checksum: str
+    train_examples: Count
+    classes: Count
+
+
+class Provenance(_Open, frozen=True):
+    """With what a study was run."""
+
+    versions: dict[str, str]
+    device: str
+    commit: str | None = None
+
+
+class Manifest(_Open, frozen=True):
+    """The fields of study.json that are read."""
+
+    study: dict[str, Any]
+    identity: Identity
+    part: Share | None
+    tile_widths: dict[str, Annotated[int, Field(ge=1)]]
+    generations: list[Generation]
+    provenance: Provenance
+    seconds: dict[str, Seconds]
+    complete: bool
+    parts: dict[PartName, Sha256]
+
+    @model_validator(mode="after")
+    def _described(self) -> Manifest:
+        """A study that came from a study file is one still; its axes have names in any case."""
+        if not isinstance(self.study.get("axes", {}), dict):
+            raise ValueError("study.axes has to hold values by name")
+        if "title" in self.study:
+            known = {name: self.study[name] for name in Study.model_fields if name in self.study}
+            parse(Study, known, "study")
+        return self
+
+
+def check_manifest(found: Any, where: str) -> dict[str, Any]:
+    """Return study.json's content as it is, or raise InputError naming the field that is wrong."""
+    parse(Manifest, found, where)
+    return found
