@@ -1,0 +1,443 @@
+"""Every figure by its specification, every table by its cells: what is shown is what was found."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import Drawn, drawn, of_kind
+
+from jax_backprop import Study
+from jax_backprop.report import boundaries, charts, edge, no_rate, trainability, write_report
+from jax_backprop.report.answer_figure import answer_figure
+from jax_backprop.report.comparisons import forest
+from jax_backprop.report.tables import best_table, control_table, versus_table, what_was_run
+from jax_backprop.study import OUTCOMES, Summary, summarize
+from jax_backprop.study.comparisons import Difference
+from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+from jax_backprop.sweep import run_study
+
+GREEN, BLUE, YELLOW, ORANGE, RED = "#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
+BATCH = 10
+PER_EXAMPLE = "validation loss (nats per example)"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, blobs) -> Path:
+    """A study of three classes: two schedules, rates from too small to too large, six seeds."""
+    place = tmp_path_factory.mktemp("charts")
+    parts = blobs.splits.values()
+    arrays = {
+        "inputs": np.concatenate([part.inputs for part in parts]),
+        "labels": np.concatenate([part.labels for part in parts]),
+    }
+    np.savez(place / "blobs.npz", **arrays)
+    study = {
+        "title": "Rates of blobs",
+        "question": "Which rate?",
+        "dataset": f"npz:{place / 'blobs.npz'}",
+        "axes": {
+            "learning_rate": {"low": 1e-2, "high": 1e4, "count": 13},
+            "schedule": ["constant", "cosine"],
+            "seed": {"count": 6},
+        },
+        "batch_size": BATCH,
+        "epochs": 6,
+        "hidden_sizes": [4],
+        "tile_width": 13,
+    }
+    run_study(Study.model_validate(study), place / "study")
+    return place / "study"
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> Summary:
+    return summarize(folder)
+
+
+def by_key(mark: Drawn, *names: str) -> dict[tuple, dict]:
+    return {tuple(row[name] for name in names): row for row in mark.rows}
+
+
+def test_loss_by_rate(summary: Summary) -> None:
+    area, line, points, crosses, strip = drawn(charts.loss_by_rate(summary))
+    for mark in (line, points, crosses):
+        expected = {
+            "x": ("learning_rate", "learning rate"),
+            "y": ("validation_loss", PER_EXAMPLE),
+        }
+        assert mark.fields("x", "y") == expected
+        assert mark.encoding["y"]["scale"]["type"] == mark.encoding["x"]["scale"]["type"] == "log"
+    ends = (area.encoding["y"]["field"], area.encoding["y2"]["field"])
+    assert ends == ("validation_loss_low", "validation_loss_high")
+    assert points.tooltips() == {
+        "series": "series",
+        "learning_rate": "learning rate",
+        "validation_loss": "validation loss",
+        "validation_loss_low": "95% from",
+        "validation_loss_high": "95% to",
+        "test_accuracy": "test accuracy",
+        "diverged": "diverged seeds",
+    }
+    rows = by_key(line, "series", "learning_rate")
+    for _, row in summary.rates.iterrows():
+        shown = rows[row["series"], row["learning_rate"]]
+        names = ["validation_loss", "validation_loss_low", "test_accuracy", "diverged"]
+        assert [shown[name] for name in names] == [row[name] for name in names]
+    names = list(summary.best["series"])
+    assert line.colors() == dict(zip(names, ["#0072B2", "#D55E00"], strict=True))
+    counted = summary.rates[summary.rates["diverged"] > 0]
+    assert strip.mark == "text" and strip.title == "diverged seeds"
+    assert strip.encoding["text"]["field"] == "diverged"
+    assert strip.column("diverged") == list(counted["diverged"]) and len(counted)
+    assert strip.column("learning_rate") == list(counted["learning_rate"])
+
+
+def test_many_series_differ_in_colour_or_dash(summary: Summary) -> None:
+    names = [f"series {n}" for n in range(20)]
+    best = pd.concat([summary.best.iloc[:1].assign(series=name) for name in names])
+    many = Summary(summary.manifest, summary.cells, None, summary.rates, best)
+    marks = drawn(charts.loss_by_rate(many))
+    assert not of_kind(marks, "area")  # so many bands would hide each other
+    (line,) = of_kind(marks, "line")
+    dashes = line.encoding["strokeDash"]["scale"]
+    assert dashes["domain"] == list(line.colors()) == names
+    colors = line.encoding["color"]["scale"]["range"]
+    looks = {(color, tuple(dash)) for color, dash in zip(colors, dashes["range"], strict=True)}
+    assert len(looks) == 20
+    assert set(charts.figures(many)) == {"loss_by_rate", "outcomes"}  # it kept no curves
+
+
+def test_training_curves(summary: Summary) -> None:
+    marks = drawn(charts.training_curves(summary))
+    names = list(summary.best["series"])
+    for number, name in enumerate(names):
+        area, line, guess = marks[3 * number : 3 * number + 3]
+        assert (area.mark, line.mark, guess.mark) == ("area", "line", "rule")
+        assert line.title == name and set(line.column("series")) == {name}
+        assert line.fields("x", "y") == {
+            "x": ("step", "step"),
+            "y": ("median", "training loss (nats)"),
+        }
+        assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == ("low", "high")
+        assert line.encoding["color"]["title"] == "rate / best rate"
+        colors = line.colors()
+        assert list(colors) == [0.001, 0.01, 0.1, 1.0, 10.0]
+        assert (colors[0.001], colors[10.0]) == ("#fde725", "#440154")
+        np.testing.assert_allclose(guess.column("loss"), np.log(3))
+        (best,) = summary.best.loc[summary.best["series"] == name, "learning_rate"]
+        assert {0.1, 1.0} <= set(line.column("times"))
+        for row in line.rows:
+            assert abs(np.log(row["learning_rate"] / best / row["times"])) < np.log(1.25)
+        row = next(row for row in line.rows if row["times"] == 1.0 and row["step"] > 0)
+        cells = summary.cells[summary.cells["series"] == name]
+        mine = cells[cells["learning_rate"] == row["learning_rate"]]["cell"]
+        curves = summary.curves[summary.curves["cell"].isin(mine)]
+        losses = curves.loc[curves["step"] == row["step"], "train_loss"]
+        found = [row[part] for part in ("low", "median", "high")]
+        np.testing.assert_allclose(found, np.quantile(losses, [0.25, 0.5, 0.75]), rtol=1e-6)
+
+
+def test_outcomes(summary: Summary) -> None:
+    marks = drawn(charts.outcomes(summary))
+    assert [mark.title for mark in marks] == list(summary.best["series"])
+    for mark in marks:
+        assert mark.colors() == {
+            "monotone": GREEN,
+            "edge": BLUE,
+            "slow": YELLOW,
+            "degraded": ORANGE,
+            "diverged": RED,
+        }
+        assert mark.fields("x", "y", "color") == {
+            "x": ("left", "learning rate"),
+            "y": ("bottom", "seeds"),
+            "color": ("outcome", None),
+        }
+        assert (mark.encoding["x2"]["field"], mark.encoding["y2"]["field"]) == ("right", "top")
+        rates = summary.rates[summary.rates["series"] == mark.title].set_index("learning_rate")
+        shown = by_key(mark, "learning_rate", "outcome")
+        assert {outcome for _, outcome in shown} >= {"slow", "diverged"}
+        for (rate, outcome), row in shown.items():
+            assert row["top"] - row["bottom"] == row["runs"] == rates.loc[rate, outcome] > 0
+            assert row["left"] < rate < row["right"]
+        heights = pd.Series(mark.column("runs")).groupby(mark.column("learning_rate")).sum()
+        assert (heights == 6).all()
+        assert all(row["top"] <= 6 and row["bottom"] >= 0 for row in mark.rows)
+
+
+def contrast(series: str, control: str, loss: float, accuracy: float, p: float) -> Contrast:
+    def difference(mean: float) -> Difference:
+        return Difference(mean, mean - 0.5, mean + 0.25, p / 2, p, 8, (0, 0))
+
+    sides = (pd.Series({"series": name}) for name in (series, control))
+    return Contrast(*sides, difference(loss), difference(accuracy), 8, 0, (0, 0))
+
+
+def test_the_forest_says_which_way_is_better() -> None:
+    given = [
+        contrast("b", "a", loss=-2.0, accuracy=3.0, p=0.01),
+        contrast("c", "a", loss=2.0, accuracy=-3.0, p=0.04),
+        contrast("d", "a", loss=-4.0, accuracy=5.0, p=0.2),
+    ]
+    marks = drawn(forest(given))
+    titles = [mark.encoding["x"].get("title") for mark in of_kind(marks, "point")]
+    assert titles == ["test loss, minus a", "test accuracy, minus a"]
+    for mark, means in zip(of_kind(marks, "point"), ([-2, 2, -4], [3, -3, 5]), strict=True):
+        assert mark.fields("x", "y")["x"][0] == "mean" and mark.encoding["y"]["field"] == "series"
+        assert mark.column("series") == ["b", "c", "d"] and mark.column("mean") == means
+        assert mark.column("low") == [mean - 0.5 for mean in means]
+        assert mark.column("high") == [mean + 0.25 for mean in means]
+        assert mark.column("verdict") == ["better", "worse", "not told apart"]
+        assert mark.column("adjusted p") == [0.01, 0.04, 0.2]
+        assert mark.colors() == {"better": "#0072B2", "worse": RED, "not told apart": "#777777"}
+    rules = [mark for mark in of_kind(marks, "rule") if "x2" in mark.encoding]
+    assert {(r.encoding["x"]["field"], r.encoding["x2"]["field"]) for r in rules} == {
+        ("low", "high")
+    }
+
+
+FOUND = pd.Series(
+    {
+        "series": "constant",
+        "seeds": 6,
+        "limit": 0.5,
+        "rate_monotone": 1.0,
+        "rate_best": 3.0,
+        "rate_diverged": 40.0,
+        "rate_diverged_several": 0.5,
+    }
+    | {
+        f"{name}_{end}": value * factor
+        for name, value in {
+            "limit": 0.5,
+            "rate_monotone": 1.0,
+            "rate_best": 3.0,
+            "rate_diverged": 40.0,
+        }.items()
+        for end, factor in {"low": 0.9, "high": 1.25, "times": 2.0}.items()
+    }
+)
+
+
+def test_the_answers_figure(summary: Summary) -> None:
+    bands, rules, area, line, points, text = drawn(answer_figure(summary, FOUND))
+    first = summary.best["series"].iloc[0]
+    rates = summary.rates[summary.rates["series"] == first]
+    title = "final validation loss (nats per example)"
+    for mark in (line, points, text):
+        assert mark.fields("x", "y")["y"] == ("validation_loss", title)
+    shown = rates[np.isfinite(rates["validation_loss"])]
+    assert line.column("validation_loss") == list(shown["validation_loss"])
+    assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == (
+        "validation_loss_low",
+        "validation_loss_high",
+    )
+    told = {row["boundary"]: row["learning_rate"] for row in rules.rows}
+    expected = {
+        "2 / sharpness at the start": 0.5,
+        "loss first rises": 1.0,
+        "training loss best": 3.0,
+        "training fails": 40.0,
+    }
+    assert told == expected and list(rules.colors()) == list(expected)
+    assert rules.colors()["training fails"] == RED
+    assert (bands.encoding["x"]["field"], bands.encoding["x2"]["field"]) == ("low", "high")
+    np.testing.assert_allclose(bands.column("low"), [0.9 * each for each in expected.values()])
+    labelled = {row["label"]: row["learning_rate"] for row in text.rows}
+    np.testing.assert_allclose(labelled["rate 1 on the mean"], 1.0)
+    np.testing.assert_allclose(labelled["rate 1 on the sum"], BATCH)
+
+
+def test_the_pictures_of_a_search() -> None:
+    found = pd.DataFrame([FOUND, FOUND])
+    found["series"] = ["hidden_sizes=4", "hidden_sizes=16"]
+    for name in ("rate_best", "rate_best_low", "rate_best_high"):
+        found[name] = [found[name].iloc[0], 2 * found[name].iloc[0]]
+    cells = pd.DataFrame({"series": found["series"], "hidden_sizes": ["4", "16"]})
+    summary = Summary({}, cells, None, None, None)
+    marks = drawn(boundaries.figure(summary, found))
+    (points,) = of_kind(marks, "point")
+    assert points.fields("x", "y") == {
+        "x": ("hidden_sizes", "hidden units"),
+        "y": ("rate", "learning rate"),
+    }
+    told = {(row["boundary"], row["hidden_sizes"]): row["rate"] for row in points.rows}
+    assert told["best", "4"] == 3.0 and told["best", "16"] == 6.0
+    assert (told["2/sharpness at the start", "4"], told["failure", "4"]) == (0.5, 40.0)
+    assert told["first rise", "16"] == 1.0
+    assert points.encoding["x"]["sort"] == ["4", "16"]
+    assert points.colors()["failure"] == RED and points.colors()["best"] == GREEN
+    said = boundaries.sentence(FOUND.rename({"series": "name"}))
+    assert "first rises at a rate of 1 [0.9, 1.25] (2 times 2/sharpness)" in said
+    assert "is best at 3 [2.7, 3.75]" in said and "fails from 40 [36, 50]" in said
+    assert "over 6 seeds, of which 50% cross" in said
+
+
+def test_the_pictures_of_the_edge() -> None:
+    points = pd.DataFrame(
+        {"series": "constant", "seed": 0, "learning_rate": 0.1, "step": [10, 20], "ratio": 1.1}
+        | {"train_loss": [1.5, 0.5], "sharpness": [3.0, 30.0], "limit": 20.0, "diverged": False}
+    )
+    loss, sharpness, limit = drawn(edge.time_axis(points))
+    assert loss.fields("y")["y"] == ("train_loss", "training loss")
+    assert sharpness.fields("y")["y"] == ("sharpness", "sharpness")
+    assert limit.mark == "rule" and limit.encoding["y"]["field"] == "limit"
+    assert (loss.column("train_loss"), loss.column("sharpness")) == ([1.5, 0.5], [3.0, 30.0])
+    states = ["below", "edge", "above", "nothing learned", "diverged"]
+    table = pd.DataFrame(
+        {"series": "constant", "learning_rate": 0.1, "times": [0.5, 1.0, 2.0, 4.0, 8.0]}
+        | {"horizon": 100, "state": states, "share": 1.0}
+    )
+    (mark,) = drawn(edge.state_map(table))
+    assert mark.fields("x", "y", "color") == {
+        "x": ("left", "rate x sharpness(start) / 2"),
+        "y": ("horizon", "steps"),
+        "color": ("state", "sharpness beside its limit"),
+    }
+    grey = "#BBBBBB"
+    assert mark.colors() == dict(zip(states, [BLUE, GREEN, ORANGE, grey, RED], strict=True))
+    assert all(row["left"] < row["times"] < row["right"] for row in mark.rows)
+
+
+def test_the_pictures_of_leaving_the_rate_out() -> None:
+    found = pd.DataFrame(
+        {"setting": "s", "method": ["tuned", "rate 1, sum"], "times": [1.0, 30.0]}
+        | {"diverged": 0, "seeds": 5, "difference": 0.1, "p_value": 0.06}
+    )
+    found["method"] = [no_rate.TUNED, "rate 1, sum"]
+    point = next(mark for mark in drawn(no_rate.cost_strip(found)) if mark.mark == "point")
+    field, title = point.fields("x")["x"]
+    assert field == "times" and title is not None
+    assert title.startswith("validation loss, in times of the tuned rate's")
+    assert (point.column("method"), point.column("times")) == (["rate 1, sum"], [30.0])
+    survived = pd.DataFrame(
+        {"setting": "s", "learning_rate": [0.1, 1.0, 10.0, 100.0], "times": [1.0, 2.0, 20.0, 9.0]}
+        | {"state": ["near", "survives", "poor", "diverged"]}
+    )
+    (rect,) = drawn(no_rate.survival_map(survived))
+    expected = {"near": GREEN, "survives": BLUE, "poor": ORANGE, "diverged": RED}
+    assert rect.colors() == expected and rect.encoding["color"]["field"] == "state"
+    assert rect.fields("x")["x"] == ("left", "learning rate on the mean loss")
+
+
+def test_the_map_is_blue_where_the_loss_fell_and_red_where_it_grew() -> None:
+    """The second axis grows upwards, the first to the right; the darkest are the fastest."""
+    rates = [1.0, 10.0, 100.0]
+    grid = [(x, y) for y in rates for x in rates]
+    falls = {place: 0.1 * (1 + number) for number, place in enumerate(grid)}
+    cells = pd.DataFrame(
+        {
+            "seed": 0,
+            "x": [x for x, _ in grid],
+            "y": [y for _, y in grid],
+            "loss_at_start": 1.0,
+            "tail_loss": [5.0 if x == 100.0 else 0.5 for x, _ in grid],
+            "mean_relative_loss": [falls[place] for place in grid],
+            "mean_inverse_loss": [falls[place] for place in grid],
+        }
+    )
+    found = trainability.draw_map(cells, ("x", "y"))
+    red, blue = found.pixels[..., 0].astype(int), found.pixels[..., 2].astype(int)
+    assert (red[:, 2] > blue[:, 2]).all() and (blue[:, 0] > red[:, 0]).all()
+    assert found.converged == 6 / 9 and found.ends == ((1.0, 100.0), (1.0, 100.0))
+    light = found.pixels.astype(int).sum(axis=2)
+    assert light[2, 0] < light[2, 1] < light[1, 0] < light[0, 1]  # row 2 is the least y
+    (image,) = drawn(trainability._chart(found, "t"))
+    assert (image.encoding["x"]["title"], image.encoding["y"]["title"]) == ("x", "y")
+
+
+def test_the_table_of_best_rates(summary: Summary) -> None:
+    heads, rows = best_table(summary)
+    for line, (_, row) in zip(rows, summary.best.iterrows(), strict=True):
+        cells = dict(zip(heads, line, strict=True))
+        for measure in ("validation_loss", "test_loss", "test_accuracy"):
+            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+            shown = f"{row[measure]:.3g} [{low:.3g}, {high:.3g}]"
+            assert cells[measure.replace("_", " ")] == shown
+        assert cells["series"] == row["series"] and cells["diverged"].endswith(" of 6")
+        assert float(cells["best rate"].split(" ")[0]) == float(f"{row['learning_rate']:.3g}")
+        assert cells["within 10%"] == f"{row['band_low']:.3g} to {row['band_high']:.3g}"
+    values = summary.best[["validation_loss", "test_loss", "test_accuracy"]].to_numpy()
+    assert len({f"{value:.3g}" for value in values.ravel()}) == values.size  # none stands for two
+    at_edge = Summary(
+        *(getattr(summary, name) for name in ("manifest", "cells", "curves", "rates")),
+        summary.best.assign(at_edge=True, diverged=2),
+    )
+    assert all(
+        "edge of the grid" in row[1] and row[-1] == "2 of 6" for row in best_table(at_edge)[1]
+    )
+
+
+def test_the_table_against_the_control(summary: Summary) -> None:
+    (found,) = against_control(summary)
+    heads, (control, other) = control_table(summary, [found], sensitivities(summary))
+    names = list(summary.best["series"])
+    assert (control[0], other[0]) == (f"{names[0]} (control)", names[1])
+    assert set(control[1:5]) == {"-"} and control[5] == "6"
+    assert heads[1:5] == ["test loss", "p (Holm)", "test accuracy", "p (Holm)"]
+    for place, each in ((1, found.test_loss), (3, found.test_accuracy)):
+        assert each is not None
+        assert other[place].startswith(f"{each.mean:+.2g} [{each.low:.2g}, {each.high:.2g}]")
+        assert other[place + 1] == f"{each.p_value:.2g} ({each.adjusted_p:.2g})"
+    runs = summary.cells.set_index(["series", "seed"])
+    tuned = dict(zip(names, summary.best["learning_rate"], strict=True))
+    losses = [
+        runs.loc[name].query(f"learning_rate == {tuned[name]!r}")["test_loss"].sort_index()
+        for name in names
+    ]
+    mean = float((losses[1].astype(float) - losses[0].astype(float)).mean())
+    assert other[1].split(" ")[0] == f"{mean:+.2g}"
+
+
+def side(series: str, rate: float, number: float) -> pd.Series:
+    row = {"series": series, "learning_rate": rate}
+    for measure, of in (("test_loss", number), ("test_accuracy", number / 10)):
+        row |= {measure: of, f"{measure}_low": of - 0.01, f"{measure}_high": of + 0.01}
+    return pd.Series(row)
+
+
+def test_two_studies_are_each_shown_by_their_own_numbers() -> None:
+    given = contrast("s", "s", loss=-2.0, accuracy=3.0, p=0.01)
+    given = given._replace(control=side("s", 0.5, 4.0), series=side("s", 8.0, 2.0))
+    given = given._replace(diverged=(1, 3), seeds=6, unpaired=2)
+    heads, (row,) = versus_table([given], "test_loss")
+    cells = dict(zip(heads, row, strict=True))
+    assert (cells["rate A"], cells["rate B"]) == ("0.5", "8")
+    assert (cells["A"], cells["B"]) == ("4 [3.99, 4.01]", "2 [1.99, 2.01]")
+    assert cells["B minus A"] == "-2 [-2.5, -1.8]" and cells["p (Holm)"] == "0.005 (0.01)"
+    assert (cells["seeds"], cells["diverged A, B"]) == ("6 of 8", "3, 1")
+    heads, (row,) = versus_table([given], "test_accuracy")
+    assert row[heads.index("A")].startswith("0.4 [") and row[heads.index("B minus A")][:2] == "+3"
+
+
+def test_what_was_run_is_told(summary: Summary) -> None:
+    told = dict(what_was_run(summary))
+    assert told["cells"] == "156 networks: 13 learning rates from 0.01 to 10000, 2 series, 6 seeds"
+    examples = summary.manifest["identity"]["train_examples"]
+    dropped = examples % BATCH
+    assert f"{examples // BATCH} of {BATCH} an epoch" in told["batches"]
+    assert f"the last {dropped} are dropped" in told["batches"]
+    assert told["loss"].startswith("softmax_cross_entropy") and told["gradient"] == "hand"
+
+
+def test_a_report_puts_each_picture_under_its_own_name(summary: Summary, folder: Path) -> None:
+    page = write_report(summary, folder).read_text()
+    figures = charts.figures(summary, against_control(summary))
+    specs = json.loads(re.findall(r"\{\"loss_by_rate\".*?\}(?=;|<)", page, re.DOTALL)[0])
+    assert list(specs) == list(figures)
+    for name, (caption, chart) in figures.items():
+        assert json.dumps(specs[name]["$schema"]) and len(drawn(chart))
+        assert caption.split(":")[0].replace("'", "&#39;") in page
+        svg = (folder / f"{name}.svg").read_text()
+        assert svg in page
+    places = [page.index((folder / f"{name}.svg").read_text()) for name in figures]
+    captions = [page.index(caption[:40].replace("'", "&#39;")) for caption, _ in figures.values()]
+    order = [place for pair in zip(places, captions, strict=True) for place in pair]
+    assert all(first < second for first, second in pairwise(order))
+    assert set(OUTCOMES) == set(charts.OUTCOME_COLORS)
