@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
+READY_MUTATION := $(VENV)/.ready-mutation
 STUDY := learning_rate
 RESULTS := experiments/results/$(STUDY)
 BENCH := experiments/benchmarks/results
@@ -17,8 +18,8 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint verify derive mutants train ablation boundaries edge schedules no-rate \
-  reproduce findings map torture mnist fashion data-mnist data-fashion_mnist report bench test-tfds \
-  clean
+  reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
+  test-tfds clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -101,6 +102,21 @@ map: $(READY) ## A million networks as one picture: hidden-layer rate x output-l
 
 torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (half an hour)
 	$(BIN)/python experiments/torture.py
+
+# A sample of the package's mutants: make mutation ROOMS="heart training" COUNT=50; AGAIN=1 judges
+# the survivors of an earlier run once more.
+SEED ?= 0
+COUNT ?= 300
+ROOMS ?=
+JOBS ?= 2
+
+mutation: $(READY_MUTATION) ## Change the package in 300 small ways: which tests turn red (two hours)
+	$(BIN)/python experiments/mutation/run.py --seed $(SEED) --count $(COUNT) --rooms $(ROOMS) \
+	  --jobs $(JOBS) $(if $(AGAIN),--again)
+
+$(READY_MUTATION): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,mutation]'
+	@touch $@
 
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)

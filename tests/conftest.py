@@ -17,7 +17,8 @@ from jax_backprop.derivation.errata import Finding, find_errata
 
 jax.config.update("jax_num_cpu_devices", 4)
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.
-if "JAX_BACKPROP_TESTS_COMPILED" not in os.environ:
+MADE_HERE = "JAX_BACKPROP_TESTS_COMPILED" not in os.environ
+if MADE_HERE:
     os.environ["JAX_BACKPROP_TESTS_COMPILED"] = tempfile.mkdtemp(prefix="jax-")
 COMPILED = os.environ["JAX_BACKPROP_TESTS_COMPILED"]
 jax.config.update("jax_compilation_cache_dir", COMPILED)
@@ -63,7 +64,7 @@ def x64():
         yield
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish() -> None:
     """Remove the compiled programs, once all processes have ended."""
-    if not hasattr(session.config, "workerinput"):
+    if MADE_HERE:
         shutil.rmtree(COMPILED, ignore_errors=True)
