@@ -23,6 +23,22 @@ ROOT = HERE.parent.parent
 LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__")
 PYTEST = f"{shlex.quote(sys.executable)} -m pytest -n 0 -x -q -p no:cacheprovider --tb=line -rf"
 
+# The tests that a room is judged by, without test_ and .py.
+OWN = {
+    "heart": ("network", "losses", "gradcheck"),
+    "floor": ("storage", "faults", "schedules", "grid", "cli"),
+    "curvature": ("curvature",),
+    "data": ("data", "files", "preparation", "sources", "scaling", "tfds_sets", "cli_data"),
+    "training": ("training", "rules", "scaling", "schedules"),
+    "gradcheck": ("gradcheck", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
+    "derivation": ("derivation", "derive", "steps"),
+    "sweep": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),
+    "study": ("study", "statistics", "tuned", "finders", "edge", "boundaries"),
+    "report": ("charts", "study", "derive", "cli_findings"),
+    "cli": ("cli", "cli_data", "cli_findings", "cli_show", "cli_sweep", "check", "progress"),
+    "every": ("house", "readme"),  # no room's own
+}
+
 
 class Room(NamedTuple):
     """A room's own tests: which run a line, how long each takes."""
@@ -53,18 +69,12 @@ def copy_tree(compiled: Path) -> Path:
 
 
 def own_tests(room: str) -> list[str]:
-    """Return the files of the tests that import the room itself; the house's rules aside."""
+    """Return the files of a room's own tests: OWN's, and what OWN doesn't know but imports it."""
+    known = {name for names in OWN.values() for name in names}
     found = []
     for path in sorted(Path("tests").glob("test_*.py")):
-        modules = [
-            [*(node.module or "").split("."), *(name.name for name in node.names)]
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.ImportFrom)
-        ]
-        files = [parts[1] for parts in modules if parts[0] == "jax_backprop" and len(parts) > 1]
-        rooms = {room_of(_file(name)) for name in files}
-        by_name = path.name.startswith(f"test_{room}")
-        if (room in rooms or by_name) and path.name != "test_house.py":
+        name = path.stem.removeprefix("test_")
+        if name in OWN[room] or (name not in known and room in _rooms_imported(path)):
             found.append(str(path))
     return found
 
@@ -96,9 +106,18 @@ def judge(mutant: Mutant, room: Room) -> Verdict:
     return Verdict(found, by, round(time.perf_counter() - started, 1))
 
 
-def _file(name: str) -> Path:
-    inside = Path("jax_backprop") / name
-    return Path(name) / "x.py" if inside.is_dir() else Path(f"{name}.py")
+def _rooms_imported(test: Path) -> set[str]:
+    modules = [
+        [*(node.module or "").split("."), *(name.name for name in node.names)]
+        for node in ast.walk(ast.parse(test.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    names = {parts[1] for parts in modules if parts[0] == "jax_backprop" and len(parts) > 1}
+    package = Path("jax_backprop")
+    return {
+        room_of(Path(name, "x.py") if (package / name).is_dir() else Path(f"{name}.py"))
+        for name in names
+    }
 
 
 def _tests_of(mutant: Mutant, room: Room) -> list[str]:
