@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from jax_backprop.study import summarize
-from jax_backprop.study.edge import along_training, by_rate, spoken, states
+from jax_backprop.study.edge import along_training, by_rate, states
 from jax_backprop.study.searches import boundaries_beside
 from jax_backprop.study.tuned import Contrast, against_control, sensitivities
 
@@ -68,7 +68,9 @@ def edge_by_loss(folder: Path) -> str:
     parts = []
     for loss in ("softmax_cross_entropy", "squared_error"):
         mine = last[last["series"].str.contains(loss)]
-        parts.append(f"{(mine['state'] == 'edge').sum()} of {len(mine)} with {spoken(loss)}")
+        parts.append(
+            f"{(mine['state'] == 'edge').sum()} of {len(mine)} with {loss.replace('_', ' ')}"
+        )
     return (
         "**What surprised:** how much the loss decides. By step "
         f"{last['horizon'].max():,} rates at the edge are {' and '.join(parts)}. Cross-entropy "

@@ -107,7 +107,7 @@ def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
 def test_show_of_a_study_in_the_middle(folder: Path, tmp_path: Path, capsys) -> None:
     """Of an extension that was interrupted, and of a study before its first cells are saved."""
     manifest = read_manifest(folder / "a")
-    planned = [*manifest["generations"], {"cells": 12, "sha256": ""}]
+    planned = [*manifest["generations"], {"cells": 12, "sha256": "0" * 64}]
     middle = changed(folder / "a", tmp_path / "m", generations=planned, complete=False, part="1/2")
     text = printed(capsys, "show", middle)
     assert "228 of 240 networks (share 1/2)" in text and "UNFINISHED" in text

@@ -18,7 +18,7 @@ from jax_backprop.study.summary import Summary
 STEPS = np.arange(0, 1001, 10)
 
 
-def made_up(stories: dict[str, np.ndarray], optimizer: str = "gradient_descent") -> Summary:
+def made_up(stories: dict[str, np.ndarray], **chosen: object) -> Summary:
     """Return a summary of one run a story: its sharpness along the steps, at rate 0.1."""
     rows, curves = [], []
     for name, sharpness in stories.items():
@@ -30,7 +30,6 @@ def made_up(stories: dict[str, np.ndarray], optimizer: str = "gradient_descent")
                 "series": name,
                 "seed": 0,
                 "learning_rate": 0.1,
-                "optimizer": optimizer,
                 "sharpness_at_start": sharpness[0],
                 "loss_at_start": 2.0,
                 "tail_loss": loss[-1],
@@ -41,7 +40,8 @@ def made_up(stories: dict[str, np.ndarray], optimizer: str = "gradient_descent")
         curves.append(pd.DataFrame(points))
     cells = pd.DataFrame(rows)
     nothing = pd.DataFrame()
-    return Summary({"study": {}}, cells, pd.concat(curves), nothing, nothing)
+    settings = {name: {"activation": name, **chosen} for name in stories}
+    return Summary({"study": {}}, cells, pd.concat(curves), nothing, nothing, settings)
 
 
 def test_states_are_told_apart() -> None:
@@ -90,19 +90,29 @@ def test_limits_are_where_a_quadratic_becomes_unstable(optimizer: Optimizer, lim
     assert after(limit * 0.995) < 1e-2 and after(limit * 1.005) > 1e2
 
 
-def test_a_label_of_an_optimizer_tells_its_momentum() -> None:
-    half = made_up({"edge": np.full(101, 30.0)}, "heavy_ball(momentum=0.5)")
+def test_the_limit_is_that_of_the_series_own_momentum() -> None:
+    momentum = {"optimizer": "heavy_ball", "optimizer.momentum": 0.5}
+    half = made_up({"edge": np.full(101, 30.0)}, **momentum)
     points = along_training(half)
     assert points["ratio"].iloc[0] == pytest.approx(30.0 * 0.1 / 3.0)
     with pytest.raises(InputError, match="sharpness_iterations"):
         along_training(replace(half, curves=half.curves.drop(columns="sharpness")))
 
 
-def runs(setting: int, rule: str, reduction: str, rate: float, loss: float, failed: bool = False):
+def runs(
+    setting: int,
+    rule: str,
+    reduction: str,
+    rate: float,
+    loss: float,
+    failed: bool = False,
+    every: float = np.nan,
+):
     return [
         {
             "hidden_sizes": setting,
             "rate_rule": rule,
+            "rate_rule.every": every,
             "reduction": reduction,
             "learning_rate": rate,
             "seed": seed,
@@ -124,7 +134,7 @@ def test_costs_and_survival_of_rates_that_nobody_tuned() -> None:
             rows += runs(setting, "scheduled", "mean", rate, loss, failed=rate == 10.0)
         rows += runs(setting, "scheduled", "sum", 1.0, 5.0, failed=True)
         rows += runs(setting, "curvature", "mean", 2.0, 0.15)
-        rows += runs(setting, "curvature(every=10)", "mean", 1.0, 0.12)
+        rows += runs(setting, "curvature", "mean", 1.0, 0.12, every=10)
         rows += runs(setting, "line_search", "mean", 1000.0, 0.3)
     cells = methods(pd.DataFrame(rows))
     found = costs(cells).set_index(["setting", "method"])

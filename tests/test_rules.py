@@ -129,8 +129,8 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
     assert len(cells) == 5
     for _, cell in cells.iterrows():
         rate = cell["learning_rate"] * (10 if cell["reduction"] == "sum" else 1)
-        every = {"name": "curvature", "every": 7}
-        rule = Rule.model_validate(every if "every" in cell["rate_rule"] else cell["rate_rule"])
+        every = {"every": 7} if cell["rate_rule"] == "curvature" else {}
+        rule = Rule.model_validate({"name": cell["rate_rule"], **every})
         alone = run(blobs, rate_rule=rule, learning_rate=rate, epochs=2)
         np.testing.assert_allclose(cell["train_loss"], alone.history.train.loss[-1], rtol=1e-3)
 

@@ -13,18 +13,16 @@ from jax_backprop.sweep.tiles import Size, cell_size, lay_out, segment_length, t
 
 
 def test_width_is_a_fixed_rule_on_shapes() -> None:
-    def width(sizes: tuple[int, ...], batch: int, cells: int = 1000) -> int:
+    def width(sizes: tuple[int, ...], batch: int) -> int:
         network = Network(layer_sizes=sizes)
         params = jax.eval_shape(partial(init_params, network), key=jax.random.key(0))
-        return tile_width(cell_size(params, batch, sizes[0] * 4, 1), cells)
+        return tile_width(cell_size(params, batch, sizes[0] * 4, 1))
 
     assert width((64, 32, 10), 32) == 8
     assert width((784, 128, 10), 128) == 4
     assert width((16, 16, 2), 16) == 64
     assert width((64, 256, 10), 32) == 2
     assert width((64, 512, 10), 8) == 1
-    assert width((64, 32, 10), 32, cells=3) == 4
-    assert width((64, 32, 10), 32, cells=1) == 1
 
 
 def test_tiles_hold_one_seed_each_and_are_filled_with_repeats() -> None:

@@ -23,7 +23,8 @@ from jax_backprop.study import (
     summarize_rates,
 )
 from jax_backprop.study.sensitivity import even_rates
-from jax_backprop.study.summary import axis_order, series
+from jax_backprop.study.series import series
+from jax_backprop.study.summary import axis_order
 from jax_backprop.study.widening import Edge, as_recorded, edges, widened
 from jax_backprop.sweep import load_study, run_study
 from jax_backprop.sweep.store import read_manifest
@@ -64,7 +65,8 @@ def summary(*parts: Any, **study: Any) -> Summary:
         "study": {"loss": "softmax_cross_entropy", "axes": {key: [1] for key in axes}, **study},
     }
     rates = summarize_rates(cells)
-    return Summary(manifest, cells, None, rates, best_rates(rates))
+    settings = {name: {"schedule": name} for name in cells["series"].unique()}
+    return Summary(manifest, cells, None, rates, best_rates(rates), settings)
 
 
 def test_each_series_at_its_own_rate_against_the_first() -> None:
@@ -173,7 +175,34 @@ def test_series_are_named_in_the_order_of_the_file() -> None:
         "identity": {"axes": ["l2", "learning_rate", "optimizer", "schedule"]},
         "study": {"axes": {"learning_rate": [1], "schedule": [], "optimizer": [], "l2": []}},
     }
-    assert series(cells, axis_order(manifest)).tolist() == ["constant, adam, l2=0.001"]
+    assert series(cells, axis_order(manifest)).names == ["constant, adam, l2=0.001"]
+
+
+def test_series_are_told_apart_by_data_and_named_with_as_many_digits_as_that_takes() -> None:
+    cells = pd.DataFrame(
+        {
+            "schedule": ["mine", "mine", "cosine", "cosine", "mine"],
+            "schedule.hash": ["aa11", "bb22", None, None, "aa11"],
+            "schedule.final_fraction": [np.nan, np.nan, 0.0, 0.1, np.nan],
+            "l2": [0.1234567, 0.1234567, 0.1234567, 0.12345674, 0.1234567],
+            "hidden_sizes": [(8,), (8,), (8, 8), (8,), (8,)],
+            "batch_size": [np.nan, 8, np.nan, np.nan, np.nan],
+        }
+    )
+    found = series(cells, ["schedule", "seed", "l2", "hidden_sizes", "batch_size"])
+    assert found.codes.tolist() == [0, 1, 2, 3, 0]
+    assert found.names[1:3] == [
+        "mine, l2=0.123457, hidden_sizes=8, batch_size=8",
+        "cosine, l2=0.123457, hidden_sizes=8-8, batch_size=full",
+    ]
+    alone = series(cells[["l2"]], ["l2"])
+    assert alone.names == ["l2=0.1234567", "l2=0.12345674"]
+    assert series(cells, ["schedule"]).names == [
+        "mine#aa11",
+        "mine#bb22",
+        "cosine",
+        "cosine(final_fraction=0.1)",
+    ]
 
 
 def test_two_studies_series_by_series() -> None:

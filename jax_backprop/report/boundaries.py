@@ -17,6 +17,7 @@ from jax_backprop.study import summarize
 from jax_backprop.study.answers import interval
 from jax_backprop.study.boundaries import boundaries
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.series import differing, value_text
 from jax_backprop.study.summary import Summary
 
 NAMES = {
@@ -41,7 +42,7 @@ def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
     """
     summary = summarize(folder)
     found = boundaries(summary.cells)
-    found.insert(1, "name", short_names(found["series"]))
+    found.insert(1, "name", differing([summary.settings[name] for name in found["series"]]))
     path = folder / "boundaries.json"
     rows = found.replace([np.inf], 1e300).to_dict(orient="records")
     write_atomic(path, json.dumps(rows, indent=1) + "\n")
@@ -66,11 +67,10 @@ def sentence(row: Any) -> str:
 
 def figure(summary: Summary, found: Frame) -> Any:
     """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness."""
-    cells = summary.cells.drop_duplicates("series").set_index("series")
-    long = _long(found, cells)
-    axes = [name for name in LABELS if name in cells and cells[name].nunique() > 1]
-    base = {name: cells[name].astype(str).mode()[0] for name in axes}
-    losses = list(cells["loss"].astype(str).unique()) if "loss" in cells else [""]
+    long = _long(found, summary.settings)
+    axes = [name for name in LABELS if name in long and long[name].nunique() > 1]
+    base = {name: long[name].mode()[0] for name in axes}
+    losses = list(long["loss"].unique()) if "loss" in long else [""]
     rows = []
     for loss in losses:
         panels = [_panel(long, name, base, loss) for name in axes] or [_single(long)]
@@ -78,7 +78,7 @@ def figure(summary: Summary, found: Frame) -> Any:
     return alt.vconcat(*rows, spacing=16)
 
 
-def _long(found: Frame, cells: Frame) -> Frame:
+def _long(found: Frame, settings: dict[str, dict[str, Any]]) -> Frame:
     """Return a row a series and boundary: rate, low, high, and the series' axes as text."""
     parts = []
     for kind, name in NAMES.items():
@@ -90,8 +90,13 @@ def _long(found: Frame, cells: Frame) -> Frame:
                 high=found[f"{kind}_high"],
             )
             parts.append(part)
-    shown = [name for name in ("loss", *LABELS) if name in cells]
-    long = pd.concat(parts, ignore_index=True).join(cells[shown].astype(str), on="series")
+    long = pd.concat(parts, ignore_index=True)
+    for name in ("loss", *LABELS):
+        if all(name in given for given in settings.values()):
+            texts: Any = {series: value_text(given[name]) for series, given in settings.items()}
+            long[name] = long["series"].map(texts)
+            ranks: Any = {series: _rank(given[name]) for series, given in settings.items()}
+            long[f"{name}_rank"] = long["series"].map(ranks)
     finite = np.isfinite(long[["rate", "low", "high"]]).all(axis=1) & (long["low"] > 0)
     return long[finite]
 
@@ -104,7 +109,7 @@ def _panel(long: Frame, name: str, base: dict[str, str], loss: str) -> Any:
             mine = mine[mine[other] == value]
     if loss:
         mine = mine[mine["loss"] == loss]
-    order = sorted(mine[name].unique(), key=lambda text: float(text.replace("full", "inf")))
+    order = list(mine.sort_values(f"{name}_rank")[name].unique())
     x = alt.X(f"{name}:N", sort=order, title=LABELS[name], axis=alt.Axis(labelAngle=0))
     title = loss.replace("_", " ").replace("softmax cross entropy", "cross-entropy")
     return _layers(mine, x).properties(width=190, height=230, title=title)
@@ -135,10 +140,8 @@ def _layers(data: Frame, x: Any) -> Any:
     return bars + line + chart.mark_point(filled=True, size=30).encode(y=y, tooltip=tooltip)
 
 
-def short_names(names: Any) -> list[str]:
-    """Return series' names by what they differ in from the first, which is called the base."""
-    parts = [name.split(", ") for name in names]
-    return [
-        ", ".join(part for part, base in zip(own, parts[0], strict=True) if part != base) or "base"
-        for own in parts
-    ]
+def _rank(value: Any) -> float:
+    """Return where a value stands on its axis: the full batch last, networks by their widths."""
+    if isinstance(value, tuple):
+        return float(sum(value))
+    return float(value) if isinstance(value, int | float) else float("inf")

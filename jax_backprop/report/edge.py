@@ -13,7 +13,7 @@ from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.edge import STATES, along_training, by_rate, spoken, states
+from jax_backprop.study.edge import STATES, along_training, by_rate, states
 from jax_backprop.study.frame import Frame
 
 STATE_COLORS = ["#56B4E9", "#009E73", "#E69F00", "#BBBBBB", "#D55E00"]
@@ -38,7 +38,7 @@ def write_edge(folder: Path) -> tuple[Frame, list[Path]]:
 def time_axis(points: Frame) -> Any:
     """Return, for each series, loss over sharpness against the step, at a few rates of one seed."""
     first = points[points["seed"] == points["seed"].min()]
-    panels = [_panel(name, group) for name, group in first.groupby("series", sort=False)]
+    panels = [_panel(name, group) for name, group in first.groupby("title", sort=False)]
     return alt.concat(*panels, columns=3).resolve_scale(color="independent")
 
 
@@ -92,7 +92,7 @@ def state_map(table: Frame) -> Any:
         scale=alt.Scale(domain=list(STATES), range=STATE_COLORS),
     )
     panels = []
-    for name, group in table.groupby("series", sort=False):
+    for name, group in table.groupby("title", sort=False):
         rates = np.sort(group["times"].unique())
         half = float(np.median(rates[1:] / rates[:-1])) ** 0.5 if len(rates) > 1 else 1.5
         data = group.assign(left=group["times"] / half, right=group["times"] * half)
@@ -118,7 +118,7 @@ def state_map(table: Frame) -> Any:
 
 
 def _title(series: str) -> alt.TitleParams:
-    return alt.TitleParams(spoken(series), fontSize=10)
+    return alt.TitleParams(series, fontSize=10)
 
 
 def _log(field: str, title: str) -> Any:

@@ -9,7 +9,7 @@ stability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ import pandas as pd
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
-from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import NOTHING_LEARNED, has_diverged
+from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary
 
 NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge
@@ -46,8 +47,9 @@ def limit_times_rate(optimizer: Optimizer) -> float | None:
 def along_training(summary: Summary) -> Frame:
     """Return a row a point of each run: step, train_loss, sharpness, ``ratio`` to the limit.
 
-    Beside them the cell's series, seed, learning_rate, ``times`` (the rate in units of 2/sharpness
-    at the start) and ``limit``. Raises InputError if the study didn't measure the sharpness.
+    Beside them the cell's series, its ``title`` (the series' values alone), seed, learning_rate,
+    ``times`` (the rate in units of 2/sharpness at the start) and ``limit``.
+    Raises InputError if the study didn't measure the sharpness.
     """
     if summary.curves is None or "sharpness" not in summary.curves:
         raise InputError(
@@ -60,8 +62,9 @@ def along_training(summary: Summary) -> Frame:
         limit=_limits(summary) / summary.cells["learning_rate"],
         times=summary.cells["learning_rate"] * summary.cells["sharpness_at_start"] / 2,
         diverged=has_diverged(summary.cells),
+        title=summary.cells["series"].map(_titles(summary)),
     )
-    names = ["cell", "series", "seed", "learning_rate", "limit", "times", "loss_at_start"]
+    names = ["cell", "series", "title", "seed", "learning_rate", "limit", "times", "loss_at_start"]
     points = summary.curves.astype({"cell": str}).merge(cells[[*names, "diverged"]], on="cell")
     return points.assign(ratio=points["sharpness"] / points["limit"])
 
@@ -80,7 +83,7 @@ def states(points: Frame, horizons: Sequence[int] = HORIZONS) -> Frame:
         late = points[(points["step"] > horizon / 2) & (points["step"] <= horizon)]
         for cell, run in late.groupby("cell", sort=False):
             rows.append({"cell": cell, "horizon": horizon, "state": _state(run)})
-    keys = ["cell", "series", "seed", "learning_rate", "times"]
+    keys = ["cell", "series", "title", "seed", "learning_rate", "times"]
     return pd.DataFrame(rows).merge(points[keys].drop_duplicates("cell"), on="cell")
 
 
@@ -89,7 +92,7 @@ def by_rate(found: Frame) -> Frame:
 
     ``share`` is its share of the seeds; the first of ``STATES`` where two are as common.
     """
-    keys = ["series", "learning_rate", "horizon"]
+    keys = ["title", "series", "learning_rate", "horizon"]
     counts = found.groupby(keys, sort=False)["state"].value_counts().unstack(fill_value=0)
     counts = counts.reindex(columns=list(STATES), fill_value=0)
     times = found.groupby(keys, sort=False)["times"].median()
@@ -108,16 +111,10 @@ def where_at_edge(table: Frame) -> tuple[list[str], list[list[str]]]:
     """
     horizons = sorted(table["horizon"].unique())
     rows = []
-    for name, group in table.groupby("series", sort=False):
+    for name, group in table.groupby("title", sort=False):
         told = [_told(group[group["horizon"] == horizon]) for horizon in horizons]
-        rows.append([spoken(str(name)), *told])
+        rows.append([str(name), *told])
     return ["", *(f"by step {horizon:,}" for horizon in horizons)], rows
-
-
-def spoken(series: str) -> str:
-    """Return a series' values without the names of their axes."""
-    values = (part.rpartition("=")[2].replace("_", " ") for part in series.split(", "))
-    return ", ".join(values)
 
 
 def _told(rows: Frame) -> str:
@@ -140,20 +137,25 @@ def _state(run: Frame) -> str:
     return "below" if np.median(ratio) < 1 else "above"
 
 
+def _titles(summary: Summary) -> dict[str, str]:
+    """Return each series' values without the names of their axes."""
+    return {
+        name: ", ".join(value_text(value).replace("_", " ") for value in given.values())
+        for name, given in summary.settings.items()
+    }
+
+
 def _limits(summary: Summary) -> Any:
     """Return each cell's limit times its rate; NaN where none is known."""
-    if "optimizer" not in summary.cells:
-        optimizer = Optimizer.model_validate(summary.study["optimizer"])
-        return np.full(len(summary.cells), limit_times_rate(optimizer) or np.nan)
+    fixed = Optimizer.model_validate(summary.study.get("optimizer", {}))
 
-    def of(row: Row) -> float:
-        name, _, parameters = str(row["optimizer"]).rstrip(")").partition("(")
-        given = dict(part.split("=") for part in parameters.split(", ") if part)
-        momentum = row.get("optimizer.momentum", given.get("momentum"))
-        named = {"name": name} | ({} if momentum is None else {"momentum": float(momentum)})
-        return limit_times_rate(Optimizer.model_validate(named)) or np.nan
+    def of(given: Mapping[str, Any]) -> float:
+        chosen = {"name": given.get("optimizer", fixed.name)}
+        momentum = given.get("optimizer.momentum")
+        if momentum is not None:
+            chosen["momentum"] = momentum
+        optimizer = fixed if chosen == {"name": fixed.name} else Optimizer.model_validate(chosen)
+        return limit_times_rate(optimizer) or np.nan
 
-    shown = [n for n in ("optimizer", "optimizer.momentum") if n in summary.cells]
-    kinds = summary.cells[shown].drop_duplicates()
-    limits = kinds.assign(factor=[of(row) for _, row in kinds.iterrows()])
-    return summary.cells[shown].merge(limits, on=shown, how="left")["factor"].to_numpy()
+    limits = {name: of(given) for name, given in summary.settings.items()}
+    return summary.cells["series"].map(limits).to_numpy(np.float64)

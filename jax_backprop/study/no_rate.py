@@ -14,6 +14,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.study.comparisons import holm, paired_difference
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.series import series, value_text
 from jax_backprop.study.statistics import interquartile_mean
 from jax_backprop.study.summary import Summary
 
@@ -36,9 +37,9 @@ def methods(cells: Frame) -> Frame:
             expected="a study of rate_rule and reduction",
             remedy="Such as experiments/no_rate.toml.",
         )
-    kinds = cells[["rate_rule", "reduction", "learning_rate"]].astype(
-        {"rate_rule": str, "reduction": str}
-    )
+    every = cells.get("rate_rule.every", pd.Series(0.0, index=cells.index)).fillna(0.0)
+    kinds = cells[["rate_rule", "reduction", "learning_rate"]].assign(every=every)
+    kinds = kinds.astype({"rate_rule": str, "reduction": str})
     return cells.assign(
         setting=_settings(cells),
         method=[_method(*row) for row in kinds.itertuples(index=False, name=None)],
@@ -167,25 +168,30 @@ def _by_seed(cells: Frame, measure: str) -> np.ndarray:
 def _settings(cells: Frame) -> Frame:
     """Return each cell's setting: the values of the axes that make it, where they differ."""
     candidates = ("hidden_sizes", "batch_size", "data_fraction", "activation", "loss", "init_scale")
-    names = [n for n in candidates if n in cells and cells[n].nunique() > 1 and n not in HOW]
-    if not names:
-        return pd.Series("the setting", index=cells.index)
+    known = series(cells, [name for name in candidates if name in cells])
     shown = {
-        "hidden_sizes": "H {}".format,
-        "batch_size": "batch {}".format,
-        "data_fraction": "{:.3g} of the data".format,
+        "hidden_sizes": "H {}",
+        "batch_size": "batch {}",
+        "data_fraction": "{:.3g} of the data",
     }
-    parts = [cells[n].astype(object).map(shown.get(n, str)).astype(str) for n in names]
-    return parts[0].str.cat(parts[1:], sep=", ")
+    differ = [n for n in known.settings[0] if len({each[n] for each in known.settings}) > 1]
+    names = []
+    for each in known.settings:
+        texts = {name: shown.get(name, "{}") for name in differ}
+        said = [
+            text.format(each[name] if ":" in text else value_text(each[name]))
+            for name, text in texts.items()
+        ]
+        names.append(", ".join(said) or "the setting")
+    return pd.Series(np.asarray(names, object)[known.codes], index=cells.index)
 
 
-def _method(rule: str, reduction: str, rate: float) -> str:
+def _method(rule: str, reduction: str, rate: float, every: float) -> str:
     if rule == "scheduled":
         return f"rate {rate:.3g}, {reduction}"
-    if rule.startswith("line_search"):
+    if rule == "line_search":
         return "line search"
-    every = rule.partition("every=")[2].partition(",")[0].rstrip(")")
-    when = f"every {every} steps" if every else "at the start"
+    when = f"every {every:.0f} steps" if every else "at the start"
     return f"{rate:.3g}/sharpness {when}"
 
 

@@ -12,7 +12,8 @@ from jax_backprop.storage import set_aside
 from jax_backprop.study.answers import interval
 from jax_backprop.study.boundaries import RESOLUTION, boundaries, next_rates
 from jax_backprop.study.frame import Row
-from jax_backprop.study.summary import series, summarize
+from jax_backprop.study.series import series, to_frame
+from jax_backprop.study.summary import summarize
 from jax_backprop.study_file import Study
 from jax_backprop.sweep import Options, run_rounds
 from jax_backprop.sweep.folders import identity
@@ -37,8 +38,8 @@ def search_boundaries(
     names = list(grid.axes)
 
     def propose(table: pa.Table) -> list[tuple[str, float]]:
-        cells = table.to_pandas()
-        cells = cells.assign(series=series(cells, names))
+        cells = to_frame(table)
+        cells = cells.assign(series=series(cells, names).of_cells())
         return next_rates(cells, rates, resolution=resolution)
 
     described = study.model_dump(mode="json", exclude_none=True) | {"resolution": resolution}

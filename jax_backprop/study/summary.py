@@ -15,8 +15,8 @@ import pandas as pd
 
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
+from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.statistics import Estimate, estimate
-from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep import load_tables
 from jax_backprop.sweep.store import read_manifest
 
@@ -43,6 +43,7 @@ class Summary:
         outcome.
       best: a row a series: the row of ``rates`` with the least validation loss, ``at_edge`` if it
         is the first or last of its several rates, ``band_low`` and ``band_high`` of those near it.
+      settings: of each series by its name: axes, and parameters of choices, to values.
     """
 
     manifest: dict[str, Any]
@@ -50,6 +51,7 @@ class Summary:
     curves: Frame
     rates: Frame
     best: Frame
+    settings: dict[str, dict[str, Any]]
 
     @property
     def seeds(self) -> int:
@@ -65,37 +67,19 @@ class Summary:
 def summarize(folder: Path) -> Summary:
     """Read a study's folder and summarize it. Raises InputError if it holds none."""
     tables, manifest = load_tables(folder), read_manifest(folder)
-    table = tables.cells.to_pandas()
-    cells = classify(table.assign(series=series(table, axis_order(manifest))))
+    table = to_frame(tables.cells)
+    found = series(table, axis_order(manifest))
+    cells = classify(table.assign(series=found.of_cells()))
     rates = summarize_rates(cells)
     curves = None if tables.curves is None else tables.curves.to_pandas()
-    return Summary(manifest, cells, curves, rates, best_rates(rates))
+    settings = dict(zip(found.names, found.settings, strict=True))
+    return Summary(manifest, cells, curves, rates, best_rates(rates), settings)
 
 
 def axis_order(manifest: dict[str, Any]) -> list[str]:
     """Return a study's axes in the order of its file, in which they are named to a reader."""
     place = {name: rank for rank, name in enumerate(manifest["study"].get("axes", ()))}
     return sorted(manifest["identity"]["axes"], key=lambda name: place.get(name, len(place)))
-
-
-def series(cells: Frame, axes: Sequence[str]) -> Frame:
-    """Return the name of each cell's series: its values along all axes but rate and seed."""
-    names = [name for name in axes if name not in ("learning_rate", "seed")]
-    if not names:
-        return cells["schedule"].astype(str)
-    # A parameter of a schedule or optimizer is in that one's label where it isn't the default.
-    shown = [name for name in names if name.partition(".")[0] not in names or "." not in name]
-    parts = [
-        # A choice's value names what it is.
-        cells[name].astype(str) if name in CHOICES else f"{name}=" + _short(cells[name])
-        for name in shown
-    ]
-    return parts[0].str.cat(parts[1:], sep=", ")
-
-
-def _short(column: Frame) -> Frame:
-    shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in column)
-    return pd.Series(list(shown), column.index, dtype=str)
 
 
 def summarize_rates(cells: Frame) -> Frame:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from jax_backprop.errors import InputError
 from jax_backprop.study.frame import Frame
-from jax_backprop.study.summary import Summary, series
+from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import Contrast, Tuned, contrasts, tuned_series
 
 # Said of a study, and without influence on its numbers.
@@ -60,11 +60,12 @@ def compare_studies(first: Summary, second: Summary) -> list[Contrast]:
     return found
 
 
-def _by_settings(summary: Summary) -> dict[str, Tuned]:
-    """Return a study's series by a name that doesn't depend on the order of its axes."""
-    axes = sorted(summary.manifest["identity"]["axes"])
-    named = dict(zip(summary.cells["series"], series(summary.cells, axes), strict=True))
-    return {named[each.best["series"]]: each for each in tuned_series(summary)}
+def _by_settings(summary: Summary) -> dict[tuple[Any, ...], Tuned]:
+    """Return a study's series by their settings, whatever the order of its axes."""
+    return {
+        tuple(sorted(summary.settings[each.best["series"]].items())): each
+        for each in tuned_series(summary)
+    }
 
 
 def _check_data(first: Summary, second: Summary) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.study.frame import Frame
-from jax_backprop.study.summary import axis_order, series
+from jax_backprop.study.series import series, to_frame
+from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import Study, axis_values
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import MANIFEST, read_manifest
@@ -45,9 +46,8 @@ def edges(folder: Path) -> list[Edge]:
     if RATE not in manifest["identity"]["axes"]:
         return []
     axes = axis_order(manifest)
-    columns = dict.fromkeys([*axes, "schedule", RATE, "seed", "validation_loss"])
-    cells = load_study(folder).select(list(columns)).to_pandas()
-    means = _interquartile_means(cells.assign(series=series(cells, axes)))
+    cells = to_frame(load_study(folder))
+    means = _interquartile_means(cells.assign(series=series(cells, axes).of_cells()))
     found = []
     for name, group in means.groupby("series", sort=False):
         best = float(group.loc[group["validation_loss"].idxmin(), RATE])

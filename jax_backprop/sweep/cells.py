@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,7 +16,8 @@ from jax_backprop.schedules import evaluate_schedule
 from jax_backprop.settings import Optimizer, ReductionName, Rule, Schedule, Settings
 from jax_backprop.storage import sha256
 from jax_backprop.study_file import CHOICES
-from jax_backprop.sweep.grid import Cells
+from jax_backprop.sweep.grid import Cells, Named, named
+from jax_backprop.training import make_plan
 
 # What the engine itself reads; any other name is handed to the user's functions.
 ENGINE_DEFAULTS: dict[str, Any] = {
@@ -29,10 +31,17 @@ ENGINE_DEFAULTS: dict[str, Any] = {
     "epochs": 50,
     "data_fraction": 1.0,
 }
+_STEPS = ("batch_size", "epochs", "data_fraction")  # decide how many steps a run has
 # What another program is compiled for: shapes and steps, and how a step is made.
-STATIC = ("batch_size", "epochs", "data_fraction", "rate_rule")
+STATIC = (*_STEPS, "rate_rule")
 ID_LENGTH = 16
-_CALLABLE_STEPS = 1024  # of a schedule given as a function: enough to tell it from others
+
+
+class Hashes(NamedTuple):
+    """What the values of an axis hold, where that can differ from cell to cell: texts and codes."""
+
+    texts: tuple[str | None, ...]
+    codes: np.ndarray
 
 
 def is_engine_name(name: str) -> bool:
@@ -50,7 +59,7 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
     _check_reductions(values.get("reduction", (fixed.get("reduction", "mean"),)))
     for name, default in ENGINE_DEFAULTS.items():
         if name not in values:
-            values[name] = (fixed.get(name, default),)
+            values[name] = tuple(named([fixed.get(name, default)]))
             codes[name] = np.zeros(len(cells), np.int32)
     for name, (model, _) in CHOICES.items():
         dotted = [axis for axis in values if axis.startswith(f"{name}.")]
@@ -94,11 +103,21 @@ def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> A
         ) from None
 
 
-def cell_ids(cells: Cells, fixed: Mapping[str, Any]) -> list[str]:
+def cell_ids(
+    cells: Cells, fixed: Mapping[str, Any], hashes: Mapping[str, Hashes] | None = None
+) -> list[str]:
     """Return a stable name of each cell, from its contents alone: 16 hexadecimal digits.
 
     Whether a value comes from an axis or is shared by all makes no difference, nor does anything
     about the other cells.
+
+    Args:
+      cells: resolved ones.
+      fixed: settings that no axis changes.
+      hashes: of axes whose values' contents count as well: ``schedule_hashes``, of data.
+
+    Raises:
+      InputError: two cells are the same.
     """
     names = sorted(name for name in {*fixed, *cells.values} if not _is_folded(name))
     columns: list[list[bytes]] = []
@@ -107,9 +126,51 @@ def cell_ids(cells: Cells, fixed: Mapping[str, Any]) -> list[str]:
         if len(fragments) > 1:
             fragments = [fragments[code] for code in cells.codes[name]]
         columns.append(fragments)
+    for found in (hashes or {}).values():
+        texts = [(text or "").encode() for text in found.texts]
+        columns.append([texts[code] for code in found.codes])
     count = len(cells)
     rows = zip(*(column * count if len(column) == 1 else column for column in columns), strict=True)
-    return [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
+    ids = [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
+    if len(set(ids)) < len(ids):
+        repeated = next(name for name, times in Counter(ids).items() if times > 1)
+        raise InputError(
+            "grid",
+            got=f"the same cell twice: {plain(cells.cell(ids.index(repeated)))}",
+            expected="cells that differ from each other",
+            remedy="Leave out the value that is given twice, or that another one spells out.",
+        )
+    return ids
+
+
+def schedule_hashes(cells: Cells, examples: int) -> dict[str, Hashes]:
+    """Return the hash of each callable schedule's rates in each cell; {} if there is none.
+
+    Over all steps of the cell's own run, at a peak of 1.
+
+    Args:
+      cells: resolved ones.
+      examples: of the train split.
+    """
+    schedules = cells.values["schedule"]
+    if not any(isinstance(schedule, Named) for schedule in schedules):
+        return {}
+    rows = np.stack([cells.codes[name] for name in (*_STEPS, "schedule")])
+    combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
+    texts: list[str | None] = []
+    for *codes, code in combinations.T:
+        schedule = schedules[code]
+        if not isinstance(schedule, Named):
+            texts.append(None)
+            continue
+        given: list[Any] = [
+            cells.values[name][each] for name, each in zip(_STEPS, codes, strict=True)
+        ]
+        batch, epochs, fraction = given
+        used = max(1, round(fraction * examples))
+        steps = make_plan(used, batch_size=batch, epochs=epochs).steps
+        texts.append(sha256(evaluate_schedule(schedule.value, steps).tobytes())[:ID_LENGTH])
+    return {"schedule": Hashes(tuple(texts), inverse.reshape(-1))}
 
 
 def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -155,16 +216,13 @@ def _default(value: Any) -> Any:
         return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Named):
+        return value.name
     if callable(value):
-        row = evaluate_schedule(value, _CALLABLE_STEPS)
-        return [label(value), sha256(row.tobytes())]
-    raise TypeError(f"a cell can't hold {value!r}: it has no stable text")
-
-
-def label(value: Any) -> Any:
-    """Return how a value is shown in tables and charts."""
-    if isinstance(value, Settings):
-        return getattr(value, "label", str(value))
-    if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    return getattr(value, "__qualname__", value)
+        return named([value])[0].name
+    raise InputError(
+        "axis value",
+        got=f"{value!r}, a {type(value).__name__}",
+        expected="a number, a text, None, a tuple of these, or a function",
+        remedy="Give functions as {name: function}.",
+    )

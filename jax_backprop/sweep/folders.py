@@ -13,7 +13,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
-from jax_backprop.sweep.cells import cell_ids, plain, resolve
+from jax_backprop.sweep.cells import plain, resolve
 from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
@@ -61,7 +61,7 @@ def begin(
     part, of = options.share
     share = f"{part}/{of}" if of > 1 else None
     with open_study(out, identity(problem, grid), described, share=share) as folder:
-        ids = cell_ids(cells, problem.fixed)
+        ids = problem.ids(cells)
         generations, added = _generations(folder, ids)
         runner = Runner(problem, list(grid.axes), options, folder)
         for rows in generations:
@@ -87,7 +87,7 @@ def holds_other(problem: Problem, grid: Grid, folder: Path) -> bool:
         manifest = read_manifest(folder)
         refuse_difference(folder, manifest["identity"], identity(problem, grid))
         recorded = StudyFolder(folder, manifest)
-        known = set(cell_ids(cells, problem.fixed))
+        known = set(problem.ids(cells))
         lists = [recorded.read_generation(n) for n in range(len(recorded.generations))]
         return not all(ids is not None and known.issuperset(ids) for ids in lists)
     except InputError:

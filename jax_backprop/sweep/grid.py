@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,14 @@ import numpy as np
 from jax_backprop.errors import InputError, unknown_name
 
 MAX_CELLS = 4_000_000  # a limit against typing mistakes: a flag raises it
+
+
+@dataclass(frozen=True)
+class Named:
+    """A callable value of an axis, and the name by which results know it."""
+
+    name: str
+    value: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class Grid:
     """Axes of any kind, and which of their combinations are cells.
 
     Args:
-      axes: values by name. The engine knows ``learning_rate``, ``schedule``, ``seed``,
+      axes: values by name; callables also as ``{name: callable}``. The engine knows
+        ``learning_rate``, ``schedule``, ``seed``,
         ``optimizer``, ``batch_size``, ``epochs``, ``data_fraction``, and with a dot
         ``optimizer.momentum``, ``schedule.final_fraction``, ``layer_factors.0`` and so on; any
         other axis is handed by name to those of ``init``, ``value_and_grad`` and ``evaluate``
@@ -86,6 +96,10 @@ class Grid:
     zipped: Sequence[Sequence[str]] = ()
     include: Sequence[Mapping[str, Any]] = ()
     exclude: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Give every callable among the values a name."""
+        object.__setattr__(self, "axes", {name: named(given) for name, given in self.axes.items()})
 
     @property
     def size(self) -> int:
@@ -183,6 +197,22 @@ def _expand(blocks: list[_Block], known: dict[str, dict[Hashable, int]]) -> dict
             found = [table.setdefault(value, len(table)) for value in values]
             codes[name] = np.asarray(found, np.int32)[place]
     return codes
+
+
+def named(given: Any) -> Sequence[Any]:
+    """Return the values of an axis, each callable with its name: the given one, or its own."""
+    if isinstance(given, Mapping):
+        return tuple(Named(str(name), value) for name, value in given.items())
+    if isinstance(given, range):
+        return given
+    return tuple(Named(_own_name(value), value) if callable(value) else value for value in given)
+
+
+def _own_name(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return name.replace(".<locals>", "")
 
 
 def _as_list(given: Any) -> Sequence[Any]:

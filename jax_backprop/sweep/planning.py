@@ -11,8 +11,8 @@ import numpy as np
 
 from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
 from jax_backprop.settings import Optimizer, Rule, Schedule
-from jax_backprop.sweep.cells import label, static_key
-from jax_backprop.sweep.grid import Cells
+from jax_backprop.sweep.cells import plain, static_key
+from jax_backprop.sweep.grid import Cells, Named
 from jax_backprop.sweep.problem import (
     FACTOR,
     Functions,
@@ -87,7 +87,7 @@ def make_groups(
     of_group, statics = static_key(cells, traced)
     groups = []
     for index, static in enumerate(statics):
-        key = json.dumps(static, sort_keys=True, default=label)
+        key = json.dumps(plain(static), sort_keys=True)
         own = cells.take(np.flatnonzero(of_group == index))
         width = widths.get(key) or tile_width
         groups.append(_make_group(problem, own, key, static, traced, width, platform))
@@ -131,7 +131,7 @@ def _make_group(
     names = [name for name, is_traced in traced.items() if is_traced]
     recipe, size, hyper = _recipe(problem, cells, static, names, plan, examples)
     sharing = _sharing(cells, recipe)
-    width = width or tile_width(size, int(np.bincount(sharing).max()), platform)
+    width = width or tile_width(size, platform)
     layout = lay_out(sharing, width, size)
     work = size.work * width * min(layout.shard_tiles, len(layout.rows))
     return Group(
@@ -161,13 +161,14 @@ def _recipe(
     named = problem.direction or Optimizer.model_validate({"name": static["optimizer"]})
     check_direction(static["rate_rule"], named)
     check_products(problem)
-    functions = Functions(problem, {**problem.fixed, **static}, names, static["optimizer"])
+    settings = {name: _bare(value) for name, value in {**problem.fixed, **static}.items()}
+    functions = Functions(problem, settings, names, static["optimizer"])
     functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling
     shapes = jax.eval_shape(functions.init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
     example_bytes = problem.data.features * np.dtype(_float()).itemsize
     size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
     evaluated, full_batch = problem.curves != "none", plan.batch_size is None
-    plain = named == Optimizer() and (problem.rate_rule or static["rate_rule"]) == Rule()
+    bare = named == Optimizer() and (problem.rate_rule or static["rate_rule"]) == Rule()
     recipe = Recipe(
         init=functions.init,
         learner=functions.learner,
@@ -178,7 +179,7 @@ def _recipe(
         metrics=_metrics(problem.curves, full_batch),
         sharpness=functions.sharpness if problem.sharpness_iterations else None,
         seed_per_lane=full_batch,
-        lanes_last=plain and not problem.sharpness_iterations and _lanes_last(problem, names, size),
+        lanes_last=bare and not problem.sharpness_iterations and _lanes_last(problem, names, size),
     )
     return recipe, size, hyper
 
@@ -225,7 +226,11 @@ def _check_rates(cells: Cells, plan: Plan, examples: int) -> None:
 def _shape(schedule: Any, steps: int) -> np.ndarray:
     if isinstance(schedule, Schedule):
         return schedule_shape(schedule, steps)
-    return evaluate_schedule(schedule, steps)
+    return evaluate_schedule(_bare(schedule), steps)
+
+
+def _bare(value: Any) -> Any:
+    return value.value if isinstance(value, Named) else value
 
 
 def _float() -> Any:

@@ -18,7 +18,7 @@ from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.optimizers import as_trained, evaluated_params
 from jax_backprop.optimizers import direction as named_direction
 from jax_backprop.settings import Optimizer, OptimizerName
-from jax_backprop.sweep.cells import is_engine_name
+from jax_backprop.sweep.cells import Hashes, cell_ids, is_engine_name, schedule_hashes
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.tile_program import Hyper
 from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
@@ -57,6 +57,14 @@ class Problem:
     vector_product: Callable[..., Any] | None = None
     sharpness_iterations: int = 0
     lanes: bool = False
+
+    def hashes(self, cells: Cells) -> dict[str, Hashes]:
+        """Return what functions among the cells' settings hold, cell by cell."""
+        return schedule_hashes(cells, len(self.data.train.labels))
+
+    def ids(self, cells: Cells) -> list[str]:
+        """Return a stable name of each cell, from its contents alone."""
+        return cell_ids(cells, self.fixed, self.hashes(cells))
 
 
 def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jax_backprop.errors import InputError
-from jax_backprop.sweep.cells import cell_ids, resolve
+from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.folders import identity
 from jax_backprop.sweep.grid import Grid, at_rates
 from jax_backprop.sweep.options import Options
@@ -41,7 +41,7 @@ def run_rounds(
     added = resolve(grid.cells(options.max_cells), problem.fixed)
     with open_study(out, identity(problem, grid), study) as folder:
         runner = Runner(problem, list(grid.axes), options, folder)
-        known, ids, number = added, cell_ids(added, problem.fixed), 0
+        known, ids, number = added, problem.ids(added), 0
         new_ids = ids
         while new_ids:
             _record(folder, number, new_ids, study)
@@ -51,7 +51,7 @@ def run_rounds(
             table = load_study(out)
             so_far = table.filter(pc.is_in(table["cell"], pa.array(ids)))  # type: ignore
             known, added = at_rates(known, _rows(ids, propose(so_far)))
-            new_ids = cell_ids(added, problem.fixed)
+            new_ids = problem.ids(added)
             ids = ids + new_ids
             number += 1
 

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
-from jax_backprop.sweep.cells import cell_ids
+from jax_backprop.sweep.cells import Hashes
 from jax_backprop.sweep.checkpoint import pack, unpack
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.options import InterruptedSweepError, Options
@@ -151,20 +151,20 @@ class Runner:
 
     def _run_shard(self, program: Program, index: int, shard: int) -> dict[str, pa.Table]:
         group, part = self.groups[index], self._first_part(index) + shard
-        cells, ids = self._cells(group, shard)
+        cells, ids, hashes = self._cells(group, shard)
         about = {"part": part, "width": group.width, "cells": sha256("".join(ids).encode())}
         run, running = self._train(program, group, shard, about)
         record = to_record(group, shard, run, program.finish(running))
-        tables = to_tables(self._shown(cells), ids, record)
+        tables = to_tables(self._shown(cells), ids, record, hashes)
         self._save(group, part, tables)
         self._meter.add(tables["cells"])
         return tables
 
-    def _cells(self, group: Group, shard: int) -> tuple[Cells, list[str]]:
-        """Return a shard's cells, repeats left out, and their ids."""
+    def _cells(self, group: Group, shard: int) -> tuple[Cells, list[str], dict[str, Hashes]]:
+        """Return a shard's cells, repeats left out, their ids, and their functions' hashes."""
         rows, real = group.layout.shard(shard)
         cells = group.cells.take(rows[lanes(rows, real)])
-        return cells, cell_ids(cells, self._problem.fixed)
+        return cells, self._problem.ids(cells), self._problem.hashes(cells)
 
     def _save(self, group: Group, part: int, tables: dict[str, pa.Table]) -> None:
         if self._folder is not None:

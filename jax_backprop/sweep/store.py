@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from jax_backprop.errors import InputError
@@ -26,10 +25,11 @@ from jax_backprop.storage import (
 )
 from jax_backprop.sweep.manifest import check_manifest
 from jax_backprop.sweep.provenance import provenance
+from jax_backprop.sweep.tables import join
 
 MANIFEST = "study.json"
 CHECKPOINT = "checkpoint.safetensors"
-ENGINE = 3  # raised when the engine's bits change: results of two engines never mix
+ENGINE = 4  # raised when the engine's bits change: results of two engines never mix
 TABLES = ("cells", "curves", "steps")
 
 
@@ -219,7 +219,7 @@ def load_table(path: Path, kind: str = "cells") -> pa.Table | None:
     for name in names:
         if not _is(path / name, manifest["parts"][name]):
             raise damaged(path / name)
-    return ds.dataset([path / name for name in names]).to_table() if names else None
+    return join([pq.read_table(path / name) for name in names])
 
 
 def load_study(path: Path | str) -> pa.Table:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jax_backprop.sweep.cells import label
+from jax_backprop.sweep.cells import Hashes
+from jax_backprop.sweep.columns import setting_columns
 from jax_backprop.sweep.grid import Cells
 
 CURVE_POINTS = 100  # a longer curve keeps every n-th point, and its last
@@ -48,19 +49,24 @@ class Record(NamedTuple):
 def join_tables(parts: Sequence[Mapping[str, pa.Table]]) -> Tables:
     """Return the tables of all parts as one each."""
     kinds = {kind: [part[kind] for part in parts if kind in part] for kind in Tables._fields}
-    joined: dict[str, Any] = {
-        kind: pa.concat_tables(found) if found else None for kind, found in kinds.items()
-    }
+    joined: dict[str, Any] = {kind: join(found) for kind, found in kinds.items()}
     return Tables(**joined)
 
 
-def to_tables(cells: Cells, ids: list[str], record: Record) -> dict[str, pa.Table]:
+def join(parts: Sequence[pa.Table]) -> pa.Table | None:
+    """Return tables as one; a column that a part lacks is null there. None for no tables."""
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def to_tables(
+    cells: Cells, ids: list[str], record: Record, hashes: Mapping[str, Hashes] | None = None
+) -> dict[str, pa.Table]:
     """Return ``cells``, and ``curves`` and ``steps`` if they were kept.
 
     No clock times and no host, so that two runs give the same bytes.
     """
     table: dict[str, Any] = {"cell": pa.array(ids, pa.string())}
-    table |= {name: _column(cells, name) for name in cells.values}
+    table |= setting_columns(cells, hashes or {})
     table |= record.final | facts(record.losses, record.finite)
     tables = {"cells": pa.table(table)}
     if record.curves:
@@ -106,19 +112,6 @@ def facts(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
 
 def _mean(values: np.ndarray, worst: float) -> np.ndarray:
     return np.where(np.isfinite(values), values, worst).mean(axis=1).astype(np.float32)
-
-
-def _column(cells: Cells, name: str) -> pa.Array:
-    """Return an axis as numbers, or as strings from a dictionary."""
-    values, codes = cells.values[name], cells.codes[name]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        whole = all(isinstance(value, int) for value in values)
-        return pa.array(np.asarray(values, np.int64 if whole else np.float64)[codes])
-    shown = ["full" if value is None else str(label(value)) for value in values]  # of batch sizes
-    # Only the labels that occur: a part's bytes then depend on its own cells alone.
-    used, codes = np.unique(codes, return_inverse=True)
-    names = pa.array([shown[code] for code in used], pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names)
 
 
 def _long(ids: list[str], columns: dict[str, np.ndarray], steps: np.ndarray) -> pa.Table:

@@ -86,8 +86,10 @@ def cell_size(params: Any, batch: int, example_bytes: int, steps: int) -> Size:
     )
 
 
-def tile_width(size: Size, most_cells: int, platform: str = "cpu") -> int:
+def tile_width(size: Size, platform: str = "cpu") -> int:
     """Return how many cells share a tile: a power of two, from shapes alone.
+
+    Not from how many cells there are: a study that grows would change its bits.
 
     Measured (``make bench``): 8 is best at 64-32-10 with batches of 32, 4 at 784-128-10 with 128.
     Layers of 512 units and more are fastest alone: seconds at widths 1, 2, 4 and of single runs, on
@@ -96,7 +98,6 @@ def tile_width(size: Size, most_cells: int, platform: str = "cpu") -> int:
 
     Args:
       size: of a cell.
-      most_cells: that can share a tile; a tile is never wider than they need.
       platform: ``cpu``, or a GPU's.
     """
     room = TILE_BYTES.get(platform, GPU_TILE_BYTES)
@@ -105,10 +106,7 @@ def tile_width(size: Size, most_cells: int, platform: str = "cpu") -> int:
     width = max(1, min(MIN_WIDTH, 2 ** int(math.log2(ALONE_UNITS / size.units))))
     while width < widest and width * 2 * cell_bytes <= room:
         width *= 2
-    needed = 1
-    while needed < min(most_cells, width):
-        needed *= 2
-    return needed
+    return width
 
 
 def lanes_last(size: Size) -> bool:
@@ -117,7 +115,7 @@ def lanes_last(size: Size) -> bool:
     Measured: 1.6 times the speed at 16-16-2 with 16 examples, where 64 fit; 0.7 times at 64-8-10
     with batches of 32, where 16 do.
     """
-    return tile_width(size, MAX_WIDTH) == MAX_WIDTH
+    return tile_width(size) == MAX_WIDTH
 
 
 def lay_out(sharing: np.ndarray, width: int, size: Size) -> Layout:
