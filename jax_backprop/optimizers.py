@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from optax import contrib
 
+from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer, OptimizerName
 from jax_backprop.types import Scalar
 
@@ -64,6 +66,57 @@ def direction(
 def evaluated_params(name: OptimizerName) -> Callable[[Any, Any], Any]:
     """Return ``(optimizer_state, params) -> params`` to evaluate: for most, params as they are."""
     return contrib.schedule_free_eval_params if name == "schedule_free" else as_trained
+
+
+PROBES = 16  # steps: an optimizer may wait at first, for a warm-up or to accumulate gradients
+
+
+def check_descends(direction: Any, params: Any) -> None:
+    """Raise InputError for a direction of one's own along which a loss would grow.
+
+    An optimizer that brings its own rate, as optax's do, returns what is to be ADDED to the
+    parameters. Probed on a random gradient and its negative, so that a decay of the parameters
+    cancels out. A direction that is 0 throughout passes.
+
+    Args:
+      direction: an optax transformation.
+      params: of the run, or their shapes.
+    """
+    if not (hasattr(direction, "init") and hasattr(direction, "update")):
+        raise InputError(
+            "optimizer",
+            got=f"{direction!r}",
+            expected="a name, an Optimizer, or an optax transformation",
+            remedy="Such as 'adam', or optax.scale_by_adam().",
+        )
+    generator = np.random.default_rng(0)
+    start, grads = (
+        jax.tree.map(lambda leaf: generator.standard_normal(leaf.shape).astype(leaf.dtype), params)
+        for _ in range(2)
+    )
+    opposite = jax.tree.map(np.negative, grads)
+    gained = [_gain(start, each, direction=direction) for each in (grads, opposite)]
+    if any(sum(each) < 0 for each in zip(*map(jax.tree.leaves, gained), strict=True)):
+        raise InputError(
+            "optimizer",
+            got="updates against the gradient, which are meant to be added: it brings its own rate",
+            expected="a direction without a rate: params <- params - learning_rate * direction",
+            remedy="Pass optax.scale_by_adam(), say, and the rate as learning_rate; or, with a "
+            "learning_rate of 1, optax.chain(optax.adam(1e-2), optax.scale(-1)).",
+        )
+
+
+@functools.partial(jax.jit, static_argnames="direction")
+def _gain(params: Any, grads: Any, *, direction: optax.GradientTransformation) -> Any:
+    """Return each leaf's inner product of the direction and the gradient, summed over steps."""
+    told = optax.with_extra_args_support(direction)
+
+    def body(state: Any, _: None) -> tuple[Any, Any]:
+        found, state = told.update(grads, state, params, learning_rate=jnp.ones(()))
+        return state, jax.tree.map(lambda *pair: jnp.vdot(*pair).real, found, grads)
+
+    gains = jax.lax.scan(body, told.init(params), None, length=PROBES)[1]
+    return jax.tree.map(jnp.sum, gains)
 
 
 def as_trained(state: Any, params: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from jax_backprop import (
     Dataset,
     Grid,
     InputError,
+    Layer,
     Network,
     fit,
     hessian_vector_product,
@@ -24,6 +26,7 @@ from jax_backprop import (
     role_keys,
     sharpness,
 )
+from jax_backprop.optimizers import check_descends
 from jax_backprop.settings import Optimizer, Rule
 from jax_backprop.sweep import sweep
 from jax_backprop.training import epoch_orders
@@ -177,3 +180,46 @@ def test_bad_rules_are_refused(blobs: Dataset) -> None:
         learner = network_learner(NETWORK)
         init = lambda key: init_params(NETWORK, key=key)  # noqa: E731
         sweep(init, learner.value_and_grad, blobs, Grid({"reduction": ("summed",)}))
+
+
+WITH_A_RATE = {
+    "adam": optax.adam(1e-2),
+    "a_decay_larger_than_the_gradient": optax.adamw(1e-2, weight_decay=100.0),
+    "clipped": optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)),
+    "warming_up_from_0": optax.adam(optax.linear_schedule(0.0, 1e-2, 100)),
+    "accumulating": optax.MultiSteps(optax.sgd(0.1), 8).gradient_transformation(),
+    "finding_its_rate": contrib.prodigy(1.0),
+    "of_some_parameters": optax.masked(optax.sgd(0.1), (Layer(True, False), Layer(False, False))),
+}
+WITHOUT_A_RATE = {
+    "adamw": optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(100.0)),
+    "turned_round": optax.chain(optax.adam(1e-2), optax.scale(-1)),
+    "d_adaptation_turned_round": optax.chain(contrib.dadapt_adamw(1.0), optax.scale(-1)),
+    "cocob_turned_round": optax.chain(contrib.cocob(1.0), optax.scale(-1)),
+    "accumulating": optax.MultiSteps(optax.identity(), 8).gradient_transformation(),
+    "frozen": optax.set_to_zero(),
+}
+
+
+@pytest.mark.parametrize("name", WITH_A_RATE)
+def test_an_optimizer_with_its_own_rate_is_refused(blobs: Dataset, name: str) -> None:
+    """Before anything has run: what it would do is to climb."""
+    message = r"it brings its own rate; .*scale_by_adam\(\), .*optax.scale\(-1\)"
+    with pytest.raises(InputError, match=message):
+        run(blobs, optimizer=WITH_A_RATE[name])
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_RATE)
+def test_directions_without_a_rate_pass(name: str) -> None:
+    check_descends(WITHOUT_A_RATE[name], init_params(NETWORK, key=KEYS.init))
+
+
+def test_a_sweep_refuses_it_too_and_neither_takes_another_thing(blobs: Dataset) -> None:
+    def init(key: jax.Array) -> Any:
+        return init_params(NETWORK, key=key)
+
+    grid = Grid({"learning_rate": [1.0], "seed": [0]})
+    with pytest.raises(InputError, match="it brings its own rate"):
+        sweep(init, jax.value_and_grad(LOSS), blobs, grid, epochs=1, direction=optax.adam(1e-2))
+    with pytest.raises(InputError, match="got <function adam"):
+        check_descends(optax.adam, ())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jax_backprop.optimizers import check_descends
 from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
 from jax_backprop.settings import Optimizer, Rule, Schedule
 from jax_backprop.sweep.cells import plain, static_key
@@ -165,6 +166,8 @@ def _recipe(
     functions = Functions(problem, settings, names, static["optimizer"])
     functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling
     shapes = jax.eval_shape(functions.init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
+    if problem.direction is not None:
+        check_descends(problem.direction, shapes)
     example_bytes = problem.data.features * np.dtype(_float()).itemsize
     size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
     evaluated, full_batch = problem.curves != "none", plan.batch_size is None

@@ -15,7 +15,12 @@ from jaxtyping import Array
 
 from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError
-from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
+from jax_backprop.optimizers import (
+    as_trained,
+    check_descends,
+    evaluated_params,
+    make_direction,
+)
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Schedule
 from jax_backprop.training.learner import (
@@ -113,6 +118,8 @@ def fit(
     if isinstance(schedule, str):
         schedule = Schedule.model_validate({"name": schedule})
     rates = learning_rates(learning_rate, plan.steps, schedule)
+    if not isinstance(optimizer, str | Optimizer):
+        check_descends(optimizer, params)
     learner = _learner(network, penalties, optimizer, value_and_grad, evaluate, rate_rule)
     if network is not None:
         check_fit(params, dataset, network)
