@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Schedule
@@ -18,13 +19,16 @@ StepToRate: TypeAlias = Callable[[Any], Any]  # step -> rate, a number each
 
 
 def shape_function(schedule: Schedule, steps: int) -> StepToRate:
-    """Return the optax schedule of peak 1 for a run of so many steps."""
+    """Return the schedule of peak 1 for a run of so many steps, numbered from 0.
+
+    What ends at ``final_fraction`` would reach it at step ``steps``, the one after the last: the
+    last update's rate lies just above. Runs are parted at round(k steps / parts).
+    """
     final = schedule.final_fraction or 0.0
-    warmup = round((schedule.warmup_fraction or 0.0) * steps)
+    warmup = min(round((schedule.warmup_fraction or 0.0) * steps), steps - 1)
     match schedule.name:
         case "step_decay":
-            every = -(-steps // ((schedule.drops or 0) + 1))
-            return optax.exponential_decay(1.0, every, schedule.decay_rate or 1.0, staircase=True)
+            return _step_decay(steps, schedule.drops or 0, schedule.decay_rate or 1.0)
         case "exponential":
             return optax.exponential_decay(1.0, steps, final)
         case "cosine":
@@ -40,12 +44,30 @@ def shape_function(schedule: Schedule, steps: int) -> StepToRate:
             share = schedule.warmup_fraction or 0.0
             return optax.cosine_onecycle_schedule(steps, 1.0, share, div_factor=1 / initial)
         case "restarts":
-            cycles = schedule.cycles or 1
-            length = -(-steps // cycles)
-            cycle = optax.cosine_decay_schedule(1.0, length, alpha=final)
-            return optax.join_schedules([cycle] * cycles, [length * n for n in range(1, cycles)])
+            return _restarts(steps, schedule.cycles or 1, final)
         case _:
             return optax.constant_schedule(1.0)
+
+
+def _parted(steps: int, parts: int) -> Array:
+    """Return where the parts of a run begin, and its end: (parts + 1,)."""
+    return jnp.asarray(np.rint(np.arange(parts + 1) * steps / parts).astype(np.int32))
+
+
+def _step_decay(steps: int, drops: int, decay_rate: float) -> StepToRate:
+    at = _parted(steps, drops + 1)[1:-1]
+    return lambda step: decay_rate ** jnp.searchsorted(at, step, side="right").astype(float)
+
+
+def _restarts(steps: int, cycles: int, final: float) -> StepToRate:
+    ends = _parted(steps, cycles)
+
+    def rate(step: Any) -> Any:
+        cycle = jnp.searchsorted(ends, step, side="right")
+        start, length = ends[cycle - 1], ends[cycle] - ends[cycle - 1]
+        return (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * (step - start) / length)) + final
+
+    return rate
 
 
 @functools.lru_cache(maxsize=256)
@@ -79,11 +101,19 @@ def learning_rates(
       learning_rate: the peak of the named schedule, or a callable ``step -> rate`` (any from optax,
         or plain Python), or the row itself.
       steps: updates of the run.
-      schedule: the shape, if ``learning_rate`` is a number.
+      schedule: the shape, where ``learning_rate`` is a number.
 
     Raises:
-      InputError: a rate is NaN, infinite or negative (0 is legal), or the row's length is wrong.
+      InputError: a rate is NaN, infinite or negative (0 is legal), the row's length is wrong, or
+        both have a shape.
     """
+    if schedule != Schedule() and (callable(learning_rate) or np.ndim(learning_rate)):
+        raise InputError(
+            "schedule",
+            got=f"{schedule.label!r} beside rates that are a schedule themselves",
+            expected="the one or the other",
+            remedy="Give the learning rate as a number, the schedule's peak; or no schedule.",
+        )
     if callable(learning_rate):
         rates = evaluate_schedule(learning_rate, steps)
     elif np.ndim(learning_rate) == 0:

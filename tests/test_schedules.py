@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jax_backprop import InputError, Range, Schedule
-from jax_backprop.schedules import learning_rates
+from jax_backprop.schedules import learning_rates, shape_function
 from jax_backprop.settings import SCHEDULE_PARAMETERS, ScheduleName
 
 STEPS = 100
@@ -43,6 +43,34 @@ def test_named_schedules(schedule: dict[str, object], expected) -> None:
     np.testing.assert_allclose(row(**schedule), every(expected), rtol=2e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "steps", "expected"),
+    [
+        # Parts end at round(k steps / parts), a half to the even step.
+        ({"name": "step_decay", "drops": 3}, 10, [1, 1, 0.5, 0.5, 0.5] + [0.25] * 3 + [0.125] * 2),
+        ({"name": "step_decay", "drops": 5}, 4, [1, 0.25, 0.125, 0.03125]),
+        (
+            {"name": "restarts", "cycles": 4},
+            10,
+            [1, 0.5, 1, 0.75, 0.25, 1, 0.75, 0.25, 1, 0.5],
+        ),
+        ({"name": "restarts", "cycles": 3, "final_fraction": 0.5}, 5, [1, 0.75, 1, 1, 0.75]),
+    ],
+)
+def test_short_runs_keep_every_drop_and_cycle(schedule, steps: int, expected: list[float]) -> None:
+    rates = learning_rates(1.0, steps, Schedule.model_validate(schedule))
+    np.testing.assert_allclose(rates, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["exponential", "cosine", "warmup_cosine", "inverse_time"])
+@pytest.mark.parametrize("steps", [2, 7, 200])
+def test_the_final_fraction_is_the_rate_one_step_after_the_last(name: str, steps: int) -> None:
+    schedule = Schedule.model_validate({"name": name, "final_fraction": 0.25})
+    shape = shape_function(schedule, steps)
+    np.testing.assert_allclose(shape(steps), 0.25, rtol=1e-5)
+    assert learning_rates(1.0, steps, schedule)[-1] > 0.25
+
+
 def test_warmup_rises_to_the_peak_and_ends_low() -> None:
     rates = row(name="warmup_cosine", warmup_fraction=0.2, final_fraction=0.5)
     assert rates[0] > 0 and np.argmax(rates) == 20 and rates[20] == 2.0
@@ -53,9 +81,19 @@ def test_warmup_rises_to_the_peak_and_ends_low() -> None:
 @pytest.mark.parametrize("name", get_args(ScheduleName))
 @pytest.mark.parametrize("steps", [1, 2, 3, 50])
 def test_every_schedule_is_usable_at_any_length(name: ScheduleName, steps: int) -> None:
-    rates = learning_rates(3.0, steps, Schedule(name=name))
-    assert rates.shape == (steps,) and rates.dtype == np.float32
-    assert 0 < rates.max() <= 3.0 * (1 + 1e-6)
+    whole = [Schedule(name=name)]
+    if "warmup_fraction" in SCHEDULE_PARAMETERS[name]:
+        whole += [Schedule(name=name, warmup_fraction=share) for share in (0.0, 0.99)]
+    for schedule in whole:
+        rates = learning_rates(3.0, steps, schedule)
+        assert rates.shape == (steps,) and rates.dtype == np.float32
+        assert 0 < rates.max() <= 3.0 * (1 + 1e-6)
+
+
+def test_a_schedule_beside_rates_that_are_one_is_refused() -> None:
+    for rates in (lambda step: 0.1, np.ones(5)):
+        with pytest.raises(InputError, match="'cosine' beside rates that are a schedule"):
+            learning_rates(rates, 5, Schedule(name="cosine"))
 
 
 @pytest.mark.parametrize(

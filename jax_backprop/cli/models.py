@@ -92,8 +92,8 @@ def train(
       loss: Softmax cross-entropy, or squared error of a linear head.
       learning_rate: The schedule's peak.
       schedule: Shape of the learning rate over the run.
-      final_fraction: Rate at the end over the peak (exponential, cosine, warmup_cosine,
-        inverse_time, restarts).
+      final_fraction: Rate at the end over the peak, reached one step after the last update
+        (exponential, cosine, warmup_cosine, inverse_time, restarts).
       warmup_fraction: Share of the run in which the rate rises (warmup_cosine, one_cycle).
       initial_fraction: Rate at the start over the peak (one_cycle).
       decay_rate: Factor of each drop (step_decay).
