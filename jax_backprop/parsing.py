@@ -11,8 +11,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, did_you_mean
-from jax_backprop.settings import Settings
-from jax_backprop.study_file import Study
+from jax_backprop.settings import UNUSED, Settings
+from jax_backprop.study_file import CHOICES, Study
 
 _Model = TypeVar("_Model", bound=Settings)
 
@@ -40,40 +40,62 @@ def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
         raise InputError(
             f"study file {path}", got=f"{error}", expected="valid TOML", remedy="Mend that line."
         ) from None
+    done: list[list[str]] = []
     for change in changes:
-        _replace(data, change)
+        place = _replace(data, change)
+        if any(each[: len(place)] == place for each in done):
+            raise _bad_change(f"{change!r} after another change of it", "each field once")
+        done.append(place)
     return parse(Study, data, f"study file {path}")
 
 
-def _replace(data: dict[str, Any], change: str) -> None:
-    """Replace one field of plain data by a line of TOML; a bare word is a string."""
+def _replace(data: dict[str, Any], change: str) -> list[str]:
+    """Replace one field of plain data by a line of TOML, a bare word being a string.
+
+    Returns the names that lead to it. Beside a choice that is given by its name alone,
+    ``optimizer.momentum`` is a parameter of that.
+    """
     key, equals, value = change.partition("=")
     try:
         path = _path(tomllib.loads(f"{key} = 0")) if equals else []
     except tomllib.TOMLDecodeError:
         path = []
     if not path:
-        raise InputError(
-            "--set",
-            got=repr(change),
-            expected="KEY=VALUE as in a study file",
-            remedy="Such as --set epochs=2, or --set 'axes.seed={count=2}'.",
-        )
-    for name in path[:-1]:
+        raise _bad_change(repr(change), "KEY=VALUE as in a study file")
+    for depth, name in enumerate(path[:-1], 1):
+        if depth == 1 and name in CHOICES and isinstance(data.get(name), str):
+            data[name] = {"name": data[name]}
         inner = data.setdefault(name, {})
-        data = inner if isinstance(inner, dict) else {}
+        if not isinstance(inner, dict):
+            field = ".".join(path[:depth])
+            raise _bad_change(
+                repr(change), f"a field without a dot: {field} = {inner!r} has no fields of its own"
+            )
+        data = inner
     try:
-        data[path[-1]] = tomllib.loads(f"value = {value}")["value"]
+        found = tomllib.loads(f"value = {value}")
+        if len(found) != 1:
+            raise _bad_change(repr(change), "one field a --set")
+        data[path[-1]] = found["value"]
     except tomllib.TOMLDecodeError:
         data[path[-1]] = value.strip()
+    return path
+
+
+def _bad_change(got: str, expected: str) -> InputError:
+    remedy = "Such as --set epochs=2, or --set 'axes.seed={count=2}'."
+    return InputError("--set", got=got, expected=expected, remedy=remedy)
 
 
 def _path(nested: Any) -> list[str]:
-    """Return the names that lead to the one value in nested tables."""
-    if not isinstance(nested, dict):
-        return []
-    ((name, inner),) = nested.items()
-    return [name, *_path(inner)]
+    """Return the names that lead to the one value in nested tables; none if there are several."""
+    path = []
+    while isinstance(nested, dict):
+        if len(nested) != 1:
+            return []
+        ((name, nested),) = nested.items()
+        path.append(name)
+    return path
 
 
 def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:
@@ -101,6 +123,10 @@ def explain(error: ValidationError, model: type[Settings], where: str) -> InputE
             expected=f"one of {', '.join(known)}",
             remedy=did_you_mean(name, known),
         )
+    if first["type"] == UNUSED:
+        said = first.get("ctx", {})
+        what = f"{where}, field {said['field']!r}"
+        return InputError(what, got=said["got"], expected=said["expected"], remedy=said["remedy"])
     if first["type"] == "missing":
         return InputError(
             where, got=f"no field {field!r}", expected=f"a value for {field!r}", remedy="Add it."

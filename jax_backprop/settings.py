@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 ActivationName = Literal["sigmoid", "tanh", "relu"]
 LossName = Literal["softmax_cross_entropy", "squared_error"]
@@ -36,6 +37,8 @@ OptimizerName = Literal[
 ]
 RuleName = Literal["scheduled", "line_search", "curvature"]
 ReductionName = Literal["mean", "sum"]
+
+UNUSED = "unused"  # the kind of error
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -74,6 +77,12 @@ RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
 }
 
 
+def unused(field: str, got: object, expected: str, remedy: str) -> PydanticCustomError:
+    """Return the error for what is said and would then not be used."""
+    said = {"field": field, "got": str(got), "expected": expected, "remedy": remedy}
+    return PydanticCustomError(UNUSED, "{field}: got {got}; expected {expected}. {remedy}", said)
+
+
 class Settings(BaseModel, frozen=True):
     """Frozen, strict, and without unknown fields: a typing mistake is an error, never a default."""
 
@@ -105,9 +114,10 @@ class _Named(Settings, frozen=True):
         if isinstance(data, str):
             data = {"name": data}
         table = cls.parameters
-        if not isinstance(data, dict) or data.get("name") not in table:
+        name = data.get("name", cls.model_fields["name"].default) if isinstance(data, dict) else ""
+        if not isinstance(name, str) or name not in table:
             return data  # the field's own error says what is wrong
-        name, known = data["name"], table[data["name"]]
+        known = table[name]
         given = {key: value for key, value in data.items() if value is not None and key != "name"}
         unknown = [key for key in given if key in cls.model_fields and key not in known]
         if unknown:
@@ -139,12 +149,13 @@ class Schedule(_Named, frozen=True):
 
     Args:
       name: which schedule; each takes the parameters in ``SCHEDULE_PARAMETERS``.
-      final_fraction: rate at the end over the peak.
+      final_fraction: rate at the end over the peak, reached one step after the last update
+        (``restarts``: where the next cycle begins).
       warmup_fraction: share of the steps in which the rate rises linearly (one_cycle: as a cosine).
       initial_fraction: rate at the start over the peak.
       decay_rate: factor of each drop.
-      drops: number of drops, evenly spaced.
-      cycles: number of cosine cycles of equal length.
+      drops: number of drops, the k-th at step round(k steps / (drops + 1)).
+      cycles: number of cosine cycles, the k-th ending at step round(k steps / cycles).
     """
 
     parameters = SCHEDULE_PARAMETERS
@@ -251,6 +262,18 @@ class Run(Settings, frozen=True):
     reduction: ReductionName = "mean"
     rate_rule: Rule = Rule()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _activation_of_something(self) -> Run:
+        varied = {"activation", "hidden_sizes"} & set(getattr(self, "axes", ()))
+        if self.activation != "sigmoid" and not self.hidden_sizes and not varied:
+            raise unused(
+                "activation",
+                repr(self.activation),
+                "none where hidden_sizes is empty",
+                "It is the hidden layers' alone: leave it out.",
+            )
+        return self
 
     def network(self, inputs: int, classes: int) -> Network:
         """Return the network that fits data of so many inputs and classes."""

@@ -21,6 +21,7 @@ from jax_backprop.settings import (
     Run,
     Schedule,
     Settings,
+    unused,
 )
 
 CurvesName = Literal["none", "evaluations", "steps"]
@@ -120,10 +121,73 @@ class Study(Run, frozen=True):
     sharpness_iterations: Annotated[int, Field(ge=0)] = 0
     tile_width: PositiveInt | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said_once(cls, data: Any) -> Any:
+        """Refuse a field that is fixed and an axis, too: one of them would not be used."""
+        tables = [data.get("axes"), *_tables(data.get("include"))] if isinstance(data, dict) else []
+        for table in tables:
+            for name in table if isinstance(table, dict) else ():
+                choice, dot, parameter = str(name).partition(".")
+                wholes = [data.get(choice)] if dot else []
+                wholes += _values_of(data["axes"], choice) if dot else []
+                if (not dot and name in data) or any(_gives(each, parameter) for each in wholes):
+                    raise unused(
+                        name,
+                        "a value of its own beside an axis of that name",
+                        "the one or the other",
+                        f"Leave {name} to the axis, or remove the axis.",
+                    )
+        return data
+
+    @model_validator(mode="after")
+    def _includes_add(self) -> Study:
+        walked = {name for group in self.zip for name in group}
+        for table in self.include:
+            if not walked & set(table) and all(
+                _holds(self.axes.get(name), name, given) for name, given in table.items()
+            ):
+                raise unused(
+                    "include",
+                    f"{table}, whose values the axes have",
+                    "another value of some axis",
+                    "It adds no cell: mend or remove it.",
+                )
+        return self
+
     @property
     def fixed(self) -> Run:
         """The run that every cell starts from."""
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
+
+
+def _tables(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list | tuple) else ()
+
+
+def _values_of(axes: Any, name: str) -> list[Any]:
+    given = axes.get(name) if isinstance(axes, dict) else None
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _gives(whole: Any, parameter: str) -> bool:
+    """Tell whether a choice, as given, sets a parameter: by a table, or not to its default."""
+    if isinstance(whole, Settings):
+        _, table = next(pair for pair in CHOICES.values() if isinstance(whole, pair[0]))
+        value, name = getattr(whole, parameter, None), whole.model_dump()["name"]
+        return value is not None and value != table[name].get(parameter)
+    if parameter.isdecimal() and isinstance(whole, list | tuple):
+        return True  # a factor of a layer, beside factors of all layers
+    return isinstance(whole, dict) and whole.get(parameter) is not None
+
+
+def _holds(axis: Any, name: str, given: Any) -> bool:
+    """Tell whether an axis has these values already; if they can't be read, the sweep says so."""
+    listed = given if isinstance(given, list | tuple | Mapping) else [given]
+    try:
+        return set(axis_values(name, listed)) <= set(axis_values(name, axis))
+    except ValueError:
+        return False
 
 
 def axis_values(name: str, given: Any, *, repeats: bool = False) -> Sequence[Any]:

@@ -39,8 +39,12 @@ def test_excludes_leave_out_what_matches_all_of_a_rule(axes: dict, data: st.Data
     name = data.draw(st.sampled_from(list(axes)))
     other = data.draw(st.sampled_from(list(axes)))
     rule = {name: axes[name][0], other: {"low": 5}}
-    kept = [row for row in rows(Grid(axes)) if not _matches(row, rule)]
-    if kept:
+    found = rows(Grid(axes))
+    kept = [row for row in found if not _matches(row, rule)]
+    if len(kept) == len(found):
+        with pytest.raises(InputError, match="Nothing would be left out"):
+            Grid(axes, exclude=[rule]).cells()
+    elif kept:
         assert rows(Grid(axes, exclude=[rule])) == kept
     else:
         with pytest.raises(InputError, match="no cells"):
@@ -76,6 +80,36 @@ def test_zipped_axes_are_walked_together() -> None:
     ]
     with pytest.raises(InputError, match="3 values of seed"):
         Grid(axes | {"seed": (0, 1, 2)}, zipped=[("seed", "batch_size")]).cells()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exclude": [{"learning_rate": 0.3}]}, r"'learning_rate': got 0.3; .* 0.1, 0.2"),
+        ({"exclude": [{"learning_rate": [0.1, 0.3]}]}, "got 0.3"),
+        ({"exclude": [{"learning_rate": {"low": 5}}]}, "no value; expected some values"),
+        ({"exclude": [{"learning_rate": {"hgih": 5}}]}, r"expected a value, a list, or \{low"),
+        ({"exclude": [{"learning_rate": {"low": "a"}}]}, "expected a value, a list"),
+        ({"exclude": [{"rule": {"low": 0}}]}, "no value"),
+        ({"exclude": [{}]}, "got no cell"),
+        ({"exclude": [{"seed": 0, "learning_rate": 0.2}]}, "got no cell"),
+        ({"exclude": [{"seeds": 0}]}, "Did you mean 'seed'"),
+        ({"zipped": [("seed",)]}, "groups of two axes"),
+        ({"zipped": [()]}, "groups of two axes"),
+        ({"zipped": [("seed", "seed")]}, "'seed' twice"),
+        ({"zipped": [("seed", "learning_rate"), ("rule", "seed")]}, "'seed' twice"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
+    axes = {"seed": (0, 1), "learning_rate": (0.1, 0.2), "rule": ("a", "b")}
+    with pytest.raises(InputError, match=message):
+        Grid(axes, **{"zipped": [("seed", "learning_rate")], **changes}).cells()
+
+
+def test_excludes_may_overlap() -> None:
+    axes = {"seed": (0, 1), "learning_rate": (0.1, 0.2)}
+    kept = rows(Grid(axes, exclude=[{"seed": 0}, {"seed": [0], "learning_rate": {"low": 0.2}}]))
+    assert kept == [{"seed": 1, "learning_rate": 0.1}, {"seed": 1, "learning_rate": 0.2}]
 
 
 def test_a_grid_that_no_machine_holds_is_refused_at_once() -> None:

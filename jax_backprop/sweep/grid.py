@@ -123,8 +123,10 @@ class Grid:
         if len(parts) > 1:
             _, first = np.unique(np.stack(list(joined.values())), axis=1, return_index=True)
             cells = cells.take(np.sort(first))
+        left_out = np.zeros(len(cells), bool)
         for rule in self.exclude:
-            cells = cells.take(~self._matches(cells, rule))
+            left_out |= self._matches(cells, rule)
+        cells = cells.take(~left_out)
         if not len(cells):
             raise InputError("grid", got="no cells", expected="one or more", remedy="Exclude less.")
         return cells
@@ -144,9 +146,8 @@ class Grid:
     def _blocks(self, axes: Mapping[str, Sequence[Any]]) -> list[_Block]:
         """Return the factors of the product: an axis each, or a group of zipped ones."""
         groups = [tuple(group) for group in self.zipped]
+        self._check_groups(groups)
         for group in groups:
-            for name in group:
-                self._known_axis(name)
             lengths = {name: len(axes[name]) for name in group}
             if len(set(lengths.values())) > 1:
                 raise InputError(
@@ -160,13 +161,28 @@ class Grid:
         names.sort(key=lambda group: list(axes).index(group[0]))
         return [_Block(group, tuple(axes[name] for name in group)) for group in names]
 
+    def _check_groups(self, groups: list[tuple[str, ...]]) -> None:
+        """Raise InputError for a group of one axis, or an axis that is walked with two others."""
+        walked = [name for group in groups for name in group]
+        for name in walked:
+            self._known_axis(name)
+        twice = next((name for name in walked if walked.count(name) > 1), None)
+        if twice is not None or any(len(group) < 2 for group in groups):
+            raise InputError(
+                "zipped axes",
+                got=f"{twice!r} twice" if twice is not None else f"{[list(g) for g in groups]}",
+                expected="groups of two axes or more, no axis in two of them",
+                remedy='Such as zip = [["batch_size", "learning_rate"]].',
+            )
+
     def _matches(self, cells: Cells, rule: Mapping[str, Any]) -> np.ndarray:
-        """Return which cells match an exclude."""
+        """Return which cells match an exclude; raise InputError if none does."""
         found = np.ones(len(cells), bool)
         for name, wanted in rule.items():
             self._known_axis(name)
-            fits = [_fits(value, wanted) for value in cells.values[name]]
-            found &= np.asarray(fits, bool)[cells.codes[name]]
+            found &= _fitting(name, cells.values[name], wanted)[cells.codes[name]]
+        if not rule or not found.any():
+            raise _unmatched(f"exclude {dict(rule)}", "no cell", "fields that some cells have")
         return found
 
     def _known_axis(self, name: str) -> None:
@@ -219,7 +235,36 @@ def _as_list(given: Any) -> Sequence[Any]:
     return list(given) if isinstance(given, list | tuple | range | np.ndarray) else [given]
 
 
-def _fits(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping) and set(wanted) <= {"low", "high"}:
-        return wanted.get("low", -math.inf) <= value <= wanted.get("high", math.inf)
-    return value in wanted if isinstance(wanted, list | tuple) else value == wanted
+def _fitting(name: str, values: Sequence[Any], wanted: Any) -> np.ndarray:
+    """Return which of an axis' values an exclude names; raise InputError if one isn't there."""
+    what = f"exclude, field {name!r}"
+    if isinstance(wanted, Mapping):
+        ends = {"low": -math.inf, "high": math.inf, **wanted}
+        if set(ends) != {"low", "high"} or not all(map(_is_number, ends.values())):
+            raise _unmatched(what, f"{dict(wanted)}", "a value, a list, or {low, high} of numbers")
+        fits = [_is_number(value) and ends["low"] <= value <= ends["high"] for value in values]
+    else:
+        named = _as_list(wanted) if wanted not in values else [wanted]
+        absent = [value for value in named if value not in values]
+        if absent:
+            raise _unmatched(what, f"{absent[0]!r}", f"values of that axis: {_some(values)}")
+        fits = [value in named for value in values]
+    if not any(fits):
+        raise _unmatched(
+            what, f"{wanted!r}, no value", f"some values of that axis: {_some(values)}"
+        )
+    return np.asarray(fits, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _some(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+
+
+def _unmatched(what: str, got: str, expected: str) -> InputError:
+    return InputError(
+        what, got=got, expected=expected, remedy="Nothing would be left out: mend or remove it."
+    )

@@ -62,8 +62,8 @@ def study_grid(study: Study) -> Grid:
 
     axes, include = values(study.axes), [values(table) for table in study.include]
     exclude = [
-        {name: v if isinstance(v, dict) else _values(name, _listed(v)) for name, v in t.items()}
-        for t in study.exclude
+        {name: v if _is_range(v) else _values(name, _listed(v)) for name, v in table.items()}
+        for table in study.exclude
     ]
     return Grid(axes, study.zip, include, exclude)
 
@@ -184,4 +184,10 @@ def _values(name: str, given: Any, repeats: bool = False) -> Sequence[Any]:
 
 
 def _listed(given: Any) -> Any:
-    return given if isinstance(given, list | dict | tuple) else [given]
+    """Return a value as a list of one; a whole schedule, by its name, is a value."""
+    is_named = isinstance(given, dict) and "name" in given
+    return given if isinstance(given, list | dict | tuple) and not is_named else [given]
+
+
+def _is_range(given: Any) -> bool:
+    return isinstance(given, dict) and set(given) <= {"low", "high"}

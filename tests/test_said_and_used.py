@@ -1,0 +1,112 @@
+"""What a study file, a change of it or a flag says is used, or refused by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from test_cli import STUDY, call
+
+from jax_backprop import InputError, Optimizer, Run, Schedule, Study
+from jax_backprop.parsing import read_study
+
+
+def study(tmp_path: Path, *changes: str, before: str = "", after: str = "") -> Study:
+    path = tmp_path / "study.toml"
+    path.write_text(before + STUDY + after)
+    return read_study(path, changes)
+
+
+def test_a_parameter_of_a_choice_that_is_given_by_its_name(tmp_path: Path) -> None:
+    found = study(tmp_path, "optimizer.momentum=0.5", before='optimizer = "heavy_ball"\n')
+    assert found.optimizer == Optimizer(name="heavy_ball", momentum=0.5)
+    found = study(tmp_path, "schedule=cosine", "schedule.final_fraction=0.5")
+    assert found.schedule == Schedule(name="cosine", final_fraction=0.5)
+    assert study(tmp_path, "axes.seed.count=3").axes["seed"] == {"count": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["epochs.x=5"], "epochs = 2 has no fields"),
+        (["axes.learning_rate.low=5"], r"axes.learning_rate = \[0.1, 1.0\] has no fields"),
+        (["title.a.b=5"], "title = 't' has no fields"),
+        (["optimizer.momentum=0.5"], "'gradient_descent' takes no parameters, not 'momentum'"),
+        (["learning_rate=1"], "'learning_rate': got a value of its own beside an axis"),
+        (["epochs=2", "epochs=3"], "each field once"),
+        (["optimizer.momentum=0.5", "optimizer=heavy_ball"], "each field once"),
+        (["#=1"], "KEY=VALUE"),
+        (["[a]\n[b]\nc=1"], "KEY=VALUE"),
+        (["epochs=1\nseed=2"], "one field a --set"),
+        (["hidden_sizes=[]", "activation=tanh"], "'activation': got 'tanh'; expected none"),
+    ],
+)
+def test_changes_that_would_do_nothing(tmp_path: Path, changes: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        study(tmp_path, *changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("learning_rate = 1.0\n", "", "field 'learning_rate': got a value of its own"),
+        ("layer_factors = [1.0, 1.0]\n", '"layer_factors.0" = [0.5]', "'layer_factors.0'"),
+        (
+            'optimizer = { name = "heavy_ball", momentum = 0.9 }\n',
+            '"optimizer.momentum" = [0.5, 0.9]',
+            "field 'optimizer.momentum'",
+        ),
+        (
+            "",
+            'schedule = [{ name = "cosine", final_fraction = 0.1 }]\n'
+            '"schedule.final_fraction" = [0.2]',
+            "field 'schedule.final_fraction'",
+        ),
+        ("", "[[include]]\nseed = [1]", "field 'include'"),
+        ("", "[[include]]", "field 'include'"),
+    ],
+)
+def test_what_is_said_twice(tmp_path: Path, before: str, after: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        study(tmp_path, before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("seed = 7", "got 7; expected values of that axis: 0, 1"),
+        ("learning_rate = { low = 2.0 }", "no value"),
+        ("learning_rate = { lo = 0.1 }", "'learning_rate'"),
+        ('optimizer = "adam"', "'optimizer'"),
+    ],
+)
+def test_excludes_that_match_nothing(tmp_path: Path, capsys, rule: str, message: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(f"{STUDY}[[exclude]]\n{rule}\n")
+    assert call("sweep", path, "--out", tmp_path / "out") == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_whole_schedule_can_be_excluded(tmp_path: Path) -> None:
+    from jax_backprop.sweep.studies import study_grid
+
+    found = study(
+        tmp_path,
+        after='schedule = ["constant", { name = "cosine", final_fraction = 0.1 }]\n'
+        '[[exclude]]\nschedule = { name = "cosine", final_fraction = 0.1 }\nseed = [0]\n',
+    )
+    cells = study_grid(found).cells()
+    kept = {
+        (str(s.name), seed)
+        for s, seed in zip(*map(cells.column, ("schedule", "seed")), strict=True)
+    }
+    assert kept == {("constant", 0), ("constant", 1), ("cosine", 1)}
+
+
+def test_parameters_without_a_name_are_the_default_choice() -> None:
+    for model, given in ((Optimizer, {"b1": 0.5}), (Schedule, {"drops": 3})):
+        with pytest.raises(ValidationError, match="takes no parameters"):
+            model.model_validate(given)
+    with pytest.raises(ValidationError, match="hidden_sizes is empty"):
+        Run(hidden_sizes=(), activation="relu")
