@@ -110,7 +110,7 @@ class _Named(Settings, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_parameters(cls, data: Any) -> Any:
+    def _check_parameters(cls, data: Any) -> Any:
         if isinstance(data, str):
             data = {"name": data}
         table = cls.parameters
@@ -123,7 +123,14 @@ class _Named(Settings, frozen=True):
         if unknown:
             takes = f"takes {', '.join(known)}" if known else "takes no parameters"
             raise ValueError(f"{name!r} {takes}, not {unknown[0]!r}")
-        return {"name": name, **known, **given}
+        return {"name": name, **given}
+
+    @model_validator(mode="after")
+    def _fill_parameters(self) -> _Named:
+        for key, default in self.parameters[self.model_dump()["name"]].items():
+            if getattr(self, key) is None:
+                self.__dict__[key] = default  # not among the fields that were set: nobody said it
+        return self
 
     @property
     def given(self) -> dict[str, float | int]:

@@ -121,24 +121,21 @@ class Study(Run, frozen=True):
     sharpness_iterations: Annotated[int, Field(ge=0)] = 0
     tile_width: PositiveInt | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _said_once(cls, data: Any) -> Any:
+    @model_validator(mode="after")
+    def _said_once(self) -> Study:
         """Refuse a field that is fixed and an axis, too: one of them would not be used."""
-        tables = [data.get("axes"), *_tables(data.get("include"))] if isinstance(data, dict) else []
-        for table in tables:
-            for name in table if isinstance(table, dict) else ():
-                choice, dot, parameter = str(name).partition(".")
-                wholes = [data.get(choice)] if dot else []
-                wholes += _values_of(data["axes"], choice) if dot else []
-                if (not dot and name in data) or any(_gives(each, parameter) for each in wholes):
-                    raise unused(
-                        name,
-                        "a value of its own beside an axis of that name",
-                        "the one or the other",
-                        f"Leave {name} to the axis, or remove the axis.",
-                    )
-        return data
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        for name in dict.fromkeys(name for table in (self.axes, *self.include) for name in table):
+            choice, dot, parameter = name.partition(".")
+            wholes = [said.get(choice), *_values_of(self.axes, choice)] if dot else []
+            if (not dot and name in said) or any(_gives(each, parameter) for each in wholes):
+                raise unused(
+                    name,
+                    "a value of its own beside an axis of that name",
+                    "the one or the other",
+                    f"Leave {name} to the axis, or remove the axis.",
+                )
+        return self
 
     @model_validator(mode="after")
     def _includes_add(self) -> Study:
@@ -161,24 +158,16 @@ class Study(Run, frozen=True):
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
 
 
-def _tables(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, list | tuple) else ()
-
-
-def _values_of(axes: Any, name: str) -> list[Any]:
-    given = axes.get(name) if isinstance(axes, dict) else None
-    return list(given) if isinstance(given, list | tuple) else [given]
+def _values_of(axes: dict[str, Any], name: str) -> list[Any]:
+    given = axes.get(name)
+    return list(given) if isinstance(given, list | tuple) else []
 
 
 def _gives(whole: Any, parameter: str) -> bool:
-    """Tell whether a choice, as given, sets a parameter: by a table, or not to its default."""
+    """Tell whether a choice, as given, sets a parameter; or factors of all layers one's."""
     if isinstance(whole, Settings):
-        _, table = next(pair for pair in CHOICES.values() if isinstance(whole, pair[0]))
-        value, name = getattr(whole, parameter, None), whole.model_dump()["name"]
-        return value is not None and value != table[name].get(parameter)
-    if parameter.isdecimal() and isinstance(whole, list | tuple):
-        return True  # a factor of a layer, beside factors of all layers
-    return isinstance(whole, dict) and whole.get(parameter) is not None
+        return parameter in whole.model_fields_set
+    return isinstance(whole, tuple) or (isinstance(whole, dict) and parameter in whole)
 
 
 def _holds(axis: Any, name: str, given: Any) -> bool:

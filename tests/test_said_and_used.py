@@ -104,6 +104,14 @@ def test_a_whole_schedule_can_be_excluded(tmp_path: Path) -> None:
     assert kept == {("constant", 0), ("constant", 1), ("cosine", 1)}
 
 
+def test_the_projects_own_studies_say_nothing_in_vain() -> None:
+    from jax_backprop.sweep.studies import study_grid
+
+    studies = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
+    sizes = {path.stem: study_grid(read_study(path)).size for path in studies}
+    assert len(sizes) >= 8 and sizes["learning_rate"] == 1470 and sizes["no_rate"] == 2460
+
+
 def test_parameters_without_a_name_are_the_default_choice() -> None:
     for model, given in ((Optimizer, {"b1": 0.5}), (Schedule, {"drops": 3})):
         with pytest.raises(ValidationError, match="takes no parameters"):
