@@ -50,6 +50,17 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sealed(content: bytes) -> bytes:
+    """Return bytes with their SHA-256 behind them, for ``unsealed`` to tell if any has changed."""
+    return content + hashlib.sha256(content).digest()
+
+
+def unsealed(data: bytes) -> bytes | None:
+    """Return what ``sealed`` was given; None if a single byte is another, or missing."""
+    content, seal = data[:-32], data[-32:]
+    return content if hashlib.sha256(content).digest() == seal else None
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -93,8 +104,11 @@ def _is_leftover(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process alone, or raise InputError with the holder's pid."""
-    lock, holder = FileLock(folder / LOCK, timeout=0), folder / HOLDER
+    """Hold a folder for this process alone, or raise InputError with the holder's pid.
+
+    Whoever holds it may hold it again, within.
+    """
+    lock, holder = FileLock(folder / LOCK, timeout=0, is_singleton=True), folder / HOLDER
     with explained(folder):
         try:
             lock.acquire()
@@ -107,11 +121,13 @@ def locked(folder: Path) -> Iterator[None]:
                 remedy="Wait for that run to end, or give another --out.",
             ) from None
     try:
-        write_atomic(holder, str(os.getpid()))
+        if lock.lock_counter == 1:
+            write_atomic(holder, str(os.getpid()))
         yield
     finally:
-        with contextlib.suppress(OSError):
-            holder.unlink()
+        if lock.lock_counter == 1:
+            with contextlib.suppress(OSError):
+                holder.unlink()
         lock.release()
 
 

@@ -1,5 +1,7 @@
 """Training: a pure step, the scans that compiled programs are made of, and ``fit``."""
 
+from jax_backprop.training.checkpoint import InterruptedTrainingError
+from jax_backprop.training.history import History
 from jax_backprop.training.learner import (
     SCHEDULED,
     Keys,
@@ -10,9 +12,10 @@ from jax_backprop.training.learner import (
     scaled,
     with_scaling,
 )
-from jax_backprop.training.loop import FitResult, History, Progress, check_dataset, check_fit, fit
+from jax_backprop.training.loop import check_dataset, check_fit, fit
 from jax_backprop.training.plan import Plan, make_plan
 from jax_backprop.training.rules import check_direction, make_rule
+from jax_backprop.training.running import FitResult, Progress
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
@@ -27,6 +30,7 @@ __all__ = [
     "SCHEDULED",
     "FitResult",
     "History",
+    "InterruptedTrainingError",
     "Keys",
     "Learner",
     "Metrics",

@@ -1,14 +1,15 @@
-"""``fit``: a single run, compiled in segments that the host drives."""
+"""``fit``: a single run of any network, checked before anything is traced."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
@@ -22,7 +23,8 @@ from jax_backprop.optimizers import (
     make_direction,
 )
 from jax_backprop.schedules import StepToRate, learning_rates
-from jax_backprop.settings import Network, Optimizer, Rule, Schedule
+from jax_backprop.settings import Network, Optimizer, Rule, Schedule, Settings
+from jax_backprop.training.checkpoint import checkpoints
 from jax_backprop.training.learner import (
     SCHEDULED,
     Learner,
@@ -31,41 +33,10 @@ from jax_backprop.training.learner import (
     network_products,
     scaled,
 )
-from jax_backprop.training.plan import Plan, make_plan
+from jax_backprop.training.plan import make_plan
 from jax_backprop.training.rules import check_direction, make_rule
-from jax_backprop.training.steps import Metrics, epoch_orders, init_state, run_periods
-from jax_backprop.types import Batch, Dataset, Evaluate, Evaluation, Penalties, ValueAndGrad
-
-
-class History(NamedTuple):
-    """A run's record, as NumPy arrays.
-
-    Args:
-      steps: Metrics of every step, (steps,) each.
-      evaluated_at: updates done before each evaluation, the first one 0.
-      train, validation: Evaluation at those points (penalties left out), over the whole split.
-    """
-
-    steps: Metrics
-    evaluated_at: np.ndarray
-    train: Evaluation
-    validation: Evaluation
-
-
-class FitResult(NamedTuple):
-    """Trained parameters and how they came about."""
-
-    params: Any
-    history: History
-
-
-class Progress(NamedTuple):
-    """Where a run stands after a segment."""
-
-    done_steps: int
-    total_steps: int
-    train: Evaluation
-    validation: Evaluation
+from jax_backprop.training.running import FitResult, Progress, SingleRun
+from jax_backprop.types import Dataset, Evaluate, Penalties, ValueAndGrad
 
 
 def fit(
@@ -86,6 +57,9 @@ def fit(
     epochs: int = 50,
     eval_every: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
+    described: Mapping[str, Any] = MappingProxyType({}),
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> FitResult:
     """Train, and return the parameters with the run's history. Same arguments, same bits.
 
@@ -107,9 +81,15 @@ def fit(
       epochs: passes over the train split.
       eval_every: steps between evaluations; by default an epoch, or a 100th of a full-batch run.
       on_progress: called after each compiled segment.
+      checkpoint: a folder, in which a run of more than 10 seconds is saved now and then, and at its
+        end. The same call goes on from there, with the same bits, or returns at once.
+      described: more of what the run is, as JSON holds it: named where a checkpoint is another's.
+      should_stop: asked after each compiled segment.
 
     Raises:
-      InputError: data, batch size, layer sizes or rates that can't be used; nothing has run then.
+      InputError: data, batch size, layer sizes or rates that can't be used, or a checkpoint that is
+        damaged or of another run; nothing has run then.
+      InterruptedTrainingError: ``should_stop`` said so; what was done is in the checkpoint.
     """
     check_dataset(dataset)
     plan = make_plan(
@@ -124,7 +104,20 @@ def fit(
     if network is not None:
         check_fit(params, dataset, network)
     learner = scaled(learner, dataset.scaling)
-    return _run(params, dataset, key, rates, learner, layer_factors, plan, on_progress)
+    named = {
+        "network": network and network.model_dump(mode="json"),
+        "penalties": [float(each) for each in penalties],
+        "optimizer": _dumped(optimizer),
+        "rate_rule": _dumped(rate_rule),
+        "schedule": _dumped(schedule),
+        "learning_rate": float(learning_rate) if np.ndim(learning_rate) == 0 else "a row",
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "eval_every": plan.period,
+    }
+    run = SingleRun(dataset, key, rates, learner, layer_factors, plan)
+    with checkpoints(checkpoint, lambda: run.identity(params, {**named, **described})) as kept:
+        return run.go(params, kept, on_progress, should_stop)
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -194,68 +187,10 @@ def _learner(
 
 
 _same_rule = functools.lru_cache(maxsize=64)(make_rule)  # equal rules compile once
-_run_segment = jax.jit(run_periods, static_argnames="learner")
 
 
-@functools.partial(jax.jit, static_argnames="learner")
-def _evaluate(params: Any, split: Batch, *, learner: Learner) -> Evaluation:
-    return learner.evaluate(params, split)
-
-
-def _run(
-    params: Any,
-    dataset: Dataset,
-    key: Array,
-    rates: np.ndarray,
-    learner: Learner,
-    layer_factors: Any,
-    plan: Plan,
-    on_progress: Callable[[Progress], None] | None,
-) -> FitResult:
-    train, validation = (jax.tree.map(jnp.asarray, s) for s in (dataset.train, dataset.validation))
-    state = init_state(params, learner)
-    start = [_evaluate(params, split, learner=learner) for split in (train, validation)]
-    metrics: list[Metrics] = []
-    evaluations: list[list[Evaluation]] = [
-        [jax.tree.map(lambda value: np.asarray(value)[None], split)] for split in start
-    ]
-    done = 0
-    for periods, period in plan.segments():
-        length = periods * period
-        order = _segment_order(key, done, length, len(dataset.train.labels), plan)
-        state, (reported, evaluated, _) = _run_segment(
-            state,
-            jnp.asarray(rates[done : done + length]).reshape(periods, period),
-            None if order is None else order.reshape(periods, period, -1),
-            train,
-            (train, validation),
-            learner=learner,
-            layer_factors=layer_factors,
-        )
-        metrics.append(jax.tree.map(lambda values: np.asarray(values).reshape(-1), reported))
-        for record, values in zip(evaluations, evaluated, strict=True):
-            record.append(jax.tree.map(np.asarray, values))
-        done += length
-        if on_progress is not None:
-            last = [jax.tree.map(lambda values: values[-1], record[-1]) for record in evaluations]
-            on_progress(Progress(done, plan.steps, *last))
-
-    def join(parts: list[Any]) -> Any:
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-    evaluated_at = np.asarray(plan.evaluated_at())
-    history = History(join(metrics), evaluated_at, *(join(record) for record in evaluations))
-    return FitResult(learner.evaluated(state.optimizer_state, state.params), history)
-
-
-def _segment_order(key: Array, done: int, length: int, examples: int, plan: Plan) -> Array | None:
-    """Return the rows of each mini-batch of a segment, (length, batch); None for the full batch."""
-    if plan.batch_size is None:
-        return None
-    first, offset = divmod(done, plan.steps_per_epoch)
-    epochs = -(-(offset + length) // plan.steps_per_epoch)
-    orders = _orders(key, first, epochs=epochs, examples=examples, batch_size=plan.batch_size)
-    return orders[offset : offset + length]
-
-
-_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))
+def _dumped(choice: Any) -> Any:
+    """Return a choice as plain data; one's own is known by the program that it becomes."""
+    if isinstance(choice, Settings):
+        return choice.model_dump(mode="json", exclude_none=True)
+    return choice if isinstance(choice, str) else "one's own"

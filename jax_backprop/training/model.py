@@ -17,7 +17,8 @@ from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Network, Run
 from jax_backprop.storage import claim_folder, write_atomic
-from jax_backprop.training.loop import FitResult, History
+from jax_backprop.training.history import History
+from jax_backprop.training.running import FitResult
 from jax_backprop.types import Dataset, Layer, Params, Scaling
 
 MANIFEST = "model.json"

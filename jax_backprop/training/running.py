@@ -1,0 +1,142 @@
+"""A single run, in compiled segments that the host drives: progress, checkpoints and signals."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jax_backprop.training.checkpoint import (
+    Checkpoints,
+    InterruptedTrainingError,
+    restored,
+    run_identity,
+)
+from jax_backprop.training.history import History, Record
+from jax_backprop.training.learner import Learner
+from jax_backprop.training.plan import Plan
+from jax_backprop.training.steps import epoch_orders, init_state, run_periods
+from jax_backprop.types import Batch, Dataset, Evaluation
+
+
+class FitResult(NamedTuple):
+    """Trained parameters and how they came about."""
+
+    params: Any
+    history: History
+
+
+class Progress(NamedTuple):
+    """Where a run stands after a segment."""
+
+    done_steps: int
+    total_steps: int
+    train: Evaluation
+    validation: Evaluation
+
+
+_run_segment = jax.jit(run_periods, static_argnames="learner")
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def _evaluate(params: Any, split: Batch, *, learner: Learner) -> Evaluation:
+    return learner.evaluate(params, split)
+
+
+@dataclass(frozen=True)
+class SingleRun:
+    """A run that has been checked: its data on the device, and what each segment is given."""
+
+    dataset: Dataset
+    key: Array
+    rates: np.ndarray
+    learner: Learner
+    layer_factors: Any
+    plan: Plan
+
+    @functools.cached_property
+    def splits(self) -> tuple[Batch, Batch]:
+        """Train and validation, on the device."""
+        train, validation = self.dataset.train, self.dataset.validation
+        return jax.tree.map(jnp.asarray, (train, validation))
+
+    def arguments(self, done: int, periods: int, period: int) -> tuple[Any, ...]:
+        """Return what the segment after so many updates is given, beside the state."""
+        length, train = periods * period, self.splits[0]
+        order = _segment_order(self.key, done, length, len(train.labels), self.plan)
+        rates = jnp.asarray(self.rates[done : done + length]).reshape(periods, period)
+        batches = None if order is None else order.reshape(periods, period, -1)
+        return rates, batches, train, self.splits
+
+    def identity(self, params: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all that decides the bits, with a name each."""
+        program = _run_segment.lower(
+            init_state(params, self.learner),
+            *self.arguments(0, *self.plan.segments()[0]),
+            learner=self.learner,
+            layer_factors=self.layer_factors,
+        )
+        arrays = {
+            "data": self.splits,
+            "start": params,
+            "order": self.key,
+            "rates": self.rates,
+            "layer_factors": self.layer_factors,
+        }
+        return run_identity(named, arrays, program.as_text())
+
+    def go(
+        self,
+        params: Any,
+        kept: Checkpoints | None,
+        on_progress: Callable[[Progress], None] | None,
+        should_stop: Callable[[], bool],
+    ) -> FitResult:
+        """Run from the start, or from what is kept, to the end."""
+        state, plan, learner = init_state(params, self.learner), self.plan, self.learner
+        saved = kept.read() if kept is not None else None
+        record, done = Record(saved.record if saved else {}), 0
+        if saved is not None:
+            state = restored(state, saved.state)
+        else:
+            start = [_evaluate(params, split, learner=learner) for split in self.splits]
+            record.add(None, start)
+        for periods, period in plan.segments():
+            first, done = done, done + periods * period
+            if saved is not None and done <= saved.done:
+                continue
+            state, (reported, evaluated, _) = _run_segment(
+                state,
+                *self.arguments(first, periods, period),
+                learner=learner,
+                layer_factors=self.layer_factors,
+            )
+            record.add(reported, evaluated)
+            if on_progress is not None:
+                on_progress(Progress(done, plan.steps, *record.last()))
+            stop = done < plan.steps and should_stop()
+            if kept is not None and (stop or done == plan.steps or kept.due):
+                kept.write(done, state, record.arrays())
+            if stop:
+                raise InterruptedTrainingError(done, plan.steps)
+        history = record.history(np.asarray(plan.evaluated_at()))
+        return FitResult(learner.evaluated(state.optimizer_state, state.params), history)
+
+
+def _segment_order(key: Array, done: int, length: int, examples: int, plan: Plan) -> Array | None:
+    """Return the rows of each mini-batch of a segment, (length, batch); None for the full batch."""
+    if plan.batch_size is None:
+        return None
+    first, offset = divmod(done, plan.steps_per_epoch)
+    epochs = -(-(offset + length) // plan.steps_per_epoch)
+    orders = _orders(key, first, epochs=epochs, examples=examples, batch_size=plan.batch_size)
+    return orders[offset : offset + length]
+
+
+_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))
