@@ -110,7 +110,7 @@ def fit(
         "optimizer": _dumped(optimizer),
         "rate_rule": _dumped(rate_rule),
         "schedule": _dumped(schedule),
-        "learning_rate": float(learning_rate) if np.ndim(learning_rate) == 0 else "a row",
+        "learning_rate": float(learning_rate) if isinstance(learning_rate, int | float) else "",
         "batch_size": batch_size,
         "epochs": epochs,
         "eval_every": plan.period,
