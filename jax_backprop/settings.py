@@ -129,7 +129,8 @@ class _Named(Settings, frozen=True):
     def _fill_parameters(self) -> _Named:
         for key, default in self.parameters[self.model_dump()["name"]].items():
             if getattr(self, key) is None:
-                self.__dict__[key] = default  # not among the fields that were set: nobody said it
+                # Past the freeze, and not among the fields that were set: nobody said it.
+                object.__setattr__(self, key, default)
         return self
 
     @property
