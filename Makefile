@@ -19,7 +19,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint verify derive mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
-  test-tfds clean
+  gpu test-tfds clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -147,6 +147,17 @@ experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 
 bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about seven minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
+
+# On a machine with a GPU: GPU_PYTHON is a Python that has JAX for CUDA (.venv has JAX for the CPU).
+# SMALL=1 tries it on a CPU; MNIST is a folder with the four original files, for the study on them.
+GPU_PYTHON ?=
+SMALL ?=
+MNIST ?=
+
+gpu: $(if $(GPU_PYTHON),,$(READY)) ## Measure one GPU, under eight minutes: make gpu GPU_PYTHON=python3
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" $(or $(GPU_PYTHON),$(BIN)/python) experiments/benchmarks/gpu.py \
+	  --out $(if $(SMALL),$(BENCH)/gpu-small.json,experiments/benchmarks/results-gpu.json) \
+	  $(if $(SMALL),--small) $(if $(MNIST),--mnist $(MNIST))
 
 # TensorFlow, which the project doesn't need, in an environment of its own.
 test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)

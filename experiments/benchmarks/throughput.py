@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from engine import (
     first_network,
-    mini_batches,
     one_by_one,
     peaks,
     products_alone,
@@ -23,7 +22,8 @@ from engine import (
     step_by_step,
     tiles,
 )
-from peers import Work, numpy_by_hand, scikit_learn, torch_batched, torch_eager, torch_vmap
+from peers import numpy_by_hand, scikit_learn, torch_batched, torch_eager, torch_vmap
+from problems import mnist_like, peers_work
 from timing import in_turn, row
 
 from jax_backprop import (
@@ -32,7 +32,6 @@ from jax_backprop import (
     init_params,
     load_dataset,
     loss,
-    make_dataset,
     role_keys,
 )
 from jax_backprop.report.drawing import write_chart
@@ -69,12 +68,6 @@ class Shape(NamedTuple):
         """What the rows of the table begin with."""
         sizes = "-".join(map(str, self.network.layer_sizes))
         return f"run-steps a second, {sizes}, batch {self.batch_size}, {self.cells} cells"
-
-
-def mnist_like() -> Dataset:
-    """Return random data of MNIST's shape."""
-    images = np.random.default_rng(0).random((4000, 784), np.float32)
-    return make_dataset(images, np.arange(4000) % 10, name="random 784")
 
 
 def shapes() -> list[Shape]:
@@ -172,13 +165,12 @@ def _check(shape: Shape, sides: dict[str, Side], ours: str) -> None:
 
 def _peers(shape: Shape, few: int) -> dict[str, Side]:
     """Return the peers' training and how many networks each trains; a slow one trains few."""
-    params = init_params(shape.network, key=role_keys(0).init)
-    work = Work(
-        inputs=np.asarray(shape.data.train.inputs, np.float32),
-        labels=np.asarray(shape.data.train.labels),
-        order=np.asarray(mini_batches(shape.data, shape.batch_size, shape.epochs)),
-        rates=np.asarray(peaks(shape.cells)),
-        weights=tuple(np.asarray(leaf) for leaf in jax.tree.leaves(params)),
+    work = peers_work(
+        shape.network,
+        shape.data,
+        batch_size=shape.batch_size,
+        epochs=shape.epochs,
+        cells=shape.cells,
     )
     found = {
         "NumPy by hand": Side(numpy_by_hand(work.first(few)), few, lambda found: found[0]),
