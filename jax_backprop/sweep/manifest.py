@@ -67,8 +67,13 @@ class Manifest(_Open, frozen=True):
         if not isinstance(self.study.get("axes", {}), dict):
             raise ValueError("study.axes has to hold values by name")
         if "title" in self.study:
-            known = {name: self.study[name] for name in Study.model_fields if name in self.study}
-            parse(Study, known, "study")
+            # A run's defaults are recorded beside the axes that replace them: not said twice.
+            include = self.study.get("include")
+            tables = [self.study.get("axes", {}), *(include if isinstance(include, list) else [])]
+            axes = {name for table in tables if isinstance(table, dict) for name in table}
+            walked = {name.partition(".")[0] for name in axes}
+            said = {name for name in Study.model_fields if name in self.study} - walked
+            parse(Study, {name: self.study[name] for name in said}, "study")
         return self
 
 
