@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_loss_by_rate(summary: Summary) -> None:
 def test_many_series_differ_in_colour_or_dash(summary: Summary) -> None:
     names = [f"series {n}" for n in range(20)]
     best = pd.concat([summary.best.iloc[:1].assign(series=name) for name in names])
-    many = Summary(summary.manifest, summary.cells, None, summary.rates, best)
+    many = replace(summary, curves=None, best=best)
     marks = drawn(charts.loss_by_rate(many))
     assert not of_kind(marks, "area")  # so many bands would hide each other
     (line,) = of_kind(marks, "line")
@@ -254,14 +255,13 @@ def test_the_answers_figure(summary: Summary) -> None:
     np.testing.assert_allclose(labelled["rate 1 on the sum"], BATCH)
 
 
-def test_the_pictures_of_a_search() -> None:
+def test_the_pictures_of_a_search(summary: Summary) -> None:
     found = pd.DataFrame([FOUND, FOUND])
     found["series"] = ["hidden_sizes=4", "hidden_sizes=16"]
     for name in ("rate_best", "rate_best_low", "rate_best_high"):
         found[name] = [found[name].iloc[0], 2 * found[name].iloc[0]]
-    cells = pd.DataFrame({"series": found["series"], "hidden_sizes": ["4", "16"]})
-    summary = Summary({}, cells, None, None, None)
-    marks = drawn(boundaries.figure(summary, found))
+    settings = {f"hidden_sizes={size}": {"hidden_sizes": (size,)} for size in (4, 16)}
+    marks = drawn(boundaries.figure(replace(summary, settings=settings), found))
     (points,) = of_kind(marks, "point")
     assert points.fields("x", "y") == {
         "x": ("hidden_sizes", "hidden units"),
@@ -281,7 +281,14 @@ def test_the_pictures_of_a_search() -> None:
 
 def test_the_pictures_of_the_edge() -> None:
     points = pd.DataFrame(
-        {"series": "constant", "seed": 0, "learning_rate": 0.1, "step": [10, 20], "ratio": 1.1}
+        {
+            "series": "constant",
+            "title": "constant",
+            "seed": 0,
+            "learning_rate": 0.1,
+            "step": [10, 20],
+            "ratio": 1.1,
+        }
         | {"train_loss": [1.5, 0.5], "sharpness": [3.0, 30.0], "limit": 20.0, "diverged": False}
     )
     loss, sharpness, limit = drawn(edge.time_axis(points))
@@ -291,7 +298,12 @@ def test_the_pictures_of_the_edge() -> None:
     assert (loss.column("train_loss"), loss.column("sharpness")) == ([1.5, 0.5], [3.0, 30.0])
     states = ["below", "edge", "above", "nothing learned", "diverged"]
     table = pd.DataFrame(
-        {"series": "constant", "learning_rate": 0.1, "times": [0.5, 1.0, 2.0, 4.0, 8.0]}
+        {
+            "series": "constant",
+            "title": "constant",
+            "learning_rate": 0.1,
+            "times": [0.5, 1.0, 2.0, 4.0, 8.0],
+        }
         | {"horizon": 100, "state": states, "share": 1.0}
     )
     (mark,) = drawn(edge.state_map(table))
@@ -339,13 +351,9 @@ def test_the_table_of_best_rates(summary: Summary) -> None:
         assert cells["within 10%"] == f"{row['band_low']:.3g} to {row['band_high']:.3g}"
     values = summary.best[["validation_loss", "test_loss", "test_accuracy"]].to_numpy()
     assert len({f"{value:.3g}" for value in values.ravel()}) == values.size  # none stands for two
-    at_edge = Summary(
-        *(getattr(summary, name) for name in ("manifest", "cells", "curves", "rates")),
-        summary.best.assign(at_edge=True, diverged=2),
-    )
-    assert all(
-        "edge of the grid" in row[1] and row[-1] == "2 of 6" for row in best_table(at_edge)[1]
-    )
+    edged = summary.best.assign(at_edge=True, diverged=2)
+    _, rows = best_table(replace(summary, best=edged))
+    assert all("edge of the grid" in row[1] and row[-1] == "2 of 6" for row in rows)
 
 
 def test_the_table_against_the_control(summary: Summary) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from test_cli import call
 
+from jax_backprop.cli.show import _bar
 from jax_backprop.study import answer, summarize
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
@@ -76,6 +79,12 @@ def read_json(capsys, *arguments: object) -> dict:
     return json.loads(capsys.readouterr().out, parse_constant=refuse)
 
 
+def bars(text: str, names: list[str]) -> list[str]:
+    """Return each series' bar: a character a rate."""
+    shown = text.partition("loss against rate")[2]
+    return [re.findall(rf"{name} ([▁▂▃▄▅▆▇█x]+) ", shown)[0] for name in names]
+
+
 def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     text = printed(capsys, "show", folder / "a")
     summary = summarize(folder / "a")
@@ -83,11 +92,26 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     assert "228 networks, " in text and "finished" in text and "UNFINISHED" not in text
     for _, row in summary.best.iterrows():
         assert f"{row['validation_loss']:.3g} [{row['validation_loss_low']:.3g}" in text
+    failed = int(summary.rates["diverged"].sum())
+    assert failed and f"228 networks, {failed} of them diverged; finished" in text
+    for bar, (_, rows) in zip(
+        bars(text, ["constant", "cosine"]), summary.rates.groupby("series", sort=False), strict=True
+    ):
+        most = rows["diverged"] * 2 > rows["seeds"]
+        assert [mark == "x" for mark in bar] == list(most) and most.any()
     assert "against constant, each at its own tuned rate" in text
     assert "constant (control)" in text and "x most seeds diverged" in text
     for line in answer(summary):
         assert line in text
     assert "jax-backprop 0." in text
+
+
+def test_a_bar_is_low_where_the_loss_is_low() -> None:
+    """Logarithmic from the best loss to the loss at the start; x where most seeds diverged."""
+    losses = [0.1, 0.3, 1.0, 7.0, math.nan, 0.1]
+    assert _bar(losses, [False] * 5 + [True], best=0.1, start=1.0) == "▁▄██ x"
+    many = [1.0] * 63 + [0.1] * 65  # two share a character, the better one shown
+    assert _bar(many, [False] * 128, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
 
 
 def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
@@ -131,6 +155,12 @@ def test_show_counts_what_is_too_much_to_list(folder: Path, capsys) -> None:
     assert "expected the folder of a study" in printed(capsys, "show", folder, code=2)
 
 
+def halves(text: str) -> tuple[str, str]:
+    """Return the first series' row of the table of losses, and of accuracies."""
+    _, losses, accuracies = re.split("test loss, each|test accuracy, each", text)
+    return losses.partition("constant")[2], accuracies.partition("constant")[2]
+
+
 def test_compare_says_what_differs_and_by_how_much(folder: Path, capsys) -> None:
     text = printed(capsys, "compare", folder / "a", folder / "b")
     assert "what differs" in text and "l2 0 0.1" in text and "schedule axis" not in text
@@ -145,6 +175,11 @@ def test_compare_says_what_differs_and_by_how_much(folder: Path, capsys) -> None
             runs = cells[mine & (cells["learning_rate"] == row[side]["learning_rate"])]
             losses.append(runs.sort_values("seed")["test_loss"].to_numpy(np.float64))
         np.testing.assert_allclose(row["test_loss"]["mean"], np.mean(losses[0] - losses[1]))
+    a, b = (summarize(folder / name).best.iloc[0] for name in "ab")
+    for measure, row in zip(("test_loss", "test_accuracy"), halves(text), strict=True):
+        sides = [f"{side[measure]:.3g} [{side[f'{measure}_low']:.3g}" for side in (a, b)]
+        assert sides[0] != sides[1] and f"{sides[0]}," in row and f"{sides[1]}," in row
+        assert row.index(sides[0]) < row.index(sides[1])
     same = printed(capsys, "compare", folder / "a", folder / "a")
     assert "the same fields and axes" in same
 

@@ -24,6 +24,33 @@ def test_activation_backward_is_autodiffs(name: str) -> None:
     np.testing.assert_allclose(by_hand, pullback(upstream)[0], rtol=2e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_second_derivative_is_autodiffs(name: str) -> None:
+    """As a function of the output, as the backward rule is."""
+    activation = ACTIVATIONS[name]
+    points = jnp.array([[-2.0, -1.0, 0.3, 0.5, 1.5]])
+    slopes = jax.grad(lambda inputs: activation.forward(inputs).sum())
+    expected = jax.grad(lambda inputs: slopes(inputs).sum())(points)
+    found = activation.second_derivative(activation.forward(points))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_hessian_product_is_autodiffs(name: str) -> None:
+    """Of one network's logits, and of three side by side in a last axis."""
+    loss = LOSSES[name]
+    directions = jax.random.normal(jax.random.key(2), (17, 5, 3))
+    gradient = jax.grad(lambda logits: loss.forward(logits, LABELS, 0.0).sum())
+    expected = jax.jvp(gradient, (LOGITS,), (directions[..., 0],))[1]
+    found = loss.hessian_product(LOGITS, LABELS, directions[..., 0])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    lanes = jnp.stack([LOGITS, -LOGITS, LOGITS / 2], axis=-1)
+    many = loss.hessian_product(lanes, LABELS, directions)
+    for lane in range(3):
+        alone = loss.hessian_product(lanes[..., lane], LABELS, directions[..., lane])
+        np.testing.assert_allclose(many[..., lane], alone, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_backward_is_autodiffs(name: str, smoothing: float) -> None:

@@ -177,9 +177,11 @@ def test_networks_side_by_side_in_a_last_axis_are_each_alone(
     judge = jax.jit(partial(evaluate, network=network))
     value, grads = both(lanes, BATCH)
     found = judge(lanes, BATCH)
-    assert value.shape == (3,)
+    both_losses = loss(lanes, BATCH, network=network, penalties=penalties)
+    assert value.shape == both_losses.shape == (3,)
     for lane, params in enumerate(each):
         alone, alone_grads = both(params, BATCH)
+        np.testing.assert_allclose(both_losses[lane], alone, rtol=1e-6)
         np.testing.assert_allclose(value[lane], alone, rtol=1e-6)
         jax.tree.map(
             lambda many, one: np.testing.assert_allclose(many[..., lane], one, atol=1e-6),  # noqa: B023

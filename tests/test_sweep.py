@@ -69,11 +69,15 @@ def test_a_cell_is_the_single_run(blobs: Dataset) -> None:
     cell = cells.query("seed == 2 and schedule == 'cosine' and learning_rate == 1.0").iloc[0]
     np.testing.assert_allclose(cell["train_loss"], alone.history.train.loss[-1], rtol=1e-4)
     np.testing.assert_allclose(cell["loss_at_start"], alone.history.train.loss[0], rtol=1e-5)
-    tested = evaluate(alone.params, blobs.test, network=NETWORK)
-    np.testing.assert_allclose(cell["test_loss"], tested.loss, rtol=1e-4)
-    np.testing.assert_allclose(cell["test_accuracy"], tested.accuracy, rtol=1e-6)
+    for name, split in blobs.splits.items():
+        found = evaluate(alone.params, split, network=NETWORK)
+        np.testing.assert_allclose(cell[f"{name}_loss"], found.loss, rtol=1e-4)
+        np.testing.assert_allclose(cell[f"{name}_accuracy"], found.accuracy, rtol=1e-6)
     curve = tables.curves.to_pandas().query("cell == @cell.cell")
-    np.testing.assert_allclose(curve["validation_loss"], alone.history.validation.loss, rtol=1e-4)
+    for name in ("train", "validation"):
+        along = getattr(alone.history, name)
+        np.testing.assert_allclose(curve[f"{name}_loss"], along.loss, rtol=1e-4)
+        np.testing.assert_allclose(curve[f"{name}_accuracy"], along.accuracy, rtol=1e-6)
     assert curve["step"].tolist() == [0, 10, 20, 30]
 
 

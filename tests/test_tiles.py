@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from jax_backprop import Network, init_params
-from jax_backprop.sweep.tables import facts
+from jax_backprop.sweep.grid import Grid
+from jax_backprop.sweep.tables import Record, facts, to_tables
 from jax_backprop.sweep.tiles import Size, cell_size, lay_out, segment_length, tile_width
 
 
@@ -54,3 +55,18 @@ def test_facts_of_a_curve() -> None:
         None
     ]  # 30 after the start
     assert facts(long, np.array([True]))["tail_loss"].tolist() == [0.5]  # median of the last 3
+
+
+def test_a_long_curve_keeps_every_nth_point_and_its_last() -> None:
+    cells = Grid({"learning_rate": (0.1, 0.2)}).cells()
+    points = np.arange(0, 2510, 10)  # 251 evaluations: every third
+    losses = np.stack([1.0 / (1 + points), 2.0 / (1 + points)]).astype(np.float32)
+    record = Record(losses, np.array([True, True]), {}, {"train_loss": losses}, points, {})
+    curves = to_tables(cells, ["a", "b"], record)["curves"].to_pandas()
+    kept = [*range(0, 2500, 30), 2500]
+    for place, name in enumerate("ab"):
+        mine = curves[curves["cell"] == name]
+        assert mine["step"].tolist() == kept
+        np.testing.assert_array_equal(
+            mine["train_loss"], losses[place, np.searchsorted(points, kept)]
+        )
