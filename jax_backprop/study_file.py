@@ -32,7 +32,7 @@ CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
     "optimizer": (Optimizer, OPTIMIZER_PARAMETERS),
     "rate_rule": (Rule, RULE_PARAMETERS),
 }
-FIXED_FIELDS = ("dataset", "split_seed", "gradient")  # the same for all cells of a study
+FIXED_FIELDS = ("dataset", "gradient")  # the same for all cells of a study
 
 
 class Range(Settings, frozen=True):

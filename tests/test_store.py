@@ -128,7 +128,7 @@ def test_another_study_in_the_folder_is_refused(whole: Path, changed: dict, mess
 def test_another_width_or_version_is_refused(whole: Path, monkeypatch) -> None:
     with pytest.raises(InputError, match="tile width: got 2; expected 4"):
         go(whole, Options(tile_width=2))
-    monkeypatch.setattr("jax_backprop.sweep.folders.ENGINE", 99)
+    monkeypatch.setattr("jax_backprop.sweep.identity.ENGINE", 99)
     with pytest.raises(InputError, match=f"engine = {ENGINE} there and 99 here"):
         go(whole)
 

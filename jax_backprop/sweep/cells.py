@@ -24,6 +24,7 @@ ENGINE_DEFAULTS: dict[str, Any] = {
     "learning_rate": 1.0,
     "schedule": Schedule(),
     "seed": 0,
+    "split_seed": 0,
     "optimizer": Optimizer(),
     "rate_rule": Rule(),
     "reduction": "mean",
@@ -33,7 +34,7 @@ ENGINE_DEFAULTS: dict[str, Any] = {
 }
 _STEPS = ("batch_size", "epochs", "data_fraction")  # decide how many steps a run has
 # What another program is compiled for: shapes and steps, and how a step is made.
-STATIC = (*_STEPS, "rate_rule")
+STATIC = (*_STEPS, "rate_rule", "split_seed")
 ID_LENGTH = 16
 
 

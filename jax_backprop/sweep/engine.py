@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import optax
 
+from jax_backprop.errors import InputError
 from jax_backprop.settings import Rule
 from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.folders import load_tables, run_in_folder
@@ -23,7 +26,7 @@ from jax_backprop.types import Dataset, Evaluate, Init, ValueAndGrad
 def sweep(
     init: Init,
     value_and_grad: ValueAndGrad,
-    data: Dataset,
+    data: Dataset | Mapping[int, Dataset],
     grid: Grid,
     *,
     evaluate: Evaluate | None = None,
@@ -36,6 +39,7 @@ def sweep(
     sharpness_iterations: int = 0,
     out: Path | None = None,
     options: Options | None = None,
+    identity: str | None = None,
     **fixed: Any,
 ) -> Tables:
     """Train every cell of a grid.
@@ -43,7 +47,7 @@ def sweep(
     Args:
       init: ``key -> params``, any pytree.
       value_and_grad: ``(params, batch) -> (loss, grads)``: ours, or any network's.
-      data: shared by all cells.
+      data: shared by all cells; for an axis ``split_seed`` one of each of its values.
       grid: what differs between cells. Axes that the engine doesn't read are handed by name to
         those of the three functions that take them: floating numbers traced, all else static.
       evaluate: ``(params, batch) -> Evaluation``; by default the loss alone.
@@ -58,6 +62,8 @@ def sweep(
         at each evaluation; 0 for none.
       out: a folder in which finished shards are kept, and looked for.
       options: how it is run.
+      identity: your name for what the functions compute, to be changed whenever they are; needed
+        for ``out`` where JAX's trace of them doesn't say it (a callback into Python).
       fixed: settings that no axis changes, by the name of their axis.
 
     Raises:
@@ -67,17 +73,21 @@ def sweep(
     settings = {"batch_size": batch_size, "epochs": epochs, **fixed}
     if isinstance(rate_rule, Rule):
         settings, rate_rule = {**settings, "rate_rule": rate_rule}, None
+    splits = dict(data) if isinstance(data, Mapping) else {}
+    _check_splits(splits, grid)
     problem = Problem(
         init,
         value_and_grad,
         evaluate,
-        data,
+        next(iter(splits.values())) if isinstance(data, Mapping) else data,
         settings,
         direction,
         rate_rule,
         curves,
         vector_product,
         sharpness_iterations,
+        identity=identity,
+        splits=splits,
     )
     options = options or Options()
     if out is not None:
@@ -86,3 +96,22 @@ def sweep(
     runner = Runner(problem, list(grid.axes), options)
     runner.add(resolve(grid.cells(options.max_cells), settings))
     return join_tables(list(runner.run()))
+
+
+def _check_splits(splits: Mapping[int, Dataset], grid: Grid) -> None:
+    """Raise InputError unless there is a data set of one shape for each value of ``split_seed``."""
+    if bool(splits) != ("split_seed" in grid.axes):
+        raise InputError(
+            "data",
+            got="data by split seed" if splits else "one data set, and an axis split_seed",
+            expected="{split seed: Dataset}, and an axis split_seed of the same values",
+            remedy="Give both or neither.",
+        )
+    shapes = {repr(jax.tree.map(np.shape, data.splits)) for data in splits.values()}
+    if len(shapes) > 1:
+        raise InputError(
+            "data",
+            got=f"splits of {len(shapes)} different shapes",
+            expected="as many examples of as many features in each",
+            remedy="Split every time by the same shares.",
+        )

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
 from jax_backprop.sweep.cells import plain, resolve
 from jax_backprop.sweep.grid import Grid
+from jax_backprop.sweep.identity import check_data, check_functions, check_probe, identity
 from jax_backprop.sweep.options import Options
+from jax_backprop.sweep.planning import make_groups
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.store import (
-    ENGINE,
     MANIFEST,
     StudyFolder,
     load_table,
     open_study,
     read_manifest,
     refuse_difference,
-    to_parquet,
 )
-from jax_backprop.sweep.tables import Tables
+from jax_backprop.sweep.tables import Tables, to_parquet
 
 
 def run_in_folder(
@@ -61,12 +59,16 @@ def begin(
     part, of = options.share
     share = f"{part}/{of}" if of > 1 else None
     with open_study(out, identity(problem, grid), described, share=share) as folder:
+        check_data(problem, folder)
         ids = problem.ids(cells)
         generations, added = _generations(folder, ids)
         runner = Runner(problem, list(grid.axes), options, folder)
         for rows in generations:
             runner.add(cells.take(np.asarray(rows)))
         _check_widths(folder, runner, options)
+        check_functions(problem, folder, runner.groups)
+        if runner.pending:
+            check_probe(folder, runner)
         if added:  # recorded last: nothing is written of a study that can't be run
             folder.add_generation(added, described)
         yield folder, runner
@@ -87,6 +89,8 @@ def holds_other(problem: Problem, grid: Grid, folder: Path) -> bool:
         manifest = read_manifest(folder)
         refuse_difference(folder, manifest["identity"], identity(problem, grid))
         recorded = StudyFolder(folder, manifest)
+        check_data(problem, recorded)
+        check_functions(problem, recorded, make_groups(problem, cells, widths=recorded.widths))
         known = set(problem.ids(cells))
         lists = [recorded.read_generation(n) for n in range(len(recorded.generations))]
         return not all(ids is not None and known.issuperset(ids) for ids in lists)
@@ -102,9 +106,13 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
     """
     manifests = [read_manifest(folder) for folder in folders]
     first = manifests[0]
+    same = ("generations", "functions", "data")
     for folder, manifest in zip(folders, manifests, strict=True):
-        wanted = {**first["identity"], "generations": first["generations"]}
+        wanted = {**first["identity"], **{name: first.get(name) for name in same}}
         refuse_difference(folder, {**manifest["identity"], **manifest}, wanted)
+        probes = [each.get("probe") or {} for each in (manifest, first)]
+        if probes[0].get("first_tile") != probes[1].get("first_tile"):
+            refuse_difference(folder, *probes)
         if not manifest["complete"]:
             raise InputError(
                 "shares",
@@ -114,35 +122,14 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
             )
     _check_shares([manifest["part"] for manifest in manifests])
     with open_study(out, first["identity"], first["study"]) as joined:
-        for folder, manifest in zip(folders, manifests, strict=True):
-            joined.copy_parts(folder, manifest)
+        joined.join_shares([StudyFolder(*each) for each in zip(folders, manifests, strict=True)])
+        joined.manifest |= {
+            name: first[name] for name in ("functions", "data", "probe") if name in first
+        }
         joined.manifest["merged"] = [manifest["provenance"] for manifest in manifests]
         for manifest in manifests:
             joined.widths.update(manifest["tile_widths"])
         joined.finish({"sweep": sum(sum(manifest["seconds"].values()) for manifest in manifests)})
-
-
-def identity(problem: Problem, grid: Grid) -> dict[str, Any]:
-    """Return what has to be equal for results to belong together, the cells apart."""
-    data, functions = problem.data, (problem.init, problem.value_and_grad, problem.evaluate)
-    named: list[Any] = [getattr(function, "func", function) for function in functions]
-    names = [f"{f.__module__}.{f.__qualname__}" for f in named if hasattr(f, "__qualname__")]
-    fixed = {name: value for name, value in problem.fixed.items() if name not in grid.axes}
-    return {
-        **plain(fixed),
-        "axes": sorted(grid.axes),
-        "curves": problem.curves,
-        "sharpness_iterations": problem.sharpness_iterations,
-        "functions": names,
-        "data_checksum": data.checksum,
-        "train_examples": len(data.train.labels),
-        "classes": data.classes,
-        "engine": ENGINE,
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
-        "platform": jax.default_backend(),
-        "float": str(jax.dtypes.canonicalize_dtype(np.float64)),
-    }
 
 
 def _generations(folder: StudyFolder, ids: list[str]) -> tuple[list[list[int]], list[str]]:

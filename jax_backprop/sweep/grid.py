@@ -92,7 +92,7 @@ class Grid:
         cell that matches all of it is left out.
     """
 
-    axes: Mapping[str, Sequence[Any]]
+    axes: Mapping[str, Any]
     zipped: Sequence[Sequence[str]] = ()
     include: Sequence[Mapping[str, Any]] = ()
     exclude: Sequence[Mapping[str, Any]] = ()

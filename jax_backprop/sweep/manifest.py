@@ -48,6 +48,12 @@ class Provenance(_Open, frozen=True):
     commit: str | None = None
 
 
+class Probe(_Open, frozen=True):
+    """What the study's own program gave for its first tile, and on what."""
+
+    first_tile: Sha256
+
+
 class Manifest(_Open, frozen=True):
     """The fields of study.json that are read."""
 
@@ -60,6 +66,10 @@ class Manifest(_Open, frozen=True):
     seconds: dict[str, Seconds]
     complete: bool
     parts: dict[PartName, Sha256]
+    first_tiles: dict[str, Count] = Field(default_factory=dict)
+    data: dict[str, Sha256] = Field(default_factory=dict)
+    functions: dict[str, dict[str, str]] = Field(default_factory=dict)
+    probe: Probe | None = None
 
     @model_validator(mode="after")
     def _described(self) -> Manifest:

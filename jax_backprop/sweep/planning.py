@@ -35,6 +35,7 @@ from jax_backprop.sweep.tiles import (
     tile_width,
 )
 from jax_backprop.training import Plan, check_direction, make_plan
+from jax_backprop.types import Dataset
 
 
 class Group(NamedTuple):
@@ -42,6 +43,8 @@ class Group(NamedTuple):
 
     Args:
       key: the static settings as text, the name of its tile width in the manifest.
+      program_key: the same without what is handed to a compiled program: which split of the data.
+      data: what its cells are trained on.
       cells: resolved, of this group alone.
       plan: steps and periods.
       segment: periods a compiled segment.
@@ -50,6 +53,8 @@ class Group(NamedTuple):
     """
 
     key: str
+    program_key: str
+    data: Dataset
     cells: Cells
     size: Size
     plan: Plan
@@ -91,7 +96,8 @@ def make_groups(
         key = json.dumps(plain(static), sort_keys=True)
         own = cells.take(np.flatnonzero(of_group == index))
         width = widths.get(key) or tile_width
-        groups.append(_make_group(problem, own, key, static, traced, width, platform))
+        split = problem.of_split(static["split_seed"])
+        groups.append(_make_group(split, own, key, static, traced, width, platform))
     return groups
 
 
@@ -137,6 +143,8 @@ def _make_group(
     work = size.work * width * min(layout.shard_tiles, len(layout.rows))
     return Group(
         key=key,
+        program_key=json.dumps([plain({**static, "split_seed": None}), problem.data.scaling]),
+        data=problem.data,
         cells=cells,
         size=size,
         plan=plan,

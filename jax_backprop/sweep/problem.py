@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from jax_backprop.optimizers import as_trained, evaluated_params
 from jax_backprop.optimizers import direction as named_direction
 from jax_backprop.settings import Optimizer, OptimizerName
 from jax_backprop.sweep.cells import Hashes, cell_ids, is_engine_name, schedule_hashes
+from jax_backprop.sweep.fingerprint import data_hash
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.tile_program import Hyper
 from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
@@ -44,6 +45,8 @@ class Problem:
         sharpness and the rule ``curvature``.
       sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
       lanes: the functions know networks side by side in a last axis.
+      splits: data of each split seed, where that is an axis; ``data`` is the first of them.
+      identity: the user's name for the functions, instead of hashes of what they compute.
     """
 
     init: Callable[..., Any]
@@ -57,10 +60,36 @@ class Problem:
     vector_product: Callable[..., Any] | None = None
     sharpness_iterations: int = 0
     lanes: bool = False
+    identity: str | None = None
+    splits: Mapping[int, Dataset] = field(default_factory=dict)
+
+    def of_split(self, split_seed: int) -> Problem:
+        """Return the same on one split of the data."""
+        if not self.splits:
+            return self
+        if split_seed not in self.splits:
+            raise InputError(
+                "axis 'split_seed'",
+                got=f"{split_seed}, without data of its own",
+                expected=f"one of {', '.join(map(str, self.splits))}",
+                remedy="Give data={split seed: Dataset}, one for each value of the axis.",
+            )
+        return replace(self, data=self.splits[split_seed], splits={})
+
+    @functools.cached_property
+    def data_hashes(self) -> dict[int, str]:
+        """The SHA-256 of each split's data."""
+        known = self.splits or {self.data.split_seed: self.data}
+        return {seed: data_hash(data) for seed, data in known.items()}
 
     def hashes(self, cells: Cells) -> dict[str, Hashes]:
-        """Return what functions among the cells' settings hold, cell by cell."""
-        return schedule_hashes(cells, len(self.data.train.labels))
+        """Return what the cells' settings hold beyond their values: functions, data."""
+        found = schedule_hashes(cells, len(self.data.train.labels))
+        if self.splits:
+            seeds: Any = cells.values["split_seed"]
+            texts = tuple(self.data_hashes.get(int(seed)) for seed in seeds)
+            found["data"] = Hashes(texts, cells.codes["split_seed"])
+        return found
 
     def ids(self, cells: Cells) -> list[str]:
         """Return a stable name of each cell, from its contents alone."""
@@ -176,38 +205,47 @@ def _loss_only(value_and_grad: Callable[..., Any]) -> Callable[[Any, Batch], Eva
 
 
 def layer_factors(
-    shapes: Any, fixed: Sequence[float] | None, hyper: Mapping[str, Any]
+    shapes: Any, fixed: Sequence[float] | Mapping[str, float] | None, hyper: Mapping[str, Any]
 ) -> Callable[[Any, Hyper], Any]:
     """Return ``(params, hyper) -> factors`` of each layer: the children of the parameters.
+
+    The children of a dictionary or NamedTuple go by their names, of a sequence by their indices.
 
     Args:
       shapes: of the parameters.
       fixed: factors of the layers that no axis changes; None for 1.
       hyper: whose names tell the axes.
     """
-    children, structure = jax.tree.flatten(shapes, is_leaf=lambda node: node is not shapes)
-    chosen = {name: name.removeprefix(FACTOR) for name in hyper if name.startswith(FACTOR)}
-    if fixed is not None and len(fixed) != len(children):
-        raise InputError(
-            "layer_factors",
-            got=f"{len(fixed)} factors",
-            expected=f"{len(children)}, one for each layer of this network",
-            remedy="Layers are counted from the inputs.",
-        )
-    defaults = list(fixed) if fixed is not None else [1.0] * len(children)
-    for name, index in chosen.items():
-        if not index.isdecimal() or int(index) >= len(children):
+    children, structure = jax.tree_util.tree_flatten_with_path(
+        shapes, is_leaf=lambda node: node is not shapes
+    )
+    names = [jax.tree_util.keystr(path, simple=True) for path, _ in children]
+    if fixed is not None and not isinstance(fixed, Mapping):
+        if len(fixed) != len(names):
             raise InputError(
-                f"axis {name!r}",
-                got=f"layer {index!r}",
-                expected=f"0 to {len(children) - 1}, the layers of this network",
-                remedy="Layers are counted from the inputs, starting with 0.",
+                "layer_factors",
+                got=f"{len(fixed)} factors",
+                expected=f"{len(names)}, one for each layer of this network",
+                remedy="Layers are counted from the inputs.",
             )
+        if names != [str(index) for index in range(len(names))]:
+            raise InputError(
+                "layer_factors",
+                got="a sequence of factors",
+                expected=f"factors by name: {', '.join(names)}",
+                remedy="Give {name: factor}.",
+            )
+        fixed = dict(zip(names, fixed, strict=True))
+    chosen = {name.removeprefix(FACTOR) for name in hyper if name.startswith(FACTOR)}
+    for name in (*chosen, *(fixed or {})):
+        if name not in names:
+            raise unknown_name("layer of layer_factors", name, names)
+    defaults = {**dict.fromkeys(names, 1.0), **(fixed or {})}
 
     def factors(_: Any, hyper: Hyper) -> Any:
         if not chosen and fixed is None:
             return None
-        found = [hyper.get(f"{FACTOR}{index}", default) for index, default in enumerate(defaults)]
+        found = [hyper.get(f"{FACTOR}{name}", default) for name, default in defaults.items()]
         return jax.tree.unflatten(structure, found)
 
     return factors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,6 +86,12 @@ class Program:
         self._segment = _Compiled(segment, donate=1)
         self._finish = _Compiled(_mapped(mesh, functools.partial(finish_tile, recipe), 2))
         self._fits = False
+
+    def on(self, splits: Splits) -> Program:
+        """Return the same compiled programs on other data of the same shapes."""
+        other = copy.copy(self)
+        other._splits = splits
+        return other
 
     def prepare(self, tiles: TileInputs, inputs: SegmentInputs) -> None:
         """Trace all three programs and begin to compile them, each in a thread of its own.

@@ -21,12 +21,13 @@ def provenance() -> dict[str, Any]:
     return {
         "versions": {**own, **{name: version(name) for name in packages}},
         "device": f"{jax.local_device_count()} x {jax.devices()[0].device_kind}",
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
+        "machine": f"{platform.system()} {platform.machine()}, {processor()}",
         "commit": _commit(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

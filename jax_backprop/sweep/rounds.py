@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from jax_backprop.errors import InputError
 from jax_backprop.sweep.cells import resolve
-from jax_backprop.sweep.folders import identity
 from jax_backprop.sweep.grid import Grid, at_rates
+from jax_backprop.sweep.identity import check_data, check_functions, check_probe, identity
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
@@ -40,12 +40,17 @@ def run_rounds(
     """
     added = resolve(grid.cells(options.max_cells), problem.fixed)
     with open_study(out, identity(problem, grid), study) as folder:
+        check_data(problem, folder)
         runner = Runner(problem, list(grid.axes), options, folder)
         known, ids, number = added, problem.ids(added), 0
         new_ids = ids
         while new_ids:
-            _record(folder, number, new_ids, study)
             runner.add(added)
+            if number == 0:
+                check_functions(problem, folder, runner.groups)
+                if runner.pending:
+                    check_probe(folder, runner)
+            _record(folder, number, new_ids, study)
             for _ in runner.run():
                 pass
             table = load_study(out)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import pyarrow as pa
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -23,15 +24,16 @@ from jax_backprop.sweep.progress import Meter
 from jax_backprop.sweep.shard import (
     ShardRun,
     lanes,
+    prepare,
     run_shard,
-    segment_shapes,
-    tile_inputs,
     to_record,
+    train_alone,
 )
 from jax_backprop.sweep.store import StudyFolder
 from jax_backprop.sweep.tables import to_tables
 from jax_backprop.sweep.tile_program import Splits
 from jax_backprop.training import check_dataset
+from jax_backprop.types import Dataset
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
 ATTEMPTS = 3  # at a part that vanishes while the others are computed
@@ -48,7 +50,7 @@ class Runner:
         options: Options,
         folder: StudyFolder | None = None,
     ) -> None:
-        """Put the data on the devices, once for all groups.
+        """Take what is to be run; nothing is laid out yet.
 
         Args:
           problem: what all cells share.
@@ -58,17 +60,15 @@ class Runner:
 
         Raises InputError for data that can't be trained on.
         """
-        check_dataset(problem.data)
         self._problem, self._options, self._folder = problem, options, folder
         self.groups: list[Group] = []
         self._axes = axes
         self._programs: dict[tuple[str, int], Program] = {}
         self._widths = dict(folder.widths) if folder is not None else {}
         self._meter = Meter(options.on_progress)
-        data, mesh = problem.data, make_mesh(options.devices)
-        self._splits = jax.device_put(
-            Splits(data.train, data.validation, data.test), NamedSharding(mesh, PartitionSpec())
-        )
+        self._splits: dict[int, Splits] = {}
+        for data in problem.splits.values() or (problem.data,):
+            check_dataset(data)
 
     def add(self, cells: Cells) -> None:
         """Lay out the cells that the grid began with, or those of an extension, behind the others.
@@ -84,9 +84,37 @@ class Runner:
         )
         self._widths |= {group.key: group.width for group in added}
         first = {group.key: group for group in reversed(self.groups)}
-        self.groups += [
-            group._replace(segment=first.get(group.key, group).segment) for group in added
-        ]
+        self._place(
+            self.groups
+            + [group._replace(segment=first.get(group.key, group).segment) for group in added]
+        )
+
+    def _place(self, groups: Sequence[Group]) -> None:
+        """Take groups, each told which of its tiles are this share's."""
+        self.groups, before = [], 0
+        for group in groups:
+            layout = group.layout._replace(share=self._options.share, before=before)
+            self.groups.append(group._replace(layout=layout))
+            before += len(layout.rows)
+
+    @property
+    def pending(self) -> bool:
+        """Some part of this run's share isn't there."""
+        indices = range(len(self.groups))
+        return any(not there for index in indices for _, there in self._shards(index))
+
+    def probe(self) -> tuple[list[np.ndarray], int]:
+        """Train the first tile of all for some steps; return its state and how many steps."""
+        while True:
+            group = self.groups[0]
+            program = self.program(group)
+            try:
+                return train_alone(program, group)
+            except OutOfMemoryError as error:
+                begun = self._folder is not None and group.key in self._folder.widths
+                if begun or group.width == 1:
+                    raise
+                self._narrow(0, error)
 
     def run(self) -> Iterator[dict[str, pa.Table]]:
         """Compute the parts of this run's share that aren't there; yield each when it is saved."""
@@ -120,22 +148,31 @@ class Runner:
         (Cells of the same settings share a key, and the key says all that is compiled in.)
         """
         capacity = min(group.layout.shard_tiles, len(group.layout.rows))
-        known = self._programs.get((group.key, group.width))
+        splits = self._on_devices(group.data)
+        known = self._programs.get((group.program_key, group.width))
         if known is None or known.capacity < capacity:
-            known = self._programs[group.key, group.width] = Program(
+            known = self._programs[group.program_key, group.width] = Program(
                 group.recipe,
-                self._splits,
+                splits,
                 capacity=capacity,
                 devices=self._options.devices,
                 max_bytes=self._options.max_bytes,
             )
-        return known
+        return known.on(splits)
+
+    def _on_devices(self, data: Dataset) -> Splits:
+        """Return a group's data on the devices, put there once for all groups."""
+        if id(data) not in self._splits:
+            sharding = NamedSharding(make_mesh(self._options.devices), PartitionSpec())
+            splits = Splits(data.train, data.validation, data.test)
+            self._splits[id(data)] = jax.device_put(splits, sharding)
+        return self._splits[id(data)]
 
     def _run_group(self, index: int) -> Iterator[dict[str, pa.Table]]:
         while missing := [shard for shard, there in self._shards(index) if not there]:
             group = self.groups[index]
             program = self.program(group)
-            program.prepare(tile_inputs(group, group.layout.rows[:1]), segment_shapes(group))
+            prepare(program, group)
             try:
                 for shard in missing:
                     if self._options.should_stop():
@@ -143,7 +180,7 @@ class Runner:
                     yield self._run_shard(program, index, shard)
             except OutOfMemoryError as error:
                 begun = self._folder is not None and group.key in self._folder.widths
-                if begun or len(missing) < group.layout.shards or group.width == 1:
+                if begun or len(missing) < len(self._shards(index)) or group.width == 1:
                     raise
                 self._narrow(index, error)
             else:
@@ -156,7 +193,7 @@ class Runner:
         run, running = self._train(program, group, shard, about)
         record = to_record(group, shard, run, program.finish(running))
         tables = to_tables(self._shown(cells), ids, record, hashes)
-        self._save(group, part, tables)
+        self._save(group, part, tables, group.layout.slice(shard)[0])
         self._meter.add(tables["cells"])
         return tables
 
@@ -166,10 +203,10 @@ class Runner:
         cells = group.cells.take(rows[lanes(rows, real)])
         return cells, self._problem.ids(cells), self._problem.hashes(cells)
 
-    def _save(self, group: Group, part: int, tables: dict[str, pa.Table]) -> None:
+    def _save(self, group: Group, part: int, tables: dict[str, pa.Table], first_tile: int) -> None:
         if self._folder is not None:
             self._folder.widths[group.key] = group.width
-            self._folder.write(part, tables)
+            self._folder.write(part, tables, first_tile)
 
     def _train(
         self, program: Program, group: Group, shard: int, about: dict[str, Any]
@@ -214,9 +251,9 @@ class Runner:
             f"out of memory with tiles of {wide} cells ({error}): going on with {narrow}"
         )
         self._widths[key] = narrow
-        self.groups = [
-            with_width(group, narrow) if group.key == key else group for group in self.groups
-        ]
+        self._place(
+            [with_width(group, narrow) if group.key == key else group for group in self.groups]
+        )
         if self._folder is not None:
             narrowed = self._folder.manifest.setdefault("narrowed", {})
             narrowed[key] = {"from": wide, "to": narrow}
@@ -227,12 +264,11 @@ class Runner:
 
     def _shards(self, index: int) -> list[tuple[int, bool]]:
         """Return this run's share of a group's shards, each with whether it is on disk."""
-        part, of = self._options.share
-        first = self._first_part(index)
+        first, layout = self._first_part(index), self.groups[index].layout
         return [
             (shard, self._folder is not None and self._folder.has(first + shard))
-            for shard in range(self.groups[index].layout.shards)
-            if (first + shard) % of == part - 1
+            for shard in range(layout.shards)
+            if layout.slice(shard)[1]
         ]
 
     def _count(self) -> None:

@@ -15,6 +15,8 @@ from jax_backprop.sweep.tables import Record
 from jax_backprop.sweep.tile_program import Final, Segment, SegmentInputs, Start, TileInputs
 from jax_backprop.training import epoch_orders, role_keys
 
+PROBE_STEPS = 8
+
 
 class ShardRun(NamedTuple):
     """A shard in the middle of its run, as it is kept on the host for a checkpoint.
@@ -40,7 +42,34 @@ def _default(dtype: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(dtype)
 
 
-def segment_shapes(group: Group) -> SegmentInputs:
+def prepare(program: Program, group: Group) -> None:
+    """Begin to compile a group's programs."""
+    program.prepare(tile_inputs(group, group.layout.rows[:1]), _segment_shapes(group))
+
+
+def train_alone(program: Program, group: Group) -> tuple[list[np.ndarray], int]:
+    """Train the group's first tile by itself, by whole segments, for ``PROBE_STEPS`` or more.
+
+    Returns the leaves of its state, and how many steps it took.
+    """
+    prepare(program, group)
+    rows, length = group.layout.rows[:1], group.segment * group.plan.period
+    running, _ = program.start(tile_inputs(group, rows))
+    segments = min(-(-PROBE_STEPS // length), group.plan.periods // group.segment)
+    for done in range(segments):
+        running, _ = program.segment(running, _segment_inputs(group, rows, done))
+    return program.snapshot(running), segments * length
+
+
+def _segment_inputs(group: Group, rows: np.ndarray, done: int) -> SegmentInputs:
+    """Return what some tiles are given in the segment after so many."""
+    periods, period = group.segment, group.plan.period
+    table = rates(group, rows, done * periods * period, periods * period)
+    shaped = table.reshape(*table.shape[:2], periods, period)
+    return SegmentInputs(shaped, orders(group, rows, done))
+
+
+def _segment_shapes(group: Group) -> SegmentInputs:
     """Return shapes and types of what a segment of one tile is given."""
     plan, periods = group.plan, group.segment
     rates = jax.ShapeDtypeStruct((1, group.width, periods, plan.period), _default(np.float64))
@@ -72,12 +101,8 @@ def run_shard(
         run, leaves = resumed
         running = program.resume(running, leaves)
     yield run, running
-    periods, period = group.segment, group.plan.period
-    for done in range(len(run.segments), group.plan.periods // periods):
-        table = rates(group, rows, done * periods * period, periods * period)
-        shaped = table.reshape(*table.shape[:2], periods, period)
-        order = orders(group, rows, done)
-        running, found = program.segment(running, SegmentInputs(shaped, order))
+    for done in range(len(run.segments), group.plan.periods // group.segment):
+        running, found = program.segment(running, _segment_inputs(group, rows, done))
         run = ShardRun(run.start, (*run.segments, found))
         yield run, running
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from jax_backprop.storage import (
 )
 from jax_backprop.sweep.manifest import check_manifest
 from jax_backprop.sweep.provenance import provenance
-from jax_backprop.sweep.tables import join
+from jax_backprop.sweep.tables import join, to_parquet
 
 MANIFEST = "study.json"
 CHECKPOINT = "checkpoint.safetensors"
@@ -63,8 +62,16 @@ class StudyFolder:
             if name in self.manifest["parts"]
         }
 
-    def write(self, part: int, tables: Mapping[str, pa.Table]) -> None:
-        """Save a part: its tables first, then the manifest that vouches for them."""
+    def write(self, part: int, tables: Mapping[str, pa.Table], first_tile: int = 0) -> None:
+        """Save a part: its tables first, then the manifest that vouches for them.
+
+        Args:
+          part: its number.
+          tables: of its cells.
+          first_tile: of a share: where in the whole part its tiles begin.
+        """
+        if self.manifest["part"] is not None:
+            self.manifest.setdefault("first_tiles", {})[f"{part:05d}"] = first_tile
         for kind in reversed(TABLES):  # "cells" last: ``has`` asks for it
             if kind in tables:
                 name = _part(kind, part)
@@ -106,17 +113,28 @@ class StudyFolder:
         self.save()  # first: it makes the folder ours, and a list that is missing is written anew
         write_atomic(self.path / _generation(number), content)
 
-    def copy_parts(self, folder: Path, manifest: Mapping[str, Any]) -> None:
-        """Take over the parts and the generations of another folder, each checked by its hash."""
-        lists = {_generation(n): g["sha256"] for n, g in enumerate(manifest["generations"])}
-        for name, known in {**manifest["parts"], **lists}.items():
-            if not _is(folder / name, known):
-                raise damaged(folder / name)
-            if not _is(self.path / name, known):
-                write_atomic(self.path / name, (folder / name).read_bytes())
-        self.manifest["generations"] = list(manifest["generations"])
-        self.manifest["parts"] |= manifest["parts"]
+    def join_shares(self, shares: Sequence[StudyFolder]) -> None:
+        """Take over the generations and parts of shares of one study, each file by its hash."""
+        for number, generation in enumerate(shares[0].generations):
+            name = _generation(number)
+            content = shares[0].checked(name, generation["sha256"]).read_bytes()
+            write_atomic(self.path / name, content)
+        self.manifest["generations"] = list(shares[0].generations)
+        for name in sorted({name for share in shares for name in share.manifest["parts"]}):
+            pieces = [share for share in shares if name in share.manifest["parts"]]
+            pieces.sort(key=lambda share: share.manifest["first_tiles"].get(_index(name), 0))
+            tables = [
+                pq.read_table(each.checked(name, each.manifest["parts"][name])) for each in pieces
+            ]
+            content = to_parquet(join(tables))
+            self.manifest["parts"][name] = write_atomic(self.path / name, content)
         self.save()
+
+    def checked(self, name: str, known: str) -> Path:
+        """Return a file's path, or raise InputError if it isn't what was written."""
+        if not _is(self.path / name, known):
+            raise damaged(self.path / name)
+        return self.path / name
 
     @staticmethod
     def ids_table(ids: list[str]) -> pa.Table:
@@ -258,19 +276,17 @@ def damaged(path: Path) -> InputError:
     )
 
 
-def to_parquet(table: pa.Table) -> bytes:
-    """Return a table as the bytes of a Parquet file; equal tables give equal bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
 def _is(path: Path, known: str) -> bool:
     return path.is_file() and file_sha256(path) == known
 
 
 def _part(kind: str, index: int) -> str:
     return f"{kind}/part-{index:05d}.parquet"
+
+
+def _index(name: str) -> str:
+    """Return a part's number, as its file is named."""
+    return Path(name).stem.removeprefix("part-")
 
 
 def _generation(index: int) -> str:

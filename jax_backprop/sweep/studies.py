@@ -70,7 +70,15 @@ def study_grid(study: Study) -> Grid:
 
 def study_problem(study: Study) -> Problem:
     """Return what all cells of a study share: the project's own network, and the data."""
-    data = load_dataset(study.dataset, split_seed=study.split_seed)
+    axes = [study_grid(study).axes.get("split_seed", ())]
+    axes += [table["split_seed"] for table in study_grid(study).include if "split_seed" in table]
+    splits = {
+        seed: load_dataset(study.dataset, split_seed=seed)
+        for seed in dict.fromkeys(seed for axis in axes for seed in axis)
+    }
+    data = next(iter(splits.values()), None) or load_dataset(
+        study.dataset, split_seed=study.split_seed
+    )
     fixed = {name: getattr(study, name) for name in Run.model_fields}
     sizes = {"inputs": data.features, "classes": data.classes}
     return Problem(
@@ -83,6 +91,7 @@ def study_problem(study: Study) -> Problem:
         vector_product=functools.partial(vector_product, **sizes),
         sharpness_iterations=study.sharpness_iterations,
         lanes=study.gradient == "hand",  # autodiff differentiates a number, not one a lane
+        splits=splits,
     )
 
 

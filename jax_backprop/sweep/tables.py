@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep.cells import Hashes
 from jax_backprop.sweep.columns import setting_columns
 from jax_backprop.sweep.grid import Cells
@@ -23,6 +26,33 @@ class Tables(NamedTuple):
     cells: pa.Table
     curves: pa.Table | None
     steps: pa.Table | None
+
+
+def _canonical(table: pa.Table) -> pa.Table:
+    """Return a table as it is stored: equal contents give equal bytes, however they were joined.
+
+    One chunk a column; dictionaries in order of appearance; a choice's parameters behind it, by
+    name.
+    """
+    names: list[str] = []
+    for name in table.column_names:
+        if name not in names:
+            beside = [c for c in table.column_names if c.startswith(f"{name}.")]
+            names += [name, *sorted(beside)] if name in CHOICES else [name]
+    table = table.select(names).combine_chunks()
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            plain = table.column(place).cast(field.type.value_type)
+            encoded = plain.dictionary_encode().combine_chunks()
+            table = table.set_column(place, field.name, encoded)
+    return table
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(_canonical(table), buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 class Record(NamedTuple):

@@ -31,11 +31,16 @@ class Layout(NamedTuple):
         where ``real`` is less than the width.
       real: (tiles,), how many lanes of a tile are cells of their own.
       shard_tiles: tiles a shard, the last one fewer.
+      share: (part, of): of every shard, the tiles of one of so many machines.
+      before: how many tiles of the study come before these: what is left over when a shard's tiles
+        are shared out goes to another machine each time.
     """
 
     rows: np.ndarray
     real: np.ndarray
     shard_tiles: int
+    share: tuple[int, int] = (1, 1)
+    before: int = 0
 
     @property
     def shards(self) -> int:
@@ -43,9 +48,18 @@ class Layout(NamedTuple):
         return -(-len(self.rows) // self.shard_tiles)
 
     def shard(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows and real lanes of one shard's tiles."""
-        tiles = slice(index * self.shard_tiles, (index + 1) * self.shard_tiles)
+        """Return the rows and real lanes of one shard's tiles, or of this share of them."""
+        first, count = self.slice(index)
+        tiles = slice(index * self.shard_tiles + first, index * self.shard_tiles + first + count)
         return self.rows[tiles], self.real[tiles]
+
+    def slice(self, index: int) -> tuple[int, int]:
+        """Return the first of a shard's tiles that this share takes, and how many it takes."""
+        first = index * self.shard_tiles
+        numbers = self.before + np.arange(first, min(first + self.shard_tiles, len(self.rows)))
+        part, of = self.share
+        counts = np.bincount(numbers % of, minlength=of)
+        return int(counts[: part - 1].sum()), int(counts[part - 1])
 
 
 class Size(NamedTuple):
