@@ -15,6 +15,7 @@ from small_study import AXES, go, parts, stop_after
 from jax_backprop import InputError, load_study
 from jax_backprop.storage import file_sha256
 from jax_backprop.sweep import InterruptedSweepError, Options, Progress, merge, tiles
+from jax_backprop.sweep.checkpoint import unpack
 from jax_backprop.sweep.store import ENGINE
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -79,12 +80,30 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(InterruptedSweepError):
         go(tmp_path / "part", options)
     path = tmp_path / "part" / "checkpoint.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
+    sound = path.read_bytes()
+    content = bytearray(sound)
+    content[_byte_of_a_cell(sound)] ^= 64
     path.write_bytes(content)
     go(tmp_path / "part")
     go(tmp_path / "whole")
     assert parts(tmp_path / "part") == parts(tmp_path / "whole")
+    about = json.loads(_header(sound)["__metadata__"]["about"])
+    assert unpack(sound, about) is not None
+    for place in range(0, len(sound), 7):  # header, cells, padding and seal alike
+        flipped = sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :]
+        assert unpack(flipped, about) is None, place
+    assert unpack(sound[:-1], about) is None and unpack(b"", about) is None
+
+
+def _header(content: bytes) -> dict:
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def _byte_of_a_cell(content: bytes) -> int:
+    """Return the place of the last byte, sign and exponent, of the first cell's first parameter."""
+    tensor = _header(content)["state.0"]
+    assert tensor["dtype"] == "F32"
+    return 8 + int.from_bytes(content[:8], "little") + tensor["data_offsets"][0] + 3
 
 
 def test_more_cells_are_an_extension(whole: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +13,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.cli.scores import print_scores, print_summary, scores
+from jax_backprop.cli.signals import StopRequest, stop_on_signal
 from jax_backprop.data.names import name_with
 from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
@@ -33,6 +36,9 @@ LossName = Annotated[str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_
 GradientName = Annotated[str, tyro.conf.arg(metavar="{hand,autodiff}")]
 DatasetName = Annotated[str, tyro.conf.arg(metavar=DATASETS)]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+NOT_SAVED = "nothing is saved without --out"
+STOPPING = f"stopping after this segment; {NOT_SAVED} (again: stop at once)"
+STOPPING_SAVED = "stopping after this segment, which is saved (again: stop at once)"
 MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
@@ -122,26 +128,43 @@ def train(
     given = locals()
     given["dataset"] = name_with(dataset, label=label, relabel=relabel, standardize=standardize)
     run = parse(Run, _run_settings(given), "command line")
-    from jax_backprop.training.model import claim_model_folder, save_model
-
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
-    if out is not None:
-        claim_model_folder(out, run)
-    started = time.perf_counter()
-    model, result = _fit(run, data)
-    seconds = time.perf_counter() - started
-    found = scores(model, data)
-    if out is not None:
-        save_model(out, model, data, result, found)
+    with stop_on_signal(STOPPING if out is None else STOPPING_SAVED) as stop:
+        _train(run, data, out, stop)
+
+
+def _train(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> None:
+    """Train and print; into a folder if there is one, unless that holds the model already."""
+    from jax_backprop.training import InterruptedTrainingError
+    from jax_backprop.training.model import model_folder, save_model
+
+    with contextlib.nullcontext() if out is None else model_folder(out, run, data) as there:
+        if there is not None:
+            print_scores(there, data, dict(there.scores))
+            console.out.print(
+                f"{out} holds this model already: nothing was trained", markup=False, soft_wrap=True
+            )
+            return
+        started = time.perf_counter()
+        try:
+            model, result = _fit(run, data, out, stop)
+        except InterruptedTrainingError as error:
+            saved = f"saved in {out}: the same command goes on from there"
+            console.complain(f"{error}; {saved if out is not None else NOT_SAVED}")
+            sys.exit(stop.exit_code)
+        seconds = time.perf_counter() - started
+        found = scores(model, data)
+        if out is not None:
+            save_model(out, model, data, result, found)
     print_summary(model, data, result, found, seconds, out)
 
 
-def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
+def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[Model, FitResult]:
     import jax
 
     from jax_backprop.network import init_params
     from jax_backprop.training import fit, network_learner, role_keys
-    from jax_backprop.training.model import Model
+    from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties
 
     network = run.network(data.features, data.classes)
@@ -154,6 +177,7 @@ def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
             data,
             key=keys.order,
             network=network,
+            penalties=penalties,  # of the products with the Hessian, for a rate from curvature
             value_and_grad=learner.value_and_grad,
             learning_rate=run.learning_rate * _per_rate(run, data),
             schedule=run.schedule,
@@ -161,6 +185,9 @@ def _fit(run: Run, data: Dataset) -> tuple[Model, FitResult]:
             rate_rule=run.rate_rule,
             batch_size=run.batch_size,
             epochs=run.epochs,
+            checkpoint=out,
+            described=described(run, data),
+            should_stop=stop,
             on_progress=lambda p: advance(
                 p.done_steps, f"validation loss {float(p.validation.loss):.4f}", p.total_steps
             ),
@@ -197,7 +224,29 @@ def evaluate(
     data = load(name, split_seed=seed, data_dir=data_dir)
     check_fit(loaded.params, data, loaded.network)
     check_feature_dtype(data.train.inputs, loaded)
+    say_differences(loaded, data)
     print_scores(loaded, data, scores(loaded, data))
+
+
+def say_differences(model: Model, data: Dataset) -> None:
+    """Say on standard error in what data differ from those that a model was trained on."""
+    here = {
+        "class names": ", ".join(data.class_names),
+        "source": data.source,
+        "split seed": data.split_seed,
+        "SHA-256": data.checksum,
+    }
+    known = model.data
+    there = {
+        "class names": ", ".join(model.class_names),
+        "source": known.get("source"),
+        "split seed": known.get("split_seed"),
+        "SHA-256": known.get("checksum"),
+    }
+    differing = [key for key in here if there[key] is not None and here[key] != there[key]]
+    if differing:
+        text = "; ".join(f"{key}: {there[key]} there, {here[key]} here" for key in differing)
+        console.complain(f"note: not the data that the model was trained on ({text})")
 
 
 def check_feature_dtype(features: Any, model: Model) -> None:

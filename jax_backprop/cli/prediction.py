@@ -9,7 +9,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
-from jax_backprop.cli.models import Folder, MaybePath, check_feature_dtype
+from jax_backprop.cli.models import Folder, MaybePath, check_feature_dtype, say_differences
 from jax_backprop.errors import InputError, unknown_name
 
 SPLITS = ("train", "validation", "test")
@@ -38,6 +38,7 @@ def predict(
 
     from jax_backprop.network import forward
     from jax_backprop.storage import write_atomic
+    from jax_backprop.training import check_fit
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
@@ -49,6 +50,8 @@ def predict(
         features = _read_features(inputs, loaded.network.layer_sizes[0])
     elif split in SPLITS:
         data = load(loaded.run.dataset, split_seed=loaded.run.split_seed, data_dir=data_dir)
+        check_fit(loaded.params, data, loaded.network)
+        say_differences(loaded, data)
         features = data.splits[split].inputs
     else:
         raise unknown_name("split", split, SPLITS)

@@ -10,14 +10,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jax_backprop.storage import sha256
+from jax_backprop.storage import sealed, unsealed
 from jax_backprop.sweep.shard import ShardRun
 from jax_backprop.sweep.tile_program import Segment, Start
 from jax_backprop.types import Evaluation
 
 
 def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes:
-    """Return a run, its state and what it is of, with a SHA-256 over all."""
+    """Return a run, its state and what it is of, sealed: no byte can change unnoticed."""
     tensors = {f"state.{index}": leaf for index, leaf in enumerate(state)}
     tensors |= {f"start.{index}": leaf for index, leaf in enumerate(jax.tree.leaves(run.start))}
     for number, segment in enumerate(run.segments):
@@ -32,19 +32,20 @@ def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes
         "sharpness": json.dumps(
             [each.sharpness is not None for each in (run.start, *run.segments[:1])]
         ),
-        "sha256": _digest(tensors),
     }
-    return safetensors.numpy.save(tensors, metadata=header)
+    return sealed(safetensors.numpy.save(tensors, metadata=header))
 
 
 def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarray]] | None:
     """Return the run and its state, or None if it is damaged or of something else."""
+    content = unsealed(data)
+    if content is None:
+        return None
     try:
-        tensors = safetensors.numpy.load(data)
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])["__metadata__"]
-        whole = header["sha256"] == _digest(tensors)
-        if not whole or header["about"] != json.dumps(about, sort_keys=True):
+        tensors = safetensors.numpy.load(content)
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])["__metadata__"]
+        if header["about"] != json.dumps(about, sort_keys=True):
             return None
         metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])
         at_start, along = (0 if measured else None for measured in json.loads(header["sharpness"]))
@@ -65,8 +66,3 @@ def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarra
 def _numbered(tensors: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
     count = sum(name.startswith(prefix) for name in tensors)
     return [tensors[f"{prefix}{index}"] for index in range(count)]
-
-
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    parts = [name.encode() + tensors[name].tobytes() for name in sorted(tensors)]
-    return sha256(b"".join(parts))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -13,20 +17,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import safetensors.numpy
 
-from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
+from jax_backprop.reading import decode, read_json
 from jax_backprop.settings import Network, Run
-from jax_backprop.storage import claim_folder, write_atomic
+from jax_backprop.storage import (
+    claim_folder,
+    file_sha256,
+    locked,
+    remove_temporaries,
+    sha256,
+    write_atomic,
+)
+from jax_backprop.training.checkpoint import (
+    CHECKPOINT,
+    read_checkpoint,
+    refuse_difference,
+    remove_checkpoint,
+)
 from jax_backprop.training.history import History
 from jax_backprop.training.running import FitResult
 from jax_backprop.types import Dataset, Layer, Params, Scaling
 
+SEAL = "checksum"  # of all else in the manifest
 MANIFEST = "model.json"
 WEIGHTS = "model.safetensors"
 
 
 class Model(NamedTuple):
-    """Parameters with what is needed to use them again, the scaling of features among it."""
+    """Parameters with what is needed to use them again, the scaling of features among it.
+
+    ``data`` is what is recorded of the data that it was trained on, ``scores`` how it did there.
+    """
 
     params: Params
     network: Network
@@ -34,43 +55,63 @@ class Model(NamedTuple):
     class_names: tuple[str, ...]
     scaling: Scaling = Scaling()
     feature_dtype: str = "float32"
+    data: Mapping[str, Any] = MappingProxyType({})
+    scores: Mapping[str, float] = MappingProxyType({})
 
 
-def claim_model_folder(folder: Path, run: Run) -> None:
-    """Make a model's folder, or raise InputError if it holds something else or another model."""
-    claim_folder(folder, marker=MANIFEST)
-    if (folder / MANIFEST).exists():
-        found = _read_manifest(folder)["run"]
-        wanted = run.model_dump(mode="json", exclude_none=True)
-        differing = sorted(k for k in {**found, **wanted} if found.get(k) != wanted.get(k))
-        if differing:
-            key = differing[0]
-            raise InputError(
-                "output folder",
-                got=f"{folder}, which holds a model with {key} = {found.get(key)!r}",
-                expected=f"a new folder, or the same run ({key} = {wanted.get(key)!r})",
-                remedy="Give another --out; nothing in it was changed.",
-            )
+@contextlib.contextmanager
+def model_folder(folder: Path, run: Run, data: Dataset) -> Iterator[Model | None]:
+    """Hold a model's folder, new or of the same run; yield the model if it is finished.
+
+    Raises InputError, changing nothing, if it is in use, or holds something else, another model or
+    the checkpoint of another run.
+    """
+    begun = folder / CHECKPOINT
+    claim_folder(folder, marker=CHECKPOINT if begun.is_file() else MANIFEST)
+    wanted = described(run, data)
+    with locked(folder):
+        remove_temporaries(folder)
+        if (folder / MANIFEST).exists():
+            model = load_model(folder)
+            found = described(model.run, model.data.get("checksum"))
+            refuse_difference(folder, found, wanted)
+            remove_checkpoint(folder)
+            yield model
+            return
+        if begun.is_file():
+            about, _ = read_checkpoint(begun)
+            there = {key: about["identity"].get(key) for key in wanted}
+            refuse_difference(begun, there, wanted)
+        yield None
+
+
+def described(run: Run, data: Dataset | str | None) -> dict[str, Any]:
+    """Return what a run is, with the data's SHA-256, as JSON holds it."""
+    checksum = data.checksum if isinstance(data, Dataset) else data
+    return {**run.model_dump(mode="json", exclude_none=True), "data_checksum": checksum}
 
 
 def save_model(
     folder: Path, model: Model, data: Dataset, result: FitResult, scores: dict[str, float]
 ) -> None:
-    """Save parameters, history and evaluations; the manifest last, so that it vouches for them."""
+    """Save parameters, history and evaluations; the manifest last, so that it vouches for them.
+
+    Until it is there, the folder is one of a run that isn't finished; then the checkpoint goes.
+    """
     tensors = {
         f"layers.{index}.{name}": np.asarray(leaf)
         for index, layer in enumerate(model.params)
         for name, leaf in layer._asdict().items()
     }
-    write_atomic(folder / WEIGHTS, safetensors.numpy.save(tensors))
+    files = {WEIGHTS: write_atomic(folder / WEIGHTS, safetensors.numpy.save(tensors))}
     for name, table in history_tables(result.history).items():
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
-        write_atomic(folder / f"{name}.parquet", buffer.getvalue())
+        files[f"{name}.parquet"] = write_atomic(folder / f"{name}.parquet", buffer.getvalue())
     manifest = {
         "run": model.run.model_dump(mode="json", exclude_none=True),
         "network": model.network.model_dump(mode="json"),
-        "class_names": model.class_names,
+        "class_names": list(model.class_names),
         "scaling": model.scaling._asdict(),
         "feature_dtype": model.feature_dtype,
         "data": {
@@ -81,33 +122,80 @@ def save_model(
             "checksum": data.checksum,
         },
         "scores": scores,
+        "files": files,
     }
+    manifest[SEAL] = _seal(manifest)
     write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    remove_checkpoint(folder)
 
 
 def load_model(folder: Path) -> Model:
-    """Load what ``save_model`` saved. Raises InputError if it isn't there or is damaged."""
-    manifest = _read_manifest(folder)
-    try:
-        network = parse(Network, manifest["network"], str(folder / MANIFEST))
-        run = parse(Run, manifest["run"], str(folder / MANIFEST))
-        tensors = safetensors.numpy.load((folder / WEIGHTS).read_bytes())
-        layers = [
-            Layer(*(jnp.asarray(tensors[f"layers.{index}.{name}"]) for name in Layer._fields))
-            for index in range(len(network.layer_sizes) - 1)
-        ]
-        names = tuple(manifest["class_names"])
-        parts = (manifest["scaling"][part] for part in Scaling._fields)
-        scaling = Scaling(*(tuple(part) if isinstance(part, list) else part for part in parts))
-        dtype = manifest["feature_dtype"]
-    except (OSError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(
-            "model folder",
-            got=f"{folder}, damaged: {error!r}",
-            expected="model.json and model.safetensors as `jax-backprop train` wrote them",
-            remedy="Train it again: the same settings give the same bits.",
-        ) from None
-    return Model(tuple(layers), network, run, names, scaling, dtype)
+    """Load what ``save_model`` saved. Raises InputError if it isn't there or is damaged.
+
+    Models of the first version have no hashes of their own: they are checked for sense alone.
+    """
+    path = folder / MANIFEST
+    unfinished = (folder / CHECKPOINT).is_file() and not path.exists()
+    manifest = read_json(
+        path,
+        what="model folder",
+        expected="the folder of a trained model",
+        remedy="Its training isn't finished: run the same `jax-backprop train` again, it goes on."
+        if unfinished
+        else "Train one with `jax-backprop train --out DIR`.",
+    )
+    return decode(
+        path,
+        lambda _: _model(folder, manifest),
+        what="model folder",
+        expected="model.json and model.safetensors as `jax-backprop train` wrote them",
+        remedy="Damaged, or changed by hand. Train it again, into another folder: the same "
+        "settings give the same bits.",
+    )
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all else that a manifest says, however it is laid out."""
+    content = {key: value for key, value in manifest.items() if key != SEAL}
+    return sha256(json.dumps(json.loads(json.dumps(content)), sort_keys=True).encode())
+
+
+def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
+    """Return the model, or raise an error of any kind for what can't be one."""
+    if SEAL in manifest or "files" in manifest:
+        _check(manifest.get(SEAL) == _seal(manifest), "damaged: changed since it was written")
+        for name, known in manifest["files"].items():
+            there = (folder / name).is_file() and file_sha256(folder / name) == known
+            _check(there, f"damaged: {name} is missing or not what was written")
+    network = parse(Network, manifest["network"], str(folder / MANIFEST))
+    run = parse(Run, manifest["run"], str(folder / MANIFEST))
+    tensors = safetensors.numpy.load((folder / WEIGHTS).read_bytes())
+    layers = [
+        Layer(*(jnp.asarray(tensors[f"layers.{index}.{name}"]) for name in Layer._fields))
+        for index in range(len(network.layer_sizes) - 1)
+    ]
+    for (fan_in, fan_out), layer in zip(pairwise(network.layer_sizes), layers, strict=True):
+        fits = layer.weights.shape == (fan_in, fan_out) and layer.biases.shape == (fan_out,)
+        _check(fits, "damaged: weights of another shape than the network's")
+    names, dtype = manifest["class_names"], str(np.dtype(manifest["feature_dtype"]))
+    named = len(names) == network.layer_sizes[-1] and all(isinstance(name, str) for name in names)
+    _check(named, "damaged: class_names that aren't a name for each class")
+    scaling = Scaling(*(_part(manifest["scaling"][part], network) for part in Scaling._fields))
+    data, scores = dict(manifest.get("data", {})), dict(manifest.get("scores", {}))
+    return Model(tuple(layers), network, run, tuple(names), scaling, dtype, data, scores)
+
+
+def _part(given: Any, network: Network) -> float | tuple[float, ...]:
+    """Return a part of a scaling: a number, or one a feature."""
+    if not isinstance(given, list):
+        return float(given)
+    _check(len(given) == network.layer_sizes[0], "damaged: a scaling of other features")
+    return tuple(float(each) for each in given)
+
+
+def _check(holds: bool, why: str) -> None:
+    if not holds:
+        raise ValueError(why)
 
 
 def history_tables(history: History) -> dict[str, pa.Table]:
@@ -119,15 +207,3 @@ def history_tables(history: History) -> dict[str, pa.Table]:
         for name, values in getattr(history, split)._asdict().items():
             evaluations[f"{split}_{name}"] = values
     return {"history": pa.table(steps), "evaluations": pa.table(evaluations)}
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / MANIFEST).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(
-            "model folder",
-            got=f"{folder / MANIFEST} ({getattr(error, 'strerror', None) or error})",
-            expected="the folder of a trained model",
-            remedy="Train one with `jax-backprop train --out DIR`.",
-        ) from None
