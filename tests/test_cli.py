@@ -232,7 +232,7 @@ def test_output_folders_of_others_are_left_alone(capsys, tmp_path: Path, model: 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["study.toml", "thesis.tex"]
     before = (model / "model.json").read_bytes()
     assert call("train", "--epochs", 1, "--out", model) == 2
-    assert "holds a model with" in capsys.readouterr().err
+    assert "of a run with epochs = 50" in capsys.readouterr().err
     assert (model / "model.json").read_bytes() == before
 
 
