@@ -24,7 +24,7 @@ def write_atomic(path: Path, content: bytes | str) -> str:
 
     Returns the content's SHA-256. Written beside its place, flushed, renamed, the folder flushed.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(
@@ -221,6 +221,14 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
     """Remove what writers that were killed left behind in a folder, named by a pattern."""
     for entry in folder.glob(pattern):
         shutil.rmtree(entry, ignore_errors=True)
+
+
+def silence(descriptor: int) -> None:
+    """Lead a descriptor to nowhere, whether it was open or not."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def _write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> str:

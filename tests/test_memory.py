@@ -34,7 +34,7 @@ def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
 
     with pytest.raises(OutOfMemoryError, match="1 allowed") as error:
         run_within(1)
-    needed_by_one = int(str(error.value).split()[0].replace(",", ""))
+    needed_by_one = int(error.value.got.split()[0].replace(",", ""))
     notices.clear()
     assert run_within(needed_by_one).cells.num_rows == 4
     assert len(notices) == 2 and "going on with 1" in notices[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from jax_backprop.errors import InputError
 from jax_backprop.sweep.tile_program import (
     Final,
     Recipe,
@@ -41,8 +43,17 @@ class Running(NamedTuple):
     where: np.ndarray  # in which slot each tile lies
 
 
-class OutOfMemoryError(Exception):
+class OutOfMemoryError(InputError):
     """A program needs more memory than its devices have, or than it may use."""
+
+    def __init__(self, got: str) -> None:
+        self.got = got
+        super().__init__(
+            "memory",
+            got=got,
+            expected="a program that fits",
+            remedy="Take a smaller network, batch or tile width; --max-gib allows more.",
+        )
 
 
 class Program:
@@ -218,7 +229,7 @@ def _memory_explained() -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not re.search("RESOURCE_EXHAUSTED|Out of memory", str(error)):
             raise
         raise OutOfMemoryError(str(error).partition("\n")[0]) from error
 

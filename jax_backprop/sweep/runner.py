@@ -248,7 +248,7 @@ class Runner:
         key, wide = self.groups[index].key, self.groups[index].width
         narrow = wide // 2
         self._options.on_notice(
-            f"out of memory with tiles of {wide} cells ({error}): going on with {narrow}"
+            f"out of memory with tiles of {wide} cells ({error.got}): going on with {narrow}"
         )
         self._widths[key] = narrow
         self._place(
