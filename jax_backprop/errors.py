@@ -5,6 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# What a terminal obeys instead of showing, and what turns the direction of writing.
+_OBEYED = [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_NUMBERED = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _OBEYED}
+del _NUMBERED[ord("\n")]
+
+
+def printable(text: str) -> str:
+    """Return a text, lines and all, with the number of each character that a terminal obeys."""
+    return text.translate(_NUMBERED)
+
 
 class InputError(ValueError):
     """Something given by the user can't be used; the command line prints it and exits with 2."""

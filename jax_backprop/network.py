@@ -16,6 +16,7 @@ from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
+from jax_backprop.reading import check_memory
 from jax_backprop.settings import Network
 from jax_backprop.types import (
     AnyArray,
@@ -29,6 +30,8 @@ from jax_backprop.types import (
     Scaling,
 )
 
+COPIES = 4  # of the parameters: themselves, their gradient, an optimizer's two moments
+
 
 def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
     """Draw initial parameters: weights ~ Normal(0, (init_scale * gain)^2 / fan_in), biases zero.
@@ -37,6 +40,8 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
     sqrt(2) after a ReLU layer (He et al. 2015, eq. 10); the dtype is JAX's default float.
     """
     sizes = network.layer_sizes
+    parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+    check_memory(f"network {'-'.join(map(str, sizes))}", COPIES * 4 * parameters)
     gain = ACTIVATIONS[network.activation].init_gain
     layers = []
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):

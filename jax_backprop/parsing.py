@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -11,9 +10,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.reading import parse_toml, read_toml
 from jax_backprop.settings import UNUSED, Settings
 from jax_backprop.study_file import CHOICES, Study
 
+MOST_SEED = 2**31 - 1
 _Model = TypeVar("_Model", bound=Settings)
 
 
@@ -25,21 +26,12 @@ def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
       changes: fields to replace, each "KEY=VALUE" as a line of TOML, such as "epochs=2" or
         "axes.seed={count=2}".
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "study file",
-            got=f"{path} ({getattr(error, 'strerror', None) or error})",
-            expected="a readable TOML file",
-            remedy="See experiments/learning_rate.toml for one.",
-        ) from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"study file {path}", got=f"{error}", expected="valid TOML", remedy="Mend that line."
-        ) from None
+    data = read_toml(
+        path,
+        what="study file",
+        expected="valid TOML",
+        remedy="See experiments/learning_rate.toml for one.",
+    )
     done: list[list[str]] = []
     for change in changes:
         place = _replace(data, change)
@@ -57,8 +49,8 @@ def _replace(data: dict[str, Any], change: str) -> list[str]:
     """
     key, equals, value = change.partition("=")
     try:
-        path = _path(tomllib.loads(f"{key} = 0")) if equals else []
-    except tomllib.TOMLDecodeError:
+        path = _path(parse_toml(f"{key} = 0")) if equals else []
+    except ValueError:
         path = []
     if not path:
         raise _bad_change(repr(change), "KEY=VALUE as in a study file")
@@ -73,12 +65,12 @@ def _replace(data: dict[str, Any], change: str) -> list[str]:
             )
         data = inner
     try:
-        found = tomllib.loads(f"value = {value}")
-        if len(found) != 1:
-            raise _bad_change(repr(change), "one field a --set")
-        data[path[-1]] = found["value"]
-    except tomllib.TOMLDecodeError:
-        data[path[-1]] = value.strip()
+        found = parse_toml(f"value = {value}")
+    except ValueError:
+        found = {"value": value.strip()}
+    if len(found) != 1:
+        raise _bad_change(repr(change), "one field a --set")
+    data[path[-1]] = found["value"]
     return path
 
 
@@ -159,3 +151,11 @@ def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:
             if isinstance(kind, type) and issubclass(kind, Settings):
                 model = kind
     return list(model.model_fields)
+
+
+def check_number(name: str, value: int | float, low: int | float, high: int | float) -> None:
+    """Raise InputError unless a number is finite and from low to high, both included."""
+    if not low <= value <= high:
+        raise InputError(
+            name, got=value, expected=f"{low:g} to {high:g}", remedy="Give another number."
+        )

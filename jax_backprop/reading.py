@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from jax_backprop.errors import InputError
 
 MOST_TEXT = 64 * 1024**2  # bytes of a TOML or JSON file
+MOST_BITS = 256
 MOST_TABLES = 64  # tables or lists within each other
 
 _Content = TypeVar("_Content")
@@ -51,7 +52,7 @@ def read_text(path: Path, *, what: str, expected: str, remedy: str) -> str:
 
 def read_json(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
     """Return the object that a JSON file holds."""
-    return decode(path, _object, what=what, expected=expected, remedy=remedy)
+    return decode(path, read_object, what=what, expected=expected, remedy=remedy)
 
 
 def read_toml(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
@@ -67,16 +68,19 @@ def parse_toml(text: str) -> dict[str, Any]:
         found = tomllib.loads(text)
     except RecursionError:
         raise ValueError(f"more than {MOST_TABLES} tables within each other") from None
-    check_nesting(found)
+    check_plain(found)
     return found
 
 
-def check_nesting(value: Any) -> None:
-    """Raise ValueError for data nested so deeply that walking it would not end well."""
+def check_plain(value: Any) -> None:
+    """Raise ValueError for data that can't be walked or written: nested deeply, endless digits."""
     level = [value]
     for _ in range(MOST_TABLES):
         within = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [inner for each in within for inner in each if isinstance(inner, dict | list)]
+        flat = [inner for each in within for inner in each]
+        level = [inner for inner in flat if isinstance(inner, dict | list)]
+        if any(isinstance(inner, int) and inner.bit_length() > MOST_BITS for inner in flat):
+            raise ValueError(f"a whole number of more than {MOST_BITS} bits")
         if not level:
             return
     raise ValueError(f"more than {MOST_TABLES} tables or lists within each other")
@@ -91,7 +95,7 @@ def read_npz(path: Path | io.BytesIO) -> dict[str, Any]:
     import numpy as np
 
     with zipfile.ZipFile(path) as archive:
-        _check_memory(sum(member.file_size for member in archive.infolist()))
+        check_memory("arrays", sum(member.file_size for member in archive.infolist()))
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
@@ -101,8 +105,16 @@ def read_npy(path: Path) -> Any:
     import numpy as np
 
     array = np.load(path, allow_pickle=False, mmap_mode="r")  # a map: only as large as the file
-    _check_memory(array.nbytes)
+    check_memory("array", array.nbytes)
     return np.array(array)
+
+
+def read_csv(path: Path) -> Any:
+    """Return a CSV file with a header as a table; errors tell the row."""
+    import pyarrow.csv
+
+    check_memory("file", 8 * path.stat().st_size)
+    return pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(use_threads=False))
 
 
 def most_memory() -> int:
@@ -113,9 +125,15 @@ def most_memory() -> int:
     return total // 2
 
 
-def _check_memory(size: int) -> None:
+def check_memory(what: str, size: int) -> None:
+    """Raise InputError for what would take more bytes than one thing may."""
     if size > most_memory():
-        raise ValueError(f"{size / 1e9:,.1f} GB unpacked, more than half of the memory here")
+        raise InputError(
+            what,
+            got=f"{size / 1e9:,.1f} GB",
+            expected=f"at most {most_memory() / 1e9:,.1f} GB, half of the memory here",
+            remedy="Take less.",
+        )
 
 
 def _text(path: Path) -> str:
@@ -124,11 +142,12 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds. Raises whatever is wrong with it."""
     found = json.loads(_text(path))
     if not isinstance(found, dict):
         raise ValueError(f"a {type(found).__name__} instead of an object")
-    check_nesting(found)
+    check_plain(found)
     return found
 
 

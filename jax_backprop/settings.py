@@ -40,11 +40,18 @@ ReductionName = Literal["mean", "sum"]
 
 UNUSED = "unused"  # the kind of error
 
-PositiveInt = Annotated[int, Field(gt=0)]
+# What memory, time and JAX's own types can hold is checked here, before any of it is spent.
+LARGEST = 1e30  # of a number that is given: float32 holds its square's root, and no square of it
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Epochs = Annotated[int, Field(gt=0, le=10**7)]
+Units = Annotated[int, Field(gt=0, le=10**6)]
+MOST_LAYERS = 64  # each is compiled for itself
+Few = Annotated[int, Field(gt=0, le=1_000)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveFraction = Annotated[float, Field(gt=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 
 # Which parameters each named choice takes, with their defaults. A flat model and this table, rather
 # than a union of models: a union would turn into subcommands on the command line.
@@ -98,7 +105,9 @@ class Network(Settings, frozen=True):
       loss: ``softmax_cross_entropy`` (homework (4), (5)) or ``squared_error`` (a linear head).
     """
 
-    layer_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2, strict=False)]
+    layer_sizes: Annotated[
+        tuple[PositiveInt, ...], Field(min_length=2, max_length=MOST_LAYERS + 2, strict=False)
+    ]
     activation: ActivationName = "sigmoid"
     loss: LossName = "softmax_cross_entropy"
 
@@ -173,8 +182,8 @@ class Schedule(_Named, frozen=True):
     warmup_fraction: Fraction | None = None
     initial_fraction: PositiveFraction | None = None
     decay_rate: PositiveFraction | None = None
-    drops: PositiveInt | None = None
-    cycles: PositiveInt | None = None
+    drops: Few | None = None
+    cycles: Few | None = None
 
     @model_validator(mode="after")
     def _end_above_zero(self) -> Schedule:
@@ -233,10 +242,10 @@ class Rule(_Named, frozen=True):
 
     name: RuleName = "scheduled"
     decrease: Annotated[float, Field(gt=0, lt=1)] | None = None
-    increase: Annotated[float, Field(ge=1)] | None = None
+    increase: Annotated[float, Field(ge=1, le=LARGEST)] | None = None
     slope: Annotated[float, Field(gt=0, lt=1)] | None = None
-    every: Annotated[int, Field(ge=0)] | None = None
-    iterations: PositiveInt | None = None
+    every: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    iterations: Few | None = None
 
 
 class Run(Settings, frozen=True):
@@ -252,8 +261,8 @@ class Run(Settings, frozen=True):
     """
 
     dataset: str = "digits"  # checked by the data room, which knows the names
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    hidden_sizes: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = (32,)
+    split_seed: Seed = 0
+    hidden_sizes: Annotated[tuple[Units, ...], Field(max_length=MOST_LAYERS, strict=False)] = (32,)
     activation: ActivationName = "sigmoid"
     loss: LossName = "softmax_cross_entropy"
     init_scale: Positive = 1.0
@@ -262,14 +271,14 @@ class Run(Settings, frozen=True):
     optimizer: Optimizer = Optimizer()
     gradient: GradientName = "hand"
     batch_size: PositiveInt | None = None
-    epochs: PositiveInt = 50
+    epochs: Epochs = 50
     data_fraction: PositiveFraction = 1.0
     layer_factors: Annotated[tuple[NonNegative, ...], Field(strict=False)] | None = None
     learning_rate: NonNegative = 1.0
     schedule: Schedule = Schedule()
     reduction: ReductionName = "mean"
     rate_rule: Rule = Rule()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _activation_of_something(self) -> Run:

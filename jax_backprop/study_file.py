@@ -11,12 +11,12 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from jax_backprop.errors import unknown_name
 from jax_backprop.settings import (
+    LARGEST,
     OPTIMIZER_PARAMETERS,
     RULE_PARAMETERS,
     SCHEDULE_PARAMETERS,
     NonNegative,
     Optimizer,
-    PositiveInt,
     Rule,
     Run,
     Schedule,
@@ -26,6 +26,8 @@ from jax_backprop.settings import (
 
 CurvesName = Literal["none", "evaluations", "steps"]
 POINTS_PER_DECADE = 8
+MOST_WIDTH = 2**16  # cells that run side by side
+Together = Annotated[tuple[str, ...], Field(min_length=1)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
 CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
     "schedule": (Schedule, SCHEDULE_PARAMETERS),
@@ -44,10 +46,10 @@ class Range(Settings, frozen=True):
       spacing: ``log`` or ``linear``; linear takes a count.
     """
 
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    high: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
     points_per_decade: Annotated[int, Field(ge=3, le=100_000)] | None = None
-    count: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
+    count: Annotated[int, Field(ge=2, le=4_000_000)] | None = None
     spacing: Literal["log", "linear"] = "log"
 
     @model_validator(mode="after")
@@ -58,7 +60,7 @@ class Range(Settings, frozen=True):
             raise ValueError("give either points_per_decade or count, not both")
         if self.spacing == "linear" and self.count is None:
             raise ValueError("linear spacing takes a count")
-        if self.spacing == "log" and self.low <= 0:
+        if self.spacing == "log" and self.low < 1 / LARGEST:
             raise ValueError(f"low = {self.low:g} must be above 0 for log spacing")
         return self
 
@@ -113,13 +115,13 @@ class Study(Run, frozen=True):
 
     title: str
     question: str
-    axes: dict[str, Any]
-    zip: Annotated[tuple[tuple[str, ...], ...], Field(strict=False)] = ()
+    axes: Annotated[dict[str, Any], Field(min_length=1)]
+    zip: Annotated[tuple[Together, ...], Field(strict=False)] = ()
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     curves: CurvesName = "evaluations"
-    sharpness_iterations: Annotated[int, Field(ge=0)] = 0
-    tile_width: PositiveInt | None = None
+    sharpness_iterations: Annotated[int, Field(ge=0, le=1_000)] = 0
+    tile_width: Annotated[int, Field(gt=0, le=MOST_WIDTH)] | None = None
 
     @model_validator(mode="after")
     def _said_once(self) -> Study:
@@ -225,6 +227,11 @@ def axis_names() -> list[str]:
 _FACTOR = TypeAdapter(NonNegative)
 
 
+def _listed(value: Any) -> Any:
+    """Return what JSON has no form for as a list, or as its text: then its field refuses it."""
+    return list(value) if isinstance(value, Sequence) else str(value)
+
+
 def _check_value(name: str, value: Any) -> Any:
     """Return one value of an axis as its field holds it; pydantic raises on a wrong one."""
     if name == "batch_size" and value == "full":  # TOML has no null
@@ -234,7 +241,7 @@ def _check_value(name: str, value: Any) -> Any:
     room, dot, parameter = name.partition(".")
     if not dot:
         plain = value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
-        return getattr(Run.model_validate_json(json.dumps({name: plain}, default=list)), name)
+        return getattr(Run.model_validate_json(json.dumps({name: plain}, default=_listed)), name)
     model, table = CHOICES[room]
     owner = next(choice for choice, known in table.items() if parameter in known)
     return getattr(model.model_validate({"name": owner, parameter: value}), parameter)

@@ -201,7 +201,7 @@ def test_mistakes_exit_with_2_and_one_paragraph(
         (lambda text: text.replace("epochs", "epoch"), "Did you mean 'epochs'?"),
         (lambda text: text.replace("epochs = 2", 'epochs = "2"'), "field 'epochs': got '2'"),
         (lambda text: text.replace("count = 2", "count = 2.5"), "got 2.5"),
-        (lambda text: text.replace("count = 2", "count = 1000000000000"), "at most 4,000,000"),
+        (lambda text: text.replace("count = 2", "count = 1000000000"), "at most 4,000,000"),
         (lambda text: text.replace('title = "t"', ""), "no field 'title'"),
         (lambda text: text.replace("= 2", "= = 2"), "expected valid TOML"),
         (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "axis 'learning_rate'"),

@@ -163,7 +163,7 @@ BAD_CSV = {
         "species",
         "row 3 .*column 'height': got 'high'; expected a number",
     ),
-    "ragged": (lines(lambda t: t.__setitem__(5, "1,2,3,0")), "species", "got CSV parse error.*#6"),
+    "ragged": (lines(lambda t: t.__setitem__(5, "1,2,3,0")), "species", "CSV parse error.*#6"),
     "too long": (lines(lambda t: t.__setitem__(5, "1,2,3,4,5,0")), "species", "CSV parse error"),
     "nan": (lines(lambda t: t.__setitem__(2, "1,nan,3,4,0")), "species", "row 2 .*'width'"),
     "empty cell": (
@@ -188,7 +188,7 @@ BAD_CSV = {
         "species",
         "relabel",
     ),
-    "binary": (bytes(range(256)), "species", "file bad.csv: got"),
+    "binary": (bytes(range(256)), "species", r"file: got bad\.csv"),
 }
 
 
@@ -236,5 +236,5 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     for name, content in (("empty", b""), ("text", b"hello"), ("cut", b"PK\3\4")):
         (tmp_path / name).write_bytes(content)
     for name in ("array.npy", "empty", "text", "cut", "nowhere"):
-        with pytest.raises(InputError, match=r"file .*expected a .npz file"):
+        with pytest.raises(InputError, match=r"file: .*expected a .npz file"):
             load_dataset(f"npz:{tmp_path / name}")

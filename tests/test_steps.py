@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import textwrap
 import time
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_what_can_not_be_checked(steps, params, labels, message: str) -> None:
         check_steps(steps, PROBLEM.params if params is None else params, batch)
 
 
+# Forks twice, in a session of its own: what a killed group leaves behind. Its name is looked for.
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(60)
+    os._exit(0)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     files = {
@@ -194,12 +206,29 @@ def folder(tmp_path: Path) -> Path:
         "jack.npz": "not an archive",
         "kim.json": "[1, 2",
         "lou.py": "import os\ndef steps(**problem):\n    open('litter', 'w')\n    os._exit(0)",
+        "mia.py": DAEMON + SOLUTION,
+        "ned.json": '{"loss": ' + "9" * 400 + "}",
+        "pia.py": "import jax_backprop.derivation.batch",
+        "quin.py": "from alice import steps",
+        "ray.json": "[" * 100_000,
+        "sue.PY": SOLUTION,
         "_helper.py": "raise SystemExit",
         "notes.txt": "",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(textwrap.dedent(text))
+    np.savez_compressed(tmp_path / "olga.npz", loss=np.random.default_rng(0).normal(size=200))
+    content = bytearray((tmp_path / "olga.npz").read_bytes())
+    content[60:120] = bytes(255 - each for each in content[60:120])
+    (tmp_path / "olga.npz").write_bytes(content)
     return tmp_path
+
+
+def _children() -> list[str]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "python"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.split()
 
 
 def test_a_folder_of_submissions_gives_a_line_each(folder: Path, tmp_path_factory, capsys) -> None:
@@ -209,7 +238,7 @@ def test_a_folder_of_submissions_gives_a_line_each(folder: Path, tmp_path_factor
     assert call("check-folder", folder, "--out", out, "--seconds", 2) == 1
     assert time.monotonic() - start < 30
     records = {line["submission"]: line for line in map(json.loads, out.read_text().splitlines())}
-    assert list(records) == sorted(records) and len(records) == 12
+    assert list(records) == sorted(records) and len(records) == 19
     reasons = {name: record["reason"] for name, record in records.items()}
     assert records["alice.py"]["verdict"] == "pass"
     assert (records["bob.py"]["first"], records["bob.py"]["equation"]) == ("hidden", "(2)")
@@ -221,10 +250,17 @@ def test_a_folder_of_submissions_gives_a_line_each(folder: Path, tmp_path_factor
     assert "defines no function steps" in reasons["gina.py"]
     assert "loss isn't an array of numbers" in reasons["hal.py"]
     assert "expected an array of numbers" in reasons["ida.json"]
-    assert "isn't an .npz" in reasons["jack.npz"]
-    assert "not readable as JSON" in reasons["kim.json"]
+    assert "not a zip file" in reasons["jack.npz"] and "an .npz of" in reasons["jack.npz"]
+    assert "Expecting ',' delimiter" in reasons["kim.json"]
+    assert records["mia.py"]["verdict"] == "pass", "what it left running has ended with it"
+    assert not _children()
+    assert "of more than 256 bits" in reasons["ned.json"]
+    assert "olga.npz" in reasons["olga.npz"] and records["olga.npz"]["verdict"] == "error"
+    assert "No module named 'jax_backprop" in reasons["pia.py"]
+    assert "No module named 'alice'" in reasons["quin.py"], "each is alone"
+    assert "recursion" in reasons["ray.json"] and records["sue.PY"]["verdict"] == "pass"
     assert "the answer isn't an .npz" in reasons["lou.py"]
-    assert "12 submissions: 1 pass, 1 fail, 10 could not be judged" in capsys.readouterr().err
+    assert "19 submissions: 3 pass, 1 fail, 15 could not be judged" in capsys.readouterr().err
     assert [path for path in sorted(folder.iterdir()) if path not in before] == []
 
 

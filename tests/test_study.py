@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scipy import stats
 
 from jax_backprop import Study
 from jax_backprop.report import write_report
+from jax_backprop.report.policy import content_security_policy
 from jax_backprop.study import answer, best_rates, classify, estimate, interquartile_mean, summarize
 from jax_backprop.sweep import run_study
 
@@ -145,8 +147,12 @@ def test_the_answer_claims_no_more_than_the_grid_shows(tmp_path: Path) -> None:
 
 def test_the_report_is_one_page_that_needs_no_network(folder: Path) -> None:
     page = write_report(summarize(folder), folder).read_text()
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert found is not None and len(scripts) == 2
+    assert html.unescape(found[1]) == content_security_policy(scripts)
     assert "A study &lt;of&gt; rates" in page
-    outside_scripts = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    outside_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=", outside_scripts)
     assert outside_scripts.count("<svg") == 4 and "vegaEmbed" in page
     assert "Each series against constant" in page and "constant (control)" in page

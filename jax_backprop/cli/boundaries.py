@@ -12,8 +12,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.signals import stop_on_signal
 from jax_backprop.cli.studies import STOPPING, StudyFile
-from jax_backprop.errors import InputError
-from jax_backprop.parsing import read_study
+from jax_backprop.parsing import check_number, read_study
 
 if TYPE_CHECKING:
     from jax_backprop.study.frame import Frame
@@ -54,13 +53,7 @@ def boundaries(
       json_progress: Write progress to standard output, a JSON object a line.
     """
     chosen = read_study(study, set)
-    if not 1e-4 <= resolution <= 1:
-        raise InputError(
-            "--resolution",
-            got=resolution,
-            expected="0.0001 to 1 decades",
-            remedy="1/32 narrows to 7.5 percent.",
-        )
+    check_number("--resolution, in decades", resolution, 1e-4, 1)
     console.use_all_cores()
     from jax_backprop.report.boundaries import write_boundaries
     from jax_backprop.study.searches import search_boundaries, set_aside_other_search

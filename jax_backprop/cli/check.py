@@ -13,7 +13,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.errors import InputError, did_you_mean
-from jax_backprop.parsing import parse
+from jax_backprop.parsing import MOST_SEED, check_number, parse
 from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def check(
       json: Write the report to this file as JSON.
       html: Write the report to this file as a page.
     """
+    check_number("--budget, in seconds", budget, 0, 86_400)
+    check_number("--seed", seed, 0, MOST_SEED)
     sys.path.insert(0, os.getcwd())
     judged, hand = (_function(target) for target in (loss, gradient))
     params, *args = _example(example)
@@ -215,12 +217,12 @@ def _print(report: Report, title: str) -> None:
 def _table(report: Report, title: str) -> Any:
     """Return a row a leaf; why a leaf got its verdict stands below, where there is room."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from jax_backprop.gradcheck.report import HEADS, cells
 
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     broken = {"autodiff": "auto-\ndiff", "float64": "float-\n64", "differences": "differ-\nences"}
     left_out = {"why"} | (LEFT_OUT if console.out.width < WIDE else set())
     shown = [number for number, head in enumerate(HEADS) if head not in left_out]
@@ -228,10 +230,5 @@ def _table(report: Report, title: str) -> Any:
         table.add_column(broken.get(HEADS[number], HEADS[number]), overflow="fold")
     for row in report.rows:
         listed = cells(row)
-        table.add_row(
-            *(
-                f"[{STYLES[listed[n]]}]{listed[n]}[/]" if listed[n] in STYLES else escape(listed[n])
-                for n in shown
-            )
-        )
+        table.add_row(*(Text(listed[n], style=STYLES.get(listed[n], "")) for n in shown))
     return table

@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,13 +20,40 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+from rich.text import Text
+
+from jax_backprop.errors import printable
 
 if TYPE_CHECKING:
     from jax_backprop.sweep import Progress as SweepProgress
 
+
+class Terminal(Console):
+    """A console to which data are data: no markup, and no control character reaches it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield what is shown of a renderable."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as it is laid out: as wide as it will be."""
+        return super().render_str(printable(text), **options)
+
+    def out(self, *objects: Any, **options: Any) -> None:
+        """Write texts without wrapping them."""
+        super().out(*(printable(str(each)) for each in objects), **options)
+
+
 # Wide enough for the tables where the output is not a terminal.
-out = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+out = Terminal(width=None if Console().is_terminal else 120, soft_wrap=False)
+err = Terminal(stderr=True)
 
 
 @contextlib.contextmanager
@@ -38,12 +65,12 @@ def progress(
     ``eta`` False leaves the time that remains to the note.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=40 if eta else 16),
         MofNCompleteColumn(),  # "?" while the total isn't known
         TimeElapsedColumn(),
         *((TextColumn("ETA"), TimeRemainingColumn()) if eta else ()),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(label, total=total, note="compiling")
@@ -85,7 +112,7 @@ def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
 
 def complain(message: str) -> None:
     """Write a line to standard error."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable(message) + "\n")
 
 
 def _clock(seconds: float) -> str:

@@ -15,6 +15,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError
+from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
     from jax_backprop.types import Dataset
@@ -152,6 +153,7 @@ def load(name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
     """Load a data set, with a progress bar where its arrays have to be written first."""
     from jax_backprop.data import load_dataset
 
+    check_number("--split-seed", split_seed, 0, MOST_SEED)
     with _progress() as on_progress:
         return load_dataset(name, split_seed=split_seed, data_dir=data_dir, on_progress=on_progress)
 

@@ -11,6 +11,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.errors import InputError
+from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
     from jax_backprop.derivation import Finding, Proof, Worked
@@ -48,6 +49,7 @@ def derive(
     """
     from jax_backprop.derivation import conclude, work_through
 
+    check_number("--seed", seed, 0, MOST_SEED)
     worked = work_through(parse_sizes(layer_sizes), learning_rate, seed)
     if out is not None:
         _check_page(out)

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, printable
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def explained() -> Iterator[None]:
         found = error if isinstance(error, InputError) else _of_the_machine(error)
         if found is None:
             raise
-        sys.stderr.write(f"error: {found}\n")
+        sys.stderr.write(printable(f"error: {found}\n"))
         sys.exit(2)
 
 

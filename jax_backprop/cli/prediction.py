@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +13,8 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.cli.models import Folder, MaybePath, check_feature_dtype, say_differences
-from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.errors import InputError, printable, unknown_name
+from jax_backprop.reading import decode, read_npy
 
 SPLITS = ("train", "validation", "test")
 
@@ -60,31 +64,36 @@ def predict(
     probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
     chosen = probabilities.argmax(axis=1)
     rows = [
-        f"{row},{loaded.class_names[label]},{probabilities[row, label]:.6f}"
+        (row, cell(loaded.class_names[label]), f"{probabilities[row, label]:.6f}")
         for row, label in enumerate(chosen)
     ]
-    text = "\n".join(["example,class,probability", *rows]) + "\n"
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("example", "class", "probability"), *rows])
     if out is not None:
-        write_atomic(out, text)
+        write_atomic(out, text.getvalue())
         console.out.print(f"{len(rows):,} predictions in {out}", markup=False, soft_wrap=True)
     else:
-        console.out.out(text, end="", highlight=False)
+        console.out.out(text.getvalue(), end="", highlight=False)
+
+
+def cell(name: str) -> str:
+    """Return a class name as a spreadsheet shows it: one that it would compute gets a quote."""
+    with suppress(ValueError):
+        float(name)
+        return name
+    return ("'" if name.startswith(tuple("=+-@\t\r")) else "") + printable(name)
 
 
 def _read_features(path: Path, features: int) -> Any:
-    import numpy as np
-
     from jax_backprop.data import check_features
 
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            "inputs",
-            got=f"{path} ({getattr(error, 'strerror', None) or error})",
-            expected="a .npy file of numbers",
-            remedy="Save it with numpy.save(path, array).",
-        ) from None
+    array = decode(
+        path,
+        read_npy,
+        what="inputs",
+        expected="a .npy file of numbers",
+        remedy="Save it with numpy.save(path, array).",
+    )
     checked = check_features(array)
     if checked.shape[1] != features:
         raise InputError(

@@ -12,8 +12,8 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.signals import stop_on_signal
 from jax_backprop.errors import InputError
-from jax_backprop.parsing import read_study
-from jax_backprop.study_file import Study
+from jax_backprop.parsing import check_number, read_study
+from jax_backprop.study_file import MOST_WIDTH, Study
 
 if TYPE_CHECKING:
     from jax_backprop.study.widening import Edge
@@ -139,9 +139,9 @@ def _options(
 ) -> Options:
     """Return the options of a run; the devices are set up here."""
     share = _share(part)
-    for name, value in (("--tile-width", tile_width), ("--max-cells", max_cells)):
-        if value is not None and value < 1:
-            raise InputError(name, got=value, expected="1 or more", remedy="Give a larger one.")
+    check_number("--tile-width", 1 if tile_width is None else tile_width, 1, MOST_WIDTH)
+    check_number("--max-cells", max_cells, 1, 10**9)
+    check_number("--max-gib", max_gib, 1 / 1024, 2**20)
     from jax_backprop.sweep import Options
 
     console.use_all_cores()
@@ -158,8 +158,9 @@ def _share(part: str | None) -> tuple[int, int]:
     if part is None:
         return (1, 1)
     first, slash, second = part.partition("/")
-    if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-        return int(first), int(second)
+    numbers = [int(each) for each in (first, second) if each.isascii() and each.isdigit()]
+    if slash and len(numbers) == 2 and len(part) < 20 and 1 <= numbers[0] <= numbers[1]:
+        return numbers[0], numbers[1]
     raise InputError(
         "--part",
         got=repr(part),

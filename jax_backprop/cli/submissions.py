@@ -13,6 +13,8 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.derivation import parse_sizes
 from jax_backprop.errors import InputError
+from jax_backprop.parsing import MOST_SEED, check_number
+from jax_backprop.settings import LARGEST
 
 if TYPE_CHECKING:
     from jax_backprop.derivation.submissions import StepsProblem
@@ -71,7 +73,10 @@ def check_submissions(
     from jax_backprop.derivation.submissions import find_submissions, make_problem, read_problem
     from jax_backprop.storage import write_atomic
 
-    _check_numbers(tolerance=tolerance, seconds=seconds)
+    check_number("--tolerance", tolerance, 1e-300, 1e300)
+    check_number("--seconds", seconds, 1e-3, 86_400)
+    check_number("--learning-rate", learning_rate, -LARGEST, LARGEST)
+    check_number("--seed", seed, 0, MOST_SEED)
     _check_new(out, save_problem)
     if problem is not None:
         given = read_problem(problem)
@@ -130,9 +135,3 @@ def _check_new(*paths: Path | None) -> None:
                 expected="a new file",
                 remedy="Name another.",
             )
-
-
-def _check_numbers(**positive: float) -> None:
-    for name, value in positive.items():
-        if not 0 < value < float("inf"):
-            raise InputError(name, got=value, expected="a number above 0", remedy="Change it.")

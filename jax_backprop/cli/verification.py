@@ -12,9 +12,10 @@ import tyro
 
 from jax_backprop.cli import console, second_order_block
 from jax_backprop.cli.derivation import prove
-from jax_backprop.errors import InputError
-from jax_backprop.parsing import parse
+from jax_backprop.parsing import check_number, parse
 from jax_backprop.settings import Network
+
+MOST_BATCH = 100_000  # of random examples
 
 if TYPE_CHECKING:
     from jax_backprop.derivation import Verdict
@@ -67,10 +68,7 @@ def verify(
     else:
         fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
         network = parse(Network, fields, "command line")
-        if batch_size < 1:
-            raise InputError(
-                "batch size", got=batch_size, expected="1 or more", remedy="Give a larger one."
-            )
+        check_number("--batch-size", batch_size, 1, MOST_BATCH)
         problems = [Problem(network, batch_size, point) for point in ("initial", "trained")]
     judged: Judged = []
     with console.progress("problems", len(problems)) as advance:

@@ -13,12 +13,29 @@ RELABEL = (
 )
 
 
+def plain_array(given: ArrayLike) -> np.ndarray:
+    """Return an array in this machine's byte order, long doubles as float64."""
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise InputError(
+            "array",
+            got=f"rows of several lengths ({error})",
+            expected="rows of one length",
+            remedy="Fill in or cut off.",
+        ) from None
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def check_features(inputs: ArrayLike) -> np.ndarray:
     """Return features as (examples, features), or raise InputError: empty, text, NaN.
 
     Bytes (uint8) stay bytes and floats stay as they are; other integers become float32.
     """
-    array = np.asarray(inputs)
+    array = plain_array(inputs)
     if array.dtype.kind not in "fiub" or array.ndim != 2:
         raise InputError(
             "features",
@@ -49,7 +66,7 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
 
     JAX would not notice: an index out of range wraps, clamps or gives a row of zeros.
     """
-    array = np.asarray(labels)
+    array = plain_array(labels)
     if array.ndim != 1 or array.shape[0] != examples:
         raise InputError(
             "labels",

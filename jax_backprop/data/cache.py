@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from jax_backprop.data.prepared import (
     read_features,
 )
 from jax_backprop.errors import InputError
+from jax_backprop.parsing import parse
+from jax_backprop.reading import read_json
+from jax_backprop.settings import PositiveInt, Settings
 from jax_backprop.storage import file_sha256, remove_leftovers, write_folder
 
 META = "set.json"
@@ -27,6 +30,20 @@ SUMS = "SHA256SUMS"
 SPLITS = ("train", "validation", "test")
 
 OnProgress = Callable[[str, int, int | None], None]
+
+
+class Meta(Settings, frozen=True):
+    """What a folder's set.json says."""
+
+    name: str
+    version: str
+    examples: dict[Literal["train", "validation", "test"], PositiveInt]
+    example_shape: list[int]
+    class_names: list[str]
+    prepared: str
+    fingerprint: str
+    homepage: str
+    citation: str
 
 
 class Arrays(NamedTuple):
@@ -55,10 +72,13 @@ def is_current(meta: dict[str, Any], prepared: Prepared | None) -> bool:
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return what a folder's arrays are; None if it holds none."""
+    where = str(folder / META)
     try:
-        return json.loads((folder / META).read_text())
-    except (OSError, ValueError):
+        found = read_json(folder / META, what="arrays", expected="", remedy="")
+        parse(Meta, found, where)
+    except InputError:
         return None
+    return found
 
 
 def write_arrays(
@@ -91,22 +111,34 @@ def read_arrays(name: str, data_dir: Path | None = None) -> Arrays | None:
         return None
     wrong = damaged_files(folder)
     if wrong:
-        raise InputError(
-            f"data set {name}",
-            got=f"{folder / wrong[0]}, whose SHA-256 is not the one written with it",
-            expected="the file as it was prepared",
-            remedy=f"Run `jax-backprop data prepare {name}`: it makes the arrays again.",
-        )
+        raise _damaged(name, folder / wrong[0], "whose SHA-256 is not the one written with it")
     meta = read_meta(folder)
-    assert meta is not None
+    if meta is None:
+        raise _damaged(name, folder / META, "which isn't what this version writes")
     splits = {
         split: (
-            np.load(folder / f"{split}_inputs.npy", mmap_mode="r"),
-            np.load(folder / f"{split}_labels.npy"),
+            _array(name, folder / f"{split}_inputs.npy", mmap_mode="r"),
+            _array(name, folder / f"{split}_labels.npy"),
         )
         for split in meta["examples"]
     }
     return Arrays(folder, splits, meta)
+
+
+def _array(name: str, path: Path, **options: Any) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except Exception as error:  # whatever a file of another hand makes of NumPy
+        raise _damaged(name, path, f"which can't be read ({error})") from None
+
+
+def _damaged(name: str, path: Path, wrong: str) -> InputError:
+    return InputError(
+        f"data set {name}",
+        got=f"{path}, {wrong}",
+        expected="the file as it was prepared",
+        remedy=f"Run `jax-backprop data prepare {name}`: it makes the arrays again.",
+    )
 
 
 def damaged_files(folder: Path) -> list[str]:

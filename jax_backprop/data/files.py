@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.reading import decode, read_csv, read_npz
 from jax_backprop.types import Dataset
 
+CHECK = "Check its name, and how it was written."
 # Names that people give the two arrays of a set; each may end in _train, _validation or _test.
 ARRAY_NAMES = (("inputs", "labels"), ("x", "y"), ("X", "y"))
 
@@ -24,26 +27,23 @@ def load_npz(
     Names ending in ``_train``, ``_validation`` and ``_test`` are splits; ``class_names`` is taken
     if it is there. Examples of more than one axis are laid flat. Never unpickles anything.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise _unreadable(
-            path, error, "a .npz file of plain numbers and text, nothing pickled"
-        ) from None
+    arrays = decode(
+        path,
+        read_npz,
+        what="file",
+        expected="a .npz file of plain numbers and text, nothing pickled",
+        remedy=CHECK,
+    )
     splits = _pairs(path, arrays)
     shape = splits["train"][0].shape[1:]
-    flat = {
-        key: (inputs.reshape(len(inputs), -1) if inputs.ndim > 2 else inputs, labels)
-        for key, (inputs, labels) in splits.items()
-    }
+    flat = {key: (_flat(inputs), labels) for key, (inputs, labels) in splits.items()}
     names = arrays.get("class_names")
     return make_dataset(
         *flat["train"],
         validation=flat.get("validation"),
         test=flat.get("test"),
         name=f"npz:{path}" + (",relabel" if relabel else ""),
-        class_names=None if names is None or relabel else [str(name) for name in names],
+        class_names=None if names is None or relabel else _names(path, names),
         source=str(path),
         relabel=relabel,
         split_seed=split_seed,
@@ -83,16 +83,13 @@ def load_csv(
 
 
 def _read_csv(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    try:
-        options = pyarrow.csv.ReadOptions(use_threads=False)  # so that errors tell the row
-        table = pyarrow.csv.read_csv(path, read_options=options)
-    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _unreadable(
-            path, error, "a CSV file whose rows have as many values as its header"
-        ) from None
+    table = decode(
+        path,
+        read_csv,
+        what="file",
+        expected="a CSV file whose rows have as many values as its header",
+        remedy=CHECK,
+    )
     if table.num_rows == 0:
         raise InputError(
             f"file {path}",
@@ -104,14 +101,13 @@ def _read_csv(path: Path) -> Any:
 
 
 def _check_columns(path: Path, names: list[str], label: str | None) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"file {path}",
-                got=f"two columns named {name!r}",
-                expected="a name of its own for each column",
-                remedy="Rename one in the header.",
-            )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(
+            f"file {path}",
+            got=f"two columns named {twice[0]!r}",
+            expected="a name of its own for each column",
+            remedy="Rename one in the header.",
+        )
     if label is None:
         raise InputError(
             f"file {path}",
@@ -183,19 +179,28 @@ def _pairs(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndar
     )
 
 
+def _flat(inputs: np.ndarray) -> np.ndarray:
+    """Lay examples of more than one axis flat."""
+    if inputs.ndim <= 2:
+        return inputs
+    return inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
+
+
+def _names(path: Path, names: np.ndarray) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "USiub" or not names.size:
+        raise InputError(
+            f"file {path}, class_names",
+            got=f"{names.dtype} of shape {names.shape}",
+            expected="a row of texts, one a class",
+            remedy="Mend it, or leave it out.",
+        )
+    return [str(name) for name in names]
+
+
 def _wrong_value(path: Path, row: Any, column: str, got: object, expected: str) -> InputError:
     return InputError(
         f"file {path}, row {int(row) + 1} after the header, column {column!r}",
         got=got,
         expected=expected,
         remedy="Mend that value, or leave the row or the column out.",
-    )
-
-
-def _unreadable(path: Path, error: Exception, expected: str) -> InputError:
-    return InputError(
-        f"file {path}",
-        got=getattr(error, "strerror", None) or str(error) or type(error).__name__,
-        expected=expected,
-        remedy="Check its name, and how it was written.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from jax_backprop.errors import InputError, unknown_name
@@ -73,6 +74,9 @@ def _check_kind(name: str, kind: str, colon: str, argument: str) -> None:
     if kind in KINDS and not argument:
         form = KINDS[kind]
         raise InputError("data set", got=repr(name), expected=form, remedy=f"Write it as {form}.")
+    if kind == "tfds" and not re.fullmatch(r"\w+(/[\w.-]*\w)*(:\d+(\.\d+)*)?", argument):
+        form = "tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0"
+        raise InputError("data set", got=repr(name), expected=form, remedy="Mend the name.")
     if colon and kind not in KINDS:
         raise unknown_name("kind of data set", kind, KINDS)
     plain, comma, option = kind.partition(",")

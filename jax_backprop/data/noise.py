@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from jax_backprop.data.splits import assemble
@@ -23,7 +25,7 @@ def load_noise(sizes: str, *, split_seed: int = 0, standardize: bool = False) ->
       InputError: the sizes are not three whole numbers that fit together.
     """
     parts = sizes.split(",")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,18}", part) for part in parts):
         raise _refused(sizes)
     examples, features, classes = map(int, parts)
     if classes < 2 or examples < classes or features < 1:

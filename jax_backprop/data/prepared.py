@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jax_backprop.errors import InputError
+from jax_backprop.reading import read_json
 
 INFO = "dataset_info.json"
 FOLDER_VARIABLE = "JAX_BACKPROP_DATA_DIR"
@@ -127,16 +128,15 @@ def open_builder(folder: Path) -> Any:
 
 
 def _describe(folder: Path) -> Prepared:
-    try:
-        info = json.loads((folder / INFO).read_text())
-    except (OSError, ValueError):
-        info = {}
-    return Prepared(folder, folder.name, info.get("fileFormat", "tfrecord"))
+    info = {}
+    with contextlib.suppress(InputError):
+        info = read_json(folder / INFO, what="", expected="", remedy="")
+    return Prepared(folder, folder.name, str(info.get("fileFormat", "tfrecord")))
 
 
 def _version(info: Path) -> tuple[int, ...]:
     parts = info.parent.name.split(".")
-    return tuple(int(part) for part in parts) if all(p.isdigit() for p in parts) else ()
+    return tuple(int(part) for part in parts) if all(p.isdecimal() for p in parts) else ()
 
 
 def _unfit(name: str, got: str, expected: str) -> InputError:

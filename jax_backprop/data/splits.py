@@ -9,7 +9,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jax_backprop.data.arrays import check_features, check_labels, name_classes, relabelled
+from jax_backprop.data.arrays import (
+    check_features,
+    check_labels,
+    name_classes,
+    plain_array,
+    relabelled,
+)
 from jax_backprop.data.stratified import hold_out
 from jax_backprop.errors import InputError
 from jax_backprop.types import Batch, Dataset, Scaling
@@ -65,7 +71,7 @@ def make_dataset(
     parts = {key: pair for key, pair in given.items() if pair is not None}
     features = {key: check_features(pair[0]) for key, pair in parts.items()}
     _check_widths(features)
-    found = [np.asarray(pair[1]) for pair in parts.values()]
+    found = [plain_array(pair[1]) for pair in parts.values()]
     if relabel:
         found, class_names = relabelled(found)
     elif class_names is None:

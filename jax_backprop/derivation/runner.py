@@ -1,4 +1,4 @@
-"""Runs one submission in a process of its own: the problem on stdin, its steps on stdout, as npz.
+"""Runs one submission in a process of its own: the problem a file, its steps on stdout, as npz.
 
 Imports NumPy alone, and is run by its path, so that a submission starts in a fraction of a second.
 """
@@ -19,15 +19,18 @@ import numpy as np
 
 FAILED = 3  # exit code: what stdout holds is a message
 MEMORY = 8 * 2**30  # bytes of address space
+FILE = 2**30  # bytes of a file that it writes
 
 
-def main(path: Path) -> int:
+def main(path: Path, problem_path: Path) -> int:
     """Call the submission's ``steps`` and answer; whatever it prints itself goes to stderr."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    _limit_memory()
+    _limit()
     try:
-        problem = dict(np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False))
+        problem = dict(np.load(problem_path, allow_pickle=False))
+        # The equations are the submission's to write: the checker's own aren't there to be called.
+        sys.modules["jax_backprop"] = None  # pyright: ignore[reportArgumentType]
         content, code = _packed(_load(path).steps(**problem)), 0
     except BaseException as error:
         content, code = _explain(error, path).encode(), FAILED
@@ -37,7 +40,6 @@ def main(path: Path) -> int:
 
 
 def _load(path: Path) -> ModuleType:
-    sys.path.append(str(path.parent))  # last, so that no file there can stand for a library
     spec = importlib.util.spec_from_file_location("submission", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -74,14 +76,15 @@ def _explain(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}{where}: {error}"
 
 
-def _limit_memory() -> None:
-    with contextlib.suppress(
-        ImportError, ValueError, OSError
-    ):  # where the system has no such limit
+def _limit() -> None:
+    """Limit memory and files, where the system can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

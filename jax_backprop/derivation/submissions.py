@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jax_backprop.derivation.batch import PARAMETERS
+from jax_backprop.derivation.processes import adopt_orphans, end_processes
 from jax_backprop.derivation.runner import FAILED
 from jax_backprop.derivation.steps import StepsReport, check_steps
 from jax_backprop.errors import InputError
+from jax_backprop.reading import decode, read_npz, read_object
+from jax_backprop.storage import write_atomic
 from jax_backprop.types import Batch, Layer, Params
 
 RUNNER = Path(__file__).with_name("runner.py")
+MOST_ANSWER = 64 * 2**20  # bytes
+PASSED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SYSTEMROOT")  # of the environment
+MOST_UNITS = 1_000  # a problem to be marked is small
 SUFFIXES = (".py", ".npz", ".json")
 
 
@@ -60,11 +65,13 @@ def make_problem(
     layer_sizes: tuple[int, ...], batch_size: int, learning_rate: float, seed: int
 ) -> StepsProblem:
     """Draw a problem: normal inputs and parameters, labels that take every class in turn."""
-    if len(layer_sizes) != 3 or min(layer_sizes) < 1 or layer_sizes[2] < 2 or batch_size < 1:
+    sizes = (*layer_sizes, batch_size)
+    fit = all(1 <= size <= MOST_UNITS for size in sizes) and len(sizes) == 4 and sizes[2] > 1
+    if not fit:
         raise InputError(
             "problem",
             got=f"layer sizes {','.join(map(str, layer_sizes))}, batch size {batch_size}",
-            expected="inputs, hidden units and at least 2 classes; at least 1 example",
+            expected=f"inputs, hidden units, 2 or more classes, examples; each up to {MOST_UNITS}",
             remedy="Try --layer-sizes 4,5,3 --batch-size 6.",
         )
     inputs, hidden, classes = layer_sizes
@@ -83,14 +90,14 @@ def make_problem(
 def read_problem(path: Path) -> StepsProblem:
     """Read a problem that ``StepsProblem.npz`` wrote. Raises InputError where it isn't one."""
     try:
-        found = _read_npz(path)
+        found = _given(path, read_npz, "arrays")
         problem = StepsProblem(**{name: found[name] for name in StepsProblem._fields})
         (examples, inputs), (hidden, classes) = problem.inputs.shape, problem.output_weights.shape
         shapes = [np.shape(problem.labels), *(np.shape(getattr(problem, n)) for n in PARAMETERS)]
         right = [(examples,), (inputs, hidden), (hidden,), (hidden, classes), (classes,)]
         if shapes != right:
             raise SubmissionError(f"shapes {shapes}")
-    except (SubmissionError, KeyError, ValueError, AttributeError) as error:
+    except (SubmissionError, KeyError, ValueError, AttributeError, InputError) as error:
         raise InputError(
             "problem",
             got=f"{path} ({error})",
@@ -109,7 +116,7 @@ def find_submissions(folder: Path, besides: Path | None = None) -> list[Path]:
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix in SUFFIXES and path.name[0] not in "._" and path.is_file()
+        if path.suffix.lower() in SUFFIXES and path.name[0] not in "._" and path.is_file()
     ]
     found = [path for path in found if besides is None or not path.samefile(besides)]
     if not found:
@@ -137,6 +144,8 @@ def judge(path: Path, problem: StepsProblem, *, tolerance: float, seconds: float
         )
     except (SubmissionError, InputError) as error:
         record["reason"] = str(error)
+    except Exception as error:  # whatever foreign data make of NumPy: the others are judged still
+        record["reason"] = f"can't be judged: {type(error).__name__}: {error}"
     else:
         record |= _summary(report)
     return record | {"seconds": round(time.monotonic() - start, 3)}
@@ -144,63 +153,68 @@ def judge(path: Path, problem: StepsProblem, *, tolerance: float, seconds: float
 
 def read_steps(path: Path, problem: StepsProblem, *, seconds: float) -> dict[str, Any]:
     """Return a submission's steps. Raises SubmissionError with the reason where there are none."""
-    if path.suffix == ".py":
+    if path.suffix.lower() == ".py":
         return run_submission(path, problem, seconds=seconds)
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    try:
-        steps = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SubmissionError(f"not readable as JSON: {error}") from None
-    if not isinstance(steps, dict):
-        raise SubmissionError(f"holds a {type(steps).__name__}, not an object of arrays by name")
-    return steps
+    if path.suffix.lower() == ".npz":
+        return _given(path, read_npz, "an .npz of arrays of numbers by name")
+    return _given(path, read_object, "JSON, an object of arrays by name")
 
 
 def run_submission(path: Path, problem: StepsProblem, *, seconds: float) -> dict[str, Any]:
     """Call ``steps`` of a Python file in a process of its own, which ends with the time limit."""
-    command = [sys.executable, "-P", str(RUNNER), str(path.resolve())]
-    with tempfile.TemporaryDirectory() as folder:  # what it writes by relative names ends there
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            answer, _ = process.communicate(problem.npz, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise SubmissionError(f"no answer within {seconds:g} s") from None
-        finally:
-            _end(process)
-    if process.returncode == FAILED:
+    with tempfile.TemporaryDirectory() as name:  # what it writes by relative names ends there
+        folder = Path(name)
+        own = f"{path.stem}.py"
+        write_atomic(folder / own, path.read_bytes())  # alone: no other one lies beside it
+        write_atomic(folder / "problem.npz", problem.npz)
+        answer, code = _answer(folder, own, seconds)
+    if code == FAILED:
         raise SubmissionError(answer.decode(errors="replace"))
-    if process.returncode != 0:
-        raise SubmissionError(f"ended by signal or exit code {process.returncode}")
-    return _paired(_read_npz(io.BytesIO(answer)))
+    if code != 0:
+        raise SubmissionError(f"ended by signal or exit code {code}")
+    return _paired(_answered(answer))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a submission and whatever it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=5)
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            if stream is not None:
-                stream.close()
-
-
-def _read_npz(file: Path | io.BytesIO) -> dict[str, Any]:
+def _answer(folder: Path, name: str, seconds: float) -> tuple[bytes, int]:
+    """Return what a submission's process answers, and its exit code."""
+    before = adopt_orphans()
+    process = subprocess.Popen(
+        [sys.executable, "-P", str(RUNNER), str(folder / name), str(folder / "problem.npz")],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={key: os.environ[key] for key in PASSED_ON if key in os.environ}
+        | {"HOME": str(folder), "TMPDIR": str(folder), "MPLBACKEND": "Agg"},
+    )
+    found: list[bytes] = []
+    stream: Any = process.stdout
+    reader = threading.Thread(target=lambda: found.append(stream.read(MOST_ANSWER)), daemon=True)
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
-        name = "the answer" if isinstance(file, io.BytesIO) else "the file"
-        raise SubmissionError(f"{name} isn't an .npz of arrays of numbers") from None
+        reader.start()
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise SubmissionError(f"no answer within {seconds:g} s") from None
+    finally:
+        end_processes(process, before)
+        reader.join(timeout=5)  # nobody is left to write
+        with contextlib.suppress(OSError):
+            stream.close()
+    return found[0] if found else b"", process.returncode
+
+
+def _given(path: Path, decoder: Callable[[Path], dict[str, Any]], expected: str) -> dict[str, Any]:
+    return decode(
+        path, decoder, what="submission", expected=expected, remedy="It can't be judged as it is."
+    )
+
+
+def _answered(answer: bytes) -> dict[str, Any]:
+    try:
+        return read_npz(io.BytesIO(answer))
+    except Exception:  # whatever a forged answer makes of NumPy
+        raise SubmissionError("the answer isn't an .npz of arrays of numbers") from None
 
 
 def _paired(arrays: dict[str, Any]) -> dict[str, Any]:

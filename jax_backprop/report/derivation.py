@@ -26,6 +26,7 @@ from jax_backprop.derivation.proofs import (
     SYMBOLIC_SIZES,
 )
 from jax_backprop.report.notation import mathml, sentence_mathml
+from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
 
 GENERATOR = '<meta name="generator" content="jax-backprop derive">'
@@ -52,6 +53,7 @@ def write_derivation(
     source = files("jax_backprop.report").joinpath("derivation.html.j2").read_text("utf-8")
     page = template.from_string(source).render(
         generator=Markup(GENERATOR),
+        policy=content_security_policy(),
         styles=Markup(_code_styles()),
         verdict=conclude(proofs, findings),
         parts=[

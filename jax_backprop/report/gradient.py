@@ -7,6 +7,7 @@ from importlib.resources import files
 import jinja2
 
 from jax_backprop.gradcheck.report import HEADS, Report, cells
+from jax_backprop.report.policy import content_security_policy
 
 
 def gradient_page(report: Report, title: str) -> str:
@@ -18,6 +19,7 @@ def gradient_page(report: Report, title: str) -> str:
     )
     return template.render(
         title=title,
+        policy=content_security_policy(),
         report=report,
         heads=HEADS,
         rows=[cells(row) for row in report.rows],

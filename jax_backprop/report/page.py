@@ -12,6 +12,7 @@ import vl_convert as vlc
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.charts import figures
 from jax_backprop.report.drawing import write_chart
+from jax_backprop.report.policy import content_security_policy
 from jax_backprop.report.tables import best_table, control_table, unit, what_was_run
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
@@ -28,6 +29,11 @@ HEADINGS = {
     "outcomes": "How the runs went",
     "against_control": "Against the control",
 }
+
+EMBED = """
+const specs = JSON.parse(document.getElementById("specs").textContent);
+for (const [name, spec] of Object.entries(specs)) vegaEmbed("#" + name, spec, { actions: false });
+"""
 
 
 def write_report(summary: Summary, folder: Path) -> Path:
@@ -54,6 +60,8 @@ def write_report(summary: Summary, folder: Path) -> Path:
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
         files("jax_backprop.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
+    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    scripts = [bundle.replace("</script", "<\\/script"), EMBED]
     page = template.render(
         title=summary.study["title"],
         question=summary.study["question"],
@@ -64,10 +72,9 @@ def write_report(summary: Summary, folder: Path) -> Path:
         tables=tables,
         control=summary.best["series"].iloc[0],
         facts=what_was_run(summary),
-        bundle=vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace(
-            "</script", "<\\/script"
-        ),
-        specs=json.dumps(specs).replace("</", "<\\/"),
+        scripts=scripts,
+        policy=content_security_policy(scripts),
+        specs=json.dumps(specs).replace("<", "\\u003c"),
     )
     write_atomic(folder / "answer.txt", "\n".join(lines) + "\n")
     write_atomic(folder / "report.html", page)

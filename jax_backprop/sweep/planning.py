@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jax_backprop.network import COPIES
 from jax_backprop.optimizers import check_descends
+from jax_backprop.reading import check_memory
 from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
 from jax_backprop.settings import Optimizer, Rule, Schedule
 from jax_backprop.sweep.cells import plain, static_key
@@ -140,7 +142,10 @@ def _make_group(
     sharing = _sharing(cells, recipe)
     width = width or tile_width(size, platform)
     layout = lay_out(sharing, width, size)
-    work = size.work * width * min(layout.shard_tiles, len(layout.rows))
+    most = width * min(layout.shard_tiles, len(layout.rows))  # cells at once
+    kept = 4 * plan.steps * len(recipe.metrics)
+    check_memory("cells side by side", most * (COPIES * size.params_bytes + 2 * kept))
+    work = size.work * most
     return Group(
         key=key,
         program_key=json.dumps([plain({**static, "split_seed": None}), problem.data.scaling]),

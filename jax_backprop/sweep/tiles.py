@@ -165,5 +165,6 @@ def segment_length(periods: int, work: float) -> int:
       work: floating-point operations of a whole shard.
     """
     wish = max(1.0, periods * min(1.0, SEGMENT_WORK / work))
-    divisors = [length for length in range(1, periods + 1) if periods % length == 0]
+    small = [length for length in range(1, math.isqrt(periods) + 1) if periods % length == 0]
+    divisors = sorted({*small, *(periods // length for length in small)})
     return min(divisors, key=lambda length: abs(math.log(length / wish)))

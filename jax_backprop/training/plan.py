@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jax_backprop.errors import InputError
 
 SEGMENTS = 20  # at least so many a run, where the evaluations allow: a progress report each
+MOST_STEPS = 50_000_000  # a schedule is a number a step
 FULL_BATCH_EVALUATIONS = 100  # about so many a full-batch run, whose epoch is a single step
 
 
@@ -59,6 +60,13 @@ def make_plan(
             raise InputError(name, got=value, expected="1 or more", remedy="Give a larger one.")
     steps_per_epoch = examples // batch_size if batch_size else 1
     steps = epochs * steps_per_epoch
+    if steps > MOST_STEPS:
+        raise InputError(
+            "epochs",
+            got=f"{epochs:,}, which are {steps:,} steps",
+            expected=f"at most {MOST_STEPS:,} steps",
+            remedy="Train in several runs, or take larger batches.",
+        )
     if eval_every is None:
         eval_every = steps_per_epoch
         if batch_size is None:

@@ -1,0 +1,81 @@
+"""Data stay data: on a terminal, in a spreadsheet, in a page."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+from test_cli import call
+
+from jax_backprop.cli import console
+from jax_backprop.errors import printable
+from jax_backprop.report.policy import content_security_policy
+
+NAMES = ['=HYPERLINK("http://evil","x")', "\x1b[31mred\x1b[0m", "a,b\n9", "[/bold]", "-1.5", "\tx"]
+
+
+def test_what_a_terminal_obeys_is_shown_by_its_number() -> None:
+    assert printable("a\x1b[2J\x07\x9b\u202eé\n") == "a\\x1b[2J\\x07\\x9b\\u202eé\n"
+    screen = io.StringIO()
+    terminal = console.Terminal(file=screen, force_terminal=True, width=80)
+    table = Table("\x1b]0;title\x07")
+    table.add_row("[red]\x1b[2J")
+    terminal.print(table)
+    terminal.print("\x1b[2J[/x]", style="bold")
+    terminal.out("\x1b[2J")
+    shown = screen.getvalue()
+    assert "\x1b[2J" not in shown and "\x1b]0" not in shown and "\x1b[1m" in shown
+    assert shown.count("\\x1b[2J") == 3 and "[red]" in shown and "[/x]" in shown
+    assert isinstance(console.out, Console) and isinstance(console.out, console.Terminal)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model of six classes with the names above."""
+    folder = tmp_path_factory.mktemp("escaping")
+    inputs = np.random.default_rng(0).normal(size=(180, 2))
+    names = np.array(NAMES)
+    np.savez(folder / "set.npz", inputs=inputs, labels=np.arange(180) % 6, class_names=names)
+    command = ("train", "--dataset", f"npz:{folder / 'set.npz'}", "--epochs", 1)
+    assert call(*command, "--out", folder / "m") == 0
+    return folder / "m"
+
+
+def test_a_table_of_predictions_computes_nothing(model: Path, tmp_path: Path, capsys) -> None:
+    assert call("data", "info", f"npz:{model.parent / 'set.npz'}") == 0
+    assert "\x1b" not in capsys.readouterr().out
+    features = tmp_path / "features.npy"
+    np.save(features, np.random.default_rng(1).normal(size=(4_000, 2)) * 30)
+    assert call("predict", model, "--inputs", features, "--out", tmp_path / "p.csv") == 0
+    with (tmp_path / "p.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == 4_001 and {len(row) for row in rows} == {3}
+    safe = ["'" + NAMES[0], "\\x1b[31mred\\x1b[0m", "a,b\n9", "[/bold]", "-1.5", "'\\x09x"]
+    found = {row[1] for row in rows[1:]}
+    assert found <= set(safe) and len(found) >= 4, found
+    assert "\x1b" not in (tmp_path / "p.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["'=a", "'@x"])
+def test_only_what_a_spreadsheet_computes_gets_a_quote(name: str) -> None:
+    from jax_backprop.cli.prediction import cell
+
+    assert cell(name[1:]) == name
+    assert [cell(each) for each in ("-1", "+1e3", "a=b", "")] == ["-1", "+1e3", "a=b", ""]
+
+
+def test_a_page_may_run_its_own_scripts_alone(whole: Path, tmp_path: Path) -> None:
+    from jax_backprop.report.page import EMBED
+
+    digest = base64.b64encode(hashlib.sha256(EMBED.encode()).digest()).decode()
+    policy = content_security_policy([EMBED])
+    assert policy.startswith(f"default-src 'none'; script-src 'sha256-{digest}' 'unsafe-eval';")
+    assert "script-src 'none'" in content_security_policy()
+    assert "http" not in policy and "connect-src" not in policy
