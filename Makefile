@@ -118,6 +118,14 @@ $(READY_MUTATION): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,mutation]'
 	@touch $@
 
+# Every failure is kept in experiments/results/fuzz, with its files and its command.
+SEED ?= 0
+BUDGET ?= 600
+RUNS ?= 20000
+
+fuzz: $(READY) ## Try to end a command badly: make fuzz SEED=0 BUDGET=600 RUNS=20000 (seconds, runs)
+	$(BIN)/python experiments/fuzz/run.py --seed $(SEED) --budget $(BUDGET) --runs $(RUNS)
+
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)
 
