@@ -39,7 +39,6 @@ RuleName = Literal["scheduled", "line_search", "curvature"]
 ReductionName = Literal["mean", "sum"]
 
 UNUSED = "unused"  # the kind of error
-
 # What memory, time and JAX's own types can hold is checked here, before any of it is spent.
 LARGEST = 1e30  # of a number that is given: float32 holds its square's root, and no square of it
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]

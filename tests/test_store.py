@@ -223,7 +223,7 @@ def test_a_folder_that_keeps_losing_parts_is_not_complete(tmp_path: Path) -> Non
         ({"identity": {"axes": "seed"}}, "identity.axes"),
         ({"complete": "yes"}, "complete"),
         ({"part": "1/0"}, "part"),
-        ({"study": {"axes": 3}}, "axes has to hold values"),
+        ({"study": {"axes": 3}}, "study.axes"),
         ({"study": {"title": "t", "question": "q", "axes": {}, "epochs": "many"}}, "'epochs'"),
         ({"seconds": {"sweep": "long"}}, "seconds"),
     ],

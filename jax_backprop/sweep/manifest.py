@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from jax_backprop.parsing import parse
-from jax_backprop.settings import Settings
-from jax_backprop.study_file import Study
+from jax_backprop.settings import Run, Settings
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -54,10 +53,19 @@ class Probe(_Open, frozen=True):
     first_tile: Sha256
 
 
+class Described(_Open, frozen=True):
+    """What a study says of itself; the fields of a run are checked by a run's own model."""
+
+    title: str = ""
+    question: str = ""
+    axes: dict[str, Any] = Field(default_factory=dict)
+    include: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class Manifest(_Open, frozen=True):
     """The fields of study.json that are read."""
 
-    study: dict[str, Any]
+    study: Described
     identity: Identity
     part: Share | None
     tile_widths: dict[str, Annotated[int, Field(ge=1)]]
@@ -71,23 +79,10 @@ class Manifest(_Open, frozen=True):
     functions: dict[str, dict[str, str]] = Field(default_factory=dict)
     probe: Probe | None = None
 
-    @model_validator(mode="after")
-    def _described(self) -> Manifest:
-        """A study that came from a study file is one still; its axes have names in any case."""
-        if not isinstance(self.study.get("axes", {}), dict):
-            raise ValueError("study.axes has to hold values by name")
-        if "title" in self.study:
-            # A run's defaults are recorded beside the axes that replace them: not said twice.
-            include = self.study.get("include")
-            tables = [self.study.get("axes", {}), *(include if isinstance(include, list) else [])]
-            axes = {name for table in tables if isinstance(table, dict) for name in table}
-            walked = {name.partition(".")[0] for name in axes}
-            said = {name for name in Study.model_fields if name in self.study} - walked
-            parse(Study, {name: self.study[name] for name in said}, "study")
-        return self
-
 
 def check_manifest(found: Any, where: str) -> dict[str, Any]:
     """Return study.json's content as it is, or raise InputError naming the field that is wrong."""
     parse(Manifest, found, where)
+    study = found["study"]
+    parse(Run, {name: study[name] for name in Run.model_fields if name in study}, where)
     return found
