@@ -99,4 +99,4 @@ def test_verify_speaks_of_the_equations(
     text = capsys.readouterr().out
     assert ("FAIL: U" in text) == broken
     assert f"{15 + (not broken)} proven" not in text or not broken
-    assert "25 errata with a check: 25 confirmed" in text
+    assert "20 errata, each quoted from the homework: 11 with checks" in text

@@ -34,10 +34,13 @@ def derive(
       sympy         elements in which the two sides' difference isn't identically 0
       autodiff      distance of the right side from JAX's Jacobian of the left, in float64
       differences   its distance from central differences, in float64
-      code          its distance from what the code that trains networks computes
+      program       elements in which it isn't identically what the program of the code that trains
+                    networks gives on symbols, over every one-hot label
+      code          its distance from what that code computes, in float64
 
-    Then the errata: what is wrong as printed, each with the check that shows it. It takes about 20
-    seconds. With --example, one tiny network is worked through with numbers instead.
+    sympy's proofs hold for all numbers at the sizes that the verdict names. Then the errata: what
+    is wrong as printed, quoted, each with the check that shows it. It takes about 30 seconds. With
+    --example, one tiny network is worked through with numbers instead.
 
     Args:
       out: Write all of it, the worked example too, as one page that opens offline; an existing file
@@ -144,9 +147,9 @@ def _print_equation(proof: Proof, findings: list[Finding]) -> None:
     line(corrected, "bold")
     if printed and printed != corrected:
         line(f"printed: {printed}", "red")
-    for erratum, evidence in findings:
-        if f"({equation.label})" in erratum.where and evidence is not None:
-            line(f"{erratum.kind}: {sentence_text(evidence.text)}", "red dim")
+    for finding in findings:
+        for evidence in finding.of_equation(equation.label):
+            line(f"{finding.erratum.kind}: {sentence_text(evidence.text)}", "red dim")
     line(equation.why, "italic")
     line(residuals(proof), "green" if proof.passed else "red")
     for source in equation.sources:
@@ -160,11 +163,9 @@ def residuals(proof: Proof) -> str:
     from jax_backprop.report.derivation import residual_text
 
     shown = [f"{'proven' if proof.passed else 'NOT PROVEN'}:"]
-    if proof.symbolic is not None:
-        shown.append(f"sympy {proof.symbolic}")
-    for name in ("autodiff", "differences", "code"):
+    for name in ("symbolic", "autodiff", "differences", "program", "code"):
         if (value := getattr(proof, name)) is not None:
-            shown.append(f"{name} {residual_text(value)}")
+            shown.append(f"{name.replace('symbolic', 'sympy')} {residual_text(value)}")
     if proof.equation.left is None:
         shown[0] = "definition:"
     return "  ".join(shown)
@@ -179,10 +180,10 @@ def _print_errata(findings: list[Finding]) -> None:
     for name in ("where", "as printed", "should be", "check", "found"):
         table.add_column(name, no_wrap=name in ("where", "check"))
     for finding in findings:
-        erratum, evidence = finding
-        found = "by reading" if evidence is None else sentence_text(evidence.text)
-        if evidence is not None and not evidence.confirmed:
-            found = f"NOT CONFIRMED: {found}"
+        erratum = finding.erratum
+        found = "\n".join(sentence_text(each.text) for each in finding.evidence) or "by reading"
+        if not finding.confirmed:
+            found = f"NOT CONFIRMED: {' '.join(finding.misquoted)} {found}"
         printed, correct = sentence_text(erratum.printed), sentence_text(erratum.correct)
         table.add_row(erratum.where, printed, correct, erratum.kind, found)
     console.out.print(table)

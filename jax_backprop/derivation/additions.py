@@ -11,12 +11,21 @@ _BIASES = Code(network.dense_backward, "jnp.sum")
 
 ADDITIONS = (
     Equation(
+        label="5N",
+        title="the mean loss of N examples",
+        corrected=r"E = -\frac{1}{N} \sum_{n=1}^{N} \sum_{k=1}^{K} L_{nk} \log Y_{nk}",
+        why="The mean of (5) over the examples. A sum in place of the mean would multiply every "
+        "gradient, and so the learning rate, by N.",
+        right=batch.loss,
+        code=(Code(backprop._sum_value_and_grad, "value = "),),
+        production=production.mean_loss,
+        batch=True,
+    ),
+    Equation(
         label="14N",
         title="the mean loss of N examples by their logits",
-        printed="",
         corrected=r"\frac{\partial E}{\partial Z} = \frac{1}{N} (Y - L)",
-        why="E is now the mean over N examples, one row each: the 1/N is taken here, once. A sum "
-        "in place of the mean would multiply every gradient, and so the learning rate, by N.",
+        why="(14) for one row an example: the 1/N of the mean is taken here, once.",
         right=batch.d_logits,
         left=lambda d_loss_d_logits: d_loss_d_logits,
         code=(
@@ -29,7 +38,6 @@ ADDITIONS = (
     Equation(
         label="16N",
         title="gradient of the output weights, N examples",
-        printed="",
         corrected=r"\frac{\partial E}{\partial W} = O^{\top} \frac{\partial E}{\partial Z}",
         why="(16) summed over the examples, which the matrix product does.",
         right=batch.d_output_weights,
@@ -41,7 +49,6 @@ ADDITIONS = (
     Equation(
         label="bk",
         title="gradient of the output biases",
-        printed="",
         corrected=r"\frac{\partial E}{\partial b_k} = "
         r"\sum_{n=1}^{N} \frac{\partial E}{\partial Z_{nk}}",
         why="A logit's derivative by its bias is 1.",
@@ -54,7 +61,6 @@ ADDITIONS = (
     Equation(
         label="18N",
         title="the loss by the hidden outputs, N examples",
-        printed="",
         corrected=r"\frac{\partial E}{\partial O} = \frac{\partial E}{\partial Z} W^{\top}",
         why="(18) and the sum over the outputs of (17), in one matrix product.",
         right=batch.d_hidden,
@@ -66,7 +72,6 @@ ADDITIONS = (
     Equation(
         label="19N",
         title="the loss by the hidden pre-activations, N examples",
-        printed="",
         corrected=r"\frac{\partial E}{\partial Z_{nh}} = "
         r"\frac{\partial E}{\partial O_{nh}} O_{nh} (1 - O_{nh})",
         why="(19), element by element.",
@@ -79,7 +84,6 @@ ADDITIONS = (
     Equation(
         label="21N",
         title="gradient of the hidden weights, N examples",
-        printed="",
         corrected=r"\frac{\partial E}{\partial W} = i^{\top} \frac{\partial E}{\partial Z}",
         why="(21) summed over the examples: the same rule as (16N), one layer down.",
         right=batch.d_hidden_weights,
@@ -91,7 +95,6 @@ ADDITIONS = (
     Equation(
         label="bh",
         title="gradient of the hidden biases",
-        printed="",
         corrected=r"\frac{\partial E}{\partial b_h} = "
         r"\sum_{n=1}^{N} \frac{\partial E}{\partial Z_{nh}}",
         why="As for the output biases.",
@@ -104,7 +107,6 @@ ADDITIONS = (
     Equation(
         label="U",
         title="the update, and what it does to the loss",
-        printed="",
         corrected=r"W \leftarrow W - \eta \frac{\partial E}{\partial W}, \quad "
         r"\left. \frac{dE}{d\eta} \right|_{\eta = 0} = "
         r"-\sum \left( \frac{\partial E}{\partial W} \right)^2",

@@ -33,6 +33,11 @@ HiddenWeights = Shaped[AnyArray, "inputs hidden"]
 OutputWeights = Shaped[AnyArray, "hidden classes"]
 
 
+def loss(log_outputs: Rows, labels: Rows) -> Any:
+    """(5) for N examples: E = -1/N sum_n sum_k L_nk log Y_nk, their mean."""
+    return -(labels * log_outputs).sum() / len(labels)
+
+
 def d_logits(outputs: Rows, labels: Rows) -> Rows:
     """(14) for N examples: dE/dZ_nk = (Y_nk - L_nk) / N, as E is the mean over examples."""
     return (outputs - labels) / len(labels)

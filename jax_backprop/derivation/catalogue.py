@@ -13,7 +13,6 @@ FORWARD = (
     Equation(
         label="1",
         title="pre-activation of a hidden unit",
-        printed=r"Z_h = \sum_{n=1}^{d} i_n * w_{nh} + b_h",
         corrected=r"Z_h = \sum_{n=1}^{d} i_n w_{nh} + b_h",
         why="Each hidden unit weighs the inputs and adds its bias.",
         right=definitions.pre_activations,
@@ -23,7 +22,6 @@ FORWARD = (
     Equation(
         label="2",
         title="output of a hidden unit",
-        printed=r"O_h = \frac{1}{1 + e^{Z_h}}",
         corrected=r"O_h = \frac{1}{1 + e^{-Z_h}}",
         why="The sigmoid squeezes it between 0 and 1.",
         right=definitions.hidden,
@@ -33,7 +31,6 @@ FORWARD = (
     Equation(
         label="3",
         title="logit of a class",
-        printed=r"Z_o = \sum_{n=1}^{h} O_n * w_{no} + b_o",
         corrected=r"Z_k = \sum_{h=1}^{H} O_h w_{hk} + b_k",
         why="Each output unit weighs the hidden outputs and adds its bias.",
         right=definitions.logits,
@@ -43,10 +40,10 @@ FORWARD = (
     Equation(
         label="4",
         title="probability of a class",
-        printed=r"Y_o = \frac{e^{Z_o}}{\sum_{j=1}^k e^{Z_j}}",
-        corrected=r"Y_k = \frac{e^{Z_k - m}}{\sum_{j=1}^{K} e^{Z_j - m}}, \quad m = \max_j Z_j",
-        why="Softmax makes probabilities of the logits. No shift m changes it; the largest logit "
-        "for m keeps every power within range.",
+        corrected=r"Y_k = \frac{e^{Z_k}}{\sum_{j=1}^{K} e^{Z_j}} = "
+        r"\frac{e^{Z_k - m}}{\sum_{j=1}^{K} e^{Z_j - m}}",
+        why="Softmax makes probabilities of the logits. No shift m changes them: computing takes "
+        "the largest logit for m, so that no power of e leaves the range of floats.",
         right=definitions.outputs,
         code=(Code(losses._other_classes),),
         production=production.outputs,
@@ -54,9 +51,9 @@ FORWARD = (
     Equation(
         label="5",
         title="the loss, cross-entropy in nats",
-        printed=r"E = -\sum_{i=1}^{k} L_i * log(Y_i)",
         corrected=r"E = -\sum_{k=1}^{K} L_k \log Y_k",
-        why="Minus the logarithm of the probability that the label's class is given.",
+        why="Minus the logarithm of the probability that the label's class is given. The code "
+        "computes it as log1p of the other classes' sum, so that it keeps its digits near 0.",
         right=definitions.loss,
         code=(Code(losses.softmax_cross_entropy, "loss = "),),
         production=production.loss,
@@ -67,8 +64,6 @@ OUTPUT_LAYER = (
     Equation(
         label="6",
         title="chain rule for the output weights",
-        printed=r"\frac{\partial E}{\partial w_{hk}} = \frac{\partial E}{\partial Z_k} * "
-        r"\frac{\partial Z_k}{\partial w_{hk}}",
         corrected=r"\frac{\partial E}{\partial w_{hk}} = \sum_{j=1}^{K} \frac{\partial E}"
         r"{\partial Z_j} \frac{\partial Z_j}{\partial w_{hk}} = \frac{\partial E}{\partial Z_k} "
         r"\frac{\partial Z_k}{\partial w_{hk}}",
@@ -79,8 +74,6 @@ OUTPUT_LAYER = (
     Equation(
         label="7",
         title="softmax by its own logit",
-        printed=r"\frac{\partial Y_o}{\partial Z_k} = Y_k * (1 - Y_j) = Y_k * (1 - Y_k) "
-        r"\quad when \quad j = k",
         corrected=r"\frac{\partial Y_k}{\partial Z_k} = Y_k (1 - Y_k)",
         why="The quotient rule on (4), numerator and denominator both depending on the logit.",
         right=equations.softmax_same,
@@ -89,7 +82,6 @@ OUTPUT_LAYER = (
     Equation(
         label="8",
         title="softmax by another logit",
-        printed=r"\frac{\partial Y_o}{\partial Z_k} = -Y_j * Y_k \quad when \quad j \neq k",
         corrected=r"\frac{\partial Y_o}{\partial Z_k} = -Y_o Y_k, \quad o \neq k",
         why="The same rule where only the denominator depends on the logit.",
         right=equations.softmax_other,
@@ -98,8 +90,6 @@ OUTPUT_LAYER = (
     Equation(
         label="9",
         title="the loss by a logit, through every output",
-        printed=r"\frac{\partial E}{\partial Z_k} = -\sum_{i=1}^k L_i * "
-        r"\frac{\partial log(Y_i)}{\partial Y_i} * \frac{\partial Y_i}{\partial Z_k}",
         corrected=r"\frac{\partial E}{\partial Z_k} = -\sum_{i=1}^{K} L_i "
         r"\frac{\partial \log(Y_i)}{\partial Y_i} \frac{\partial Y_i}{\partial Z_k}",
         why="Every probability depends on every logit, so all K outputs pass the derivative on.",
@@ -109,9 +99,6 @@ OUTPUT_LAYER = (
     Equation(
         label="10",
         title="the part of (9) with i = k",
-        printed=r"\frac{\partial E}{\partial Z_k} = -L_k * "
-        r"\frac{\partial log(Y_k)}{\partial Y_k} * \frac{\partial Y_k}{\partial Z_k} = "
-        r"-L_k * (1 - Y_j) \quad when \quad i = k",
         corrected=r"\left[ \frac{\partial E}{\partial Z_k} \right]_{i = k} = -L_k (1 - Y_k)",
         why="By (7), and as the derivative of the logarithm is 1/Y.",
         right=equations.own_term,
@@ -120,9 +107,6 @@ OUTPUT_LAYER = (
     Equation(
         label="11",
         title="the part of (9) with i other than k",
-        printed=r"\frac{\partial E}{\partial Z_k} = -\sum_{i \neq k} L_i * "
-        r"\frac{\partial log(Y_i)}{\partial Y_i} * \frac{\partial Y_i}{\partial Z_k} = "
-        r"\sum_{i \neq k} L_i * Y_j \quad when \quad i \neq k",
         corrected=r"\left[ \frac{\partial E}{\partial Z_k} \right]_{i \neq k} = "
         r"\sum_{i \neq k} L_i Y_k",
         why="By (8); the probability that the logarithm's derivative divides by cancels.",
@@ -132,7 +116,6 @@ OUTPUT_LAYER = (
     Equation(
         label="12",
         title="both parts together",
-        printed=r"\frac{\partial E}{\partial Z_k} = -L_k * (1 - Y_j) + \sum_{i \neq k} L_i * Y_j",
         corrected=r"\frac{\partial E}{\partial Z_k} = -L_k (1 - Y_k) + \sum_{i \neq k} L_i Y_k",
         why="The whole is the sum of (10) and (11).",
         right=equations.both_terms,
@@ -141,7 +124,6 @@ OUTPUT_LAYER = (
     Equation(
         label="13",
         title="collected",
-        printed=r"\frac{\partial E}{\partial Z_k} = Y_j * (L_k + \sum_{i \neq k} L_i) - L_k",
         corrected=r"\frac{\partial E}{\partial Z_k} = Y_k \left( L_k + \sum_{i \neq k} L_i \right) "
         r"- L_k",
         why="Every term with a label and Y_k, taken together.",
@@ -151,7 +133,6 @@ OUTPUT_LAYER = (
     Equation(
         label="14",
         title="the loss by a logit",
-        printed=r"\frac{\partial E}{\partial Z_k} = Y_j - L_k = Y_k - L_k",
         corrected=r"\frac{\partial E}{\partial Z_k} = Y_k - L_k",
         why="The labels sum to 1: what is left is output less label.",
         right=equations.d_logits,
@@ -162,18 +143,16 @@ OUTPUT_LAYER = (
     Equation(
         label="15",
         title="a logit by its weight",
-        printed=r"\frac{\partial Z_k}{\partial w_{hk}} = O_h",
         corrected=r"\frac{\partial Z_k}{\partial w_{hk}} = O_h",
         why="(3) is linear in its weights.",
         right=equations.logits_by_output_weights,
         left=lefts.logits_by_own_weights,
         code=(_WEIGHTS,),
+        production=production.logits_by_output_weights,
     ),
     Equation(
         label="16",
         title="gradient of the output weights",
-        printed=r"\frac{\partial E}{\partial w_{hk}} = \frac{\partial E}{\partial Z_k} * "
-        r"\frac{\partial Z_k}{\partial w_{hk}} = (Y_k - L_k) * O_h",
         corrected=r"\frac{\partial E}{\partial w_{hk}} = (Y_k - L_k) O_h",
         why="(14) and (15) put into (6).",
         right=equations.d_output_weights,
@@ -187,9 +166,6 @@ HIDDEN_LAYER = (
     Equation(
         label="17",
         title="chain rule for the hidden weights",
-        printed=r"\frac{\partial E}{\partial w_{ih}} = \frac{\partial E}{\partial Z_k} * "
-        r"\frac{\partial Z_k}{\partial O_h} * \frac{\partial O_h}{\partial Z_h} * "
-        r"\frac{\partial Z_h}{\partial w_{ih}}",
         corrected=r"\frac{\partial E}{\partial w_{nh}} = \left( \sum_{k=1}^{K} "
         r"\frac{\partial E}{\partial Z_k} \frac{\partial Z_k}{\partial O_h} \right) "
         r"\frac{\partial O_h}{\partial Z_h} \frac{\partial Z_h}{\partial w_{nh}}",
@@ -200,7 +176,6 @@ HIDDEN_LAYER = (
     Equation(
         label="18",
         title="a logit by a hidden output",
-        printed=r"\frac{\partial Z_k}{\partial O_h} = w_{hk}",
         corrected=r"\frac{\partial Z_k}{\partial O_h} = w_{hk}",
         why="(3) is linear in the hidden outputs too.",
         right=equations.logits_by_hidden,
@@ -211,7 +186,6 @@ HIDDEN_LAYER = (
     Equation(
         label="19",
         title="slope of the sigmoid",
-        printed=r"\frac{\partial O_h}{\partial Z_h} = O_h * (1 - O_h)",
         corrected=r"\frac{\partial O_h}{\partial Z_h} = O_h (1 - O_h)",
         why="The derivative of (2) as corrected; as printed it would be the negative of this.",
         right=equations.sigmoid_slope,
@@ -222,17 +196,16 @@ HIDDEN_LAYER = (
     Equation(
         label="20",
         title="a pre-activation by its weight",
-        printed=r"\frac{\partial Z_h}{\partial Z_h} = i_n",
         corrected=r"\frac{\partial Z_h}{\partial w_{nh}} = i_n",
         why="(1) is linear in its weights.",
         right=equations.pre_activations_by_hidden_weights,
         left=lefts.pre_activations_by_own_weights,
         code=(_WEIGHTS,),
+        production=production.pre_activations_by_hidden_weights,
     ),
     Equation(
         label="21",
         title="gradient of the hidden weights",
-        printed=r"\frac{\partial E}{\partial w_{ih}} = (Y_k - L_k) * w_{hk} * Oh * (1 - O_h) * i_n",
         corrected=r"\frac{\partial E}{\partial w_{nh}} = \left( \sum_{k=1}^{K} (Y_k - L_k) w_{hk} "
         r"\right) O_h (1 - O_h) i_n",
         why="(14), (18), (19) and (20) put into (17).",

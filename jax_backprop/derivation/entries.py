@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jax_backprop.derivation import homework
+
 Side = Callable[..., Any]  # its parameters are names of quantities and d_..._d_... Jacobians
 PACKAGE = Path(__file__).parent.parent
 
@@ -39,7 +41,6 @@ class Equation(NamedTuple):
     Args:
       label: the homework's number; with an N for N examples; or the name of what it lacks.
       title: what it says, in a few words.
-      printed: the homework's LaTeX; empty where the homework lacks the equation.
       corrected: the LaTeX that is proven.
       why: the step from the equations before to this one, in a sentence.
       right: the corrected right side; for a definition, the definition.
@@ -51,7 +52,6 @@ class Equation(NamedTuple):
 
     label: str
     title: str
-    printed: str
     corrected: str
     why: str
     right: Side
@@ -59,6 +59,11 @@ class Equation(NamedTuple):
     code: tuple[Code, ...] = ()
     production: Side | None = None
     batch: bool = False
+
+    @property
+    def printed(self) -> str:
+        """The homework's LaTeX; empty where the homework lacks the equation."""
+        return homework.printed().get(self.label, "")
 
     @property
     def sources(self) -> list[SourceLines]:

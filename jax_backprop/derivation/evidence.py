@@ -5,15 +5,18 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from jax_backprop.derivation import batch, definitions, equations, printed
+from jax_backprop.derivation import batch, equations, printed
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import DEFINITIONS, Example, Values, call, quantities
 from jax_backprop.derivation.entries import Equation
-from jax_backprop.derivation.indices import CORRECTED_FORMS, PRINTED_FORMS, stray_symbols
+from jax_backprop.derivation.indices import (
+    CONDITIONS,
+    CORRECTED_FORMS,
+    PRINTED_FORMS,
+    renamed_indices,
+    stray_symbols,
+)
 from jax_backprop.derivation.printed import PRINTED
-from jax_backprop.derivation.production import loss as production_loss
 from jax_backprop.derivation.proofs import (
     AUTODIFF_GATE,
     EXAMPLES,
@@ -27,7 +30,9 @@ from jax_backprop.derivation.proofs import (
 from jax_backprop.gradcheck.agreement import distance
 from jax_backprop.gradcheck.jacobians import autodiff_jacobians
 
+Named = tuple[str, Any]  # a value and what to call it
 WRONG = 1e-3  # a distance that no rounding explains
+ONE_EXAMPLE = {16: "output_weights", 21: "hidden_weights"}
 BY_NUMBER: dict[int, Equation] = {int(equation.label): equation for equation in HOMEWORK}
 
 
@@ -46,22 +51,29 @@ def printed_value(number: int) -> Evidence:
     values, equation = _differentiated(), BY_NUMBER[number]
     assert equation.left is not None
     wrong, truth = call(PRINTED[number].right, values), call(PRINTED[number].left, values)
-    right = residual(call(equation.right, values), call(equation.left, values))
-    return _judge(wrong, truth, right)
+    corrected = residual(call(equation.right, values), call(equation.left, values))
+    return _judge(f"({number})", ("its right side", wrong), ("its left side", truth), corrected)
 
 
-def free_index(number: int) -> Evidence:
-    """Find the symbols of a right side that nothing introduces, as printed and as corrected."""
-    found = stray_symbols(PRINTED_FORMS[number])
-    left_over = stray_symbols(CORRECTED_FORMS[number])
-    text = f"introduced nowhere: {_typeset(found)}; corrected: {_typeset(left_over)}"
-    return Evidence(bool(found) and not left_over, text)
+def free_index(number: int, symbol: str) -> Evidence:
+    """Find a symbol on a right side that nothing introduces, as printed and not as corrected."""
+    as_printed, corrected = (
+        [each for each in stray_symbols(forms[number]) if each.split()[0] == symbol]
+        for forms in (PRINTED_FORMS, CORRECTED_FORMS)
+    )
+    nowhere = as_printed == [symbol]
+    told = "is introduced nowhere" if nowhere else "ends the sum and is an index of the left side"
+    return Evidence(bool(as_printed) and not corrected, f"({number}): ${symbol}$ {told}")
 
 
-def _typeset(symbols: tuple[str, ...]) -> str:
-    """Put each symbol between dollar signs; what follows it is text."""
-    parts = (symbol.partition(" ") for symbol in symbols)
-    return ", ".join(f"${name}${space}{rest}" for name, space, rest in parts) or "none"
+def renamed_index(number: int) -> Evidence:
+    """Find an index of the left side alone, and another of the right side and condition alone."""
+    left, right = renamed_indices(PRINTED_FORMS[number], CONDITIONS[number])
+    corrected = renamed_indices(CORRECTED_FORMS[number])
+    shown = (", ".join(f"${each}$" for each in side) or "none" for side in (left, right))
+    text = "({}): on the left alone {}, on the right and in the condition alone {}"
+    confirmed = bool(left) and bool(right) and not any(corrected)
+    return Evidence(confirmed, text.format(number, *shown))
 
 
 def sigmoid_sign() -> Evidence:
@@ -87,23 +99,16 @@ def sigmoid_sign() -> Evidence:
     )
 
 
-def overflow() -> Evidence:
-    """Evaluate (4) and (5) at logits 1000 apart."""
-    logits, labels = np.array([1000.0, 0.0]), np.array([0.0, 1.0])
-    with np.errstate(all="ignore"):
-        wrong: Any = printed.outputs(logits)
-        wrong_loss: Any = definitions.loss(labels, np.log(wrong))
-    right, right_loss = definitions.outputs(logits), float(production_loss(logits, labels))
-    confirmed = (
-        not np.isfinite(wrong).all()
-        and not np.isfinite(wrong_loss)
-        and np.array_equal(right, [1, 0])
-        and right_loss == 1000
-    )
+def left_of_20() -> Evidence:
+    """Take both sides of (20) as printed, and the left side as corrected."""
+    values, equation = _differentiated(), BY_NUMBER[20]
+    assert equation.left is not None
+    left, right = call(PRINTED[20].left, values), call(PRINTED[20].right, values)
+    corrected = call(equation.left, values)
     return Evidence(
-        confirmed,
-        f"logits (1000, 0): Y as printed ({wrong[0]:g}, {wrong[1]:g}), corrected ({right[0]:g}, "
-        f"{right[1]:g}); E of the second class as printed {wrong_loss:g}, corrected {right_loss:g}",
+        distance(left, right).worst > WRONG and residual(corrected, right) <= AUTODIFF_GATE,
+        rf"$i_1$ is {right[0, 0]:.4g}; $\frac{{\partial Z_1}}{{\partial Z_1}}$ is {left[0, 0]:g}, "
+        rf"$\frac{{\partial Z_1}}{{\partial w_{{11}}}}$ is {corrected[0, 0]:.4g}",
     )
 
 
@@ -125,15 +130,17 @@ def sum_to_one() -> Evidence:
     )
 
 
-def one_example(parameter: str) -> Evidence:
+def one_example(number: int) -> Evidence:
     """Hold the gradient of one example, and that of the batch, against the mean loss's own."""
     where = setting(numeric_point(SIZES[0], EXAMPLES), batch=True)
+    parameter = ONE_EXAMPLE[number]
     pair = ("loss", parameter)
     truth = autodiff_jacobians(where.quantities, where.point, [pair])[pair]
     rows = {name: where.point[name][0] for name in batch.PER_EXAMPLE}
-    single = getattr(equations, f"d_{parameter}")
-    right = residual(call(batch.GRADIENTS[f"d_{parameter}"], where.point), truth)
-    return _judge(call(single, where.point | rows), truth, right)
+    single = call(BY_NUMBER[number].right, where.point | rows)
+    corrected = residual(call(batch.GRADIENTS[f"d_{parameter}"], where.point), truth)
+    sides = ("the first example's", single), (f"the derivative of {EXAMPLES} examples' mean", truth)
+    return _judge(f"({number})", *sides, corrected)
 
 
 @lru_cache
@@ -146,12 +153,13 @@ def _differentiated() -> Values:
     return where.point | named(jacobians)
 
 
-def _judge(wrong: Any, truth: Any, corrected: float) -> Evidence:
-    found = distance(wrong, truth)
+def _judge(name: str, wrong: Named, truth: Named, corrected: float) -> Evidence:
+    """Return how far two named values are apart, and how near the corrected sides are."""
+    found = distance(wrong[1], truth[1])
     index = ", ".join(str(each + 1) for each in found.worst_index)
     value, true = (each + 0.0 for each in found.worst_values)  # -0 as 0
     return Evidence(
         found.worst > WRONG and corrected <= AUTODIFF_GATE,
-        f"at [{index}] as printed {value:.4g}, true {true:.4g}; corrected: "
-        + (f"off by {corrected:.0e}" if corrected else "exact"),
+        f"{name} at [{index}]: {wrong[0]} is {value:.4g}, {truth[0]} {true:.4g}; corrected: "
+        + (f"{corrected:.0e} apart" if corrected else "equal"),
     )

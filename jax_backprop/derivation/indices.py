@@ -51,6 +51,14 @@ PRINTED_FORMS: dict[int, Form] = {
     21: (partial(E, w[i, h]), (Y[k] - L[k]) * w[h, k] * Oh * (1 - O[h]) * inputs[n]),
 }
 
+# What (7), (8), (10) and (11) print behind them: "when j = k" and so on.
+CONDITIONS: dict[int, Any] = {
+    7: sympy.Eq(j, k),
+    8: sympy.Ne(j, k),
+    10: sympy.Eq(i, k),
+    11: sympy.Ne(i, k),
+}
+
 CORRECTED_FORMS: dict[int, Form] = {
     3: (Z[k], Sum(O[h] * w[h, k], (h, 1, H)) + b[k]),
     4: (Y[k], exp(Z[k]) / Sum(exp(Z[j]), (j, 1, K))),
@@ -92,3 +100,12 @@ def stray_symbols(form: Form) -> tuple[str, ...]:
         ends = {limit[2] for total in side.atoms(Sum) for limit in total.limits}
         limits |= ends & set(INDICES.values()) - stray
     return tuple(sorted([*map(str, stray), *(f"{index} as a sum's limit" for index in limits)]))
+
+
+def renamed_indices(form: Form, condition: Any = sympy.true) -> tuple[tuple[str, ...], ...]:
+    """Return the indices of the left side alone, and of the right sides and condition alone."""
+    left, *sides = form
+    rest = condition.free_symbols.union(*(side.free_symbols for side in sides))
+    known = set(INDICES.values())
+    ours, theirs = left.free_symbols & known, rest & known
+    return tuple(sorted(map(str, ours - theirs))), tuple(sorted(map(str, theirs - ours)))

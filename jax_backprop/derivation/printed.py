@@ -35,11 +35,6 @@ def hidden(pre_activations: Shaped[AnyArray, "... hidden"]) -> Shaped[AnyArray, 
     return 1 / (1 + exp(pre_activations))
 
 
-def outputs(logits: PerClass) -> PerClass:
-    """(4) as printed: Y_o = e^Z_o / sum_j e^Z_j, which overflows."""
-    return exp(logits) / exp(logits).sum()
-
-
 def logits_by_chain(
     labels: PerClass, d_log_outputs_d_outputs: Square, d_outputs_d_logits: Square
 ) -> PerClass:
@@ -89,7 +84,7 @@ def pre_activations_by_themselves(
     return np.ones(inputs.shape, int)[:, None] * own[None, :]
 
 
-# (2) and (4) are definitions: their checks are in ``errata``.
+# (2) is a definition: its check is in ``evidence``.
 PRINTED: dict[int, Printed] = {
     9: Printed(logits_by_chain, whole),
     10: Printed(equations.own_term, whole),

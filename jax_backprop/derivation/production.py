@@ -51,6 +51,18 @@ def logits_by_hidden(output_weights: Any, output_biases: Any, hidden: Any) -> An
     return network.dense_backward(jnp.eye(classes), repeated, layer)[0]
 
 
+def logits_by_output_weights(hidden: Any, output_weights: Any, output_biases: Any) -> Any:
+    """(15) by ``network.dense_backward``: its d_weights where every d_logit is 1."""
+    layer = Layer(output_weights, output_biases)
+    d_logits = jnp.ones((1, *output_biases.shape))
+    return network.dense_backward(d_logits, _row(hidden), layer)[1].weights
+
+
+def pre_activations_by_hidden_weights(inputs: Any, hidden_weights: Any, hidden_biases: Any) -> Any:
+    """(20) by ``network.dense_backward``, as for (15)."""
+    return logits_by_output_weights(inputs, hidden_weights, hidden_biases)
+
+
 def sigmoid_slope(hidden: Any) -> Any:
     """(19) by ``activations.sigmoid_backward``."""
     return activations.sigmoid_backward(jnp.ones_like(_row(hidden)), _row(hidden))[0]
@@ -76,6 +88,19 @@ def d_pre_activations(
     return activations.sigmoid_backward(d_activations, jnp.asarray(hidden))
 
 
+def mean_loss(
+    inputs: Any,
+    labels: Any,
+    hidden_weights: Any,
+    hidden_biases: Any,
+    output_weights: Any,
+    output_biases: Any,
+) -> Any:
+    """(5) for N examples: the value that ``backprop.value_and_grad`` returns."""
+    arrays = (hidden_weights, hidden_biases, output_weights, output_biases)
+    return _value_and_grad(inputs, labels, *arrays)[0]
+
+
 def leaf(layer: int, name: str) -> Callable[..., Any]:
     """Return the function that gives one leaf of ``backprop.value_and_grad``'s gradient."""
 
@@ -87,14 +112,18 @@ def leaf(layer: int, name: str) -> Callable[..., Any]:
         output_weights: Any,
         output_biases: Any,
     ) -> Any:
-        params = (Layer(hidden_weights, hidden_biases), Layer(output_weights, output_biases))
-        params = tuple(Layer(*map(jnp.asarray, each)) for each in params)
-        sizes = (*hidden_weights.shape, output_biases.shape[0])
-        batch = Batch(jnp.atleast_2d(inputs), jnp.argmax(jnp.atleast_2d(labels), axis=1))
-        grads = value_and_grad(params, batch, network=Network(layer_sizes=sizes))[1]
-        return getattr(grads[layer], name)
+        arrays = (hidden_weights, hidden_biases, output_weights, output_biases)
+        return getattr(_value_and_grad(inputs, labels, *arrays)[1][layer], name)
 
     return of
+
+
+def _value_and_grad(inputs: Any, labels: Any, *arrays: Any) -> Any:
+    weights, biases, output_weights, output_biases = map(jnp.asarray, arrays)
+    params = (Layer(weights, biases), Layer(output_weights, output_biases))
+    batch = Batch(jnp.atleast_2d(inputs), jnp.argmax(jnp.atleast_2d(labels), axis=1))
+    sizes = (*weights.shape, output_biases.shape[0])
+    return value_and_grad(params, batch, network=Network(layer_sizes=sizes))
 
 
 def _row(vector: Any) -> Any:

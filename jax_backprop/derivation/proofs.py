@@ -14,6 +14,7 @@ from jax_backprop.derivation.batch import PARAMETERS, batch_quantities
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import Example, call, parameters, quantities
 from jax_backprop.derivation.entries import Equation, Side
+from jax_backprop.derivation.programs import on_symbols, one_hots
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
 from jax_backprop.gradcheck.agreement import distance
 from jax_backprop.gradcheck.directions import EPS
@@ -43,13 +44,16 @@ class Proof(NamedTuple):
       equation: which.
       symbolic: elements in which the sides' difference isn't identically 0: 0 is a proof.
       autodiff, differences: distance of the right side from the left one, in float64.
-      code: distance of the right side from what the project's own code computes, in float64.
+      program: elements, over all one-hot labels, in which the right side isn't identically what the
+        program of the code that trains networks gives on symbols: 0 is a proof.
+      code: distance of the right side from what that code computes, in float64.
     """
 
     equation: Equation
     symbolic: int | None = None
     autodiff: float | None = None
     differences: float | None = None
+    program: int | None = None
     code: float | None = None
 
     @property
@@ -59,6 +63,7 @@ class Proof(NamedTuple):
             (self.symbolic, 0),
             (self.autodiff, AUTODIFF_GATE),
             (self.differences, DIFFERENCES_GATE),
+            (self.program, 0),
             (self.code, AUTODIFF_GATE),
         )
         applied = [found <= gate for found, gate in gates if found is not None]
@@ -86,7 +91,7 @@ def prove_all(
     return list(proofs.values())
 
 
-STEPS = 2 * (2 + 3 * len(SIZES))
+STEPS = 2 * (2 * 2 + 3 * len(SIZES))
 
 
 def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -94,8 +99,10 @@ def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, dict[str, Any]
         chosen = [equation for equation in equations if equation.batch == batch]
         derived = [equation for equation in chosen if equation.left is not None]
         for sizes in SYMBOLIC_SIZES[batch]:
-            where = setting(symbolic_point(sizes, SYMBOLIC_EXAMPLES if batch else None), batch)
+            point = symbolic_point(sizes, SYMBOLIC_EXAMPLES if batch else None)
+            where = setting(point, batch)
             yield "symbolic", compare_sides(derived, where, symbolic_jacobians, nonzero_elements)
+            yield "program", program_gaps(chosen, point, batch)
         for sizes in SIZES:
             where = setting(numeric_point(sizes, EXAMPLES if batch else None), batch)
             yield "autodiff", compare_sides(derived, where, autodiff_jacobians, residual)
@@ -121,16 +128,35 @@ def compare_sides(
 
 
 def code_residuals(equations: Sequence[Equation], point: dict[str, Any]) -> dict[str, float]:
-    """Return, by label, the distance of an equation from the code that trains networks.
-
-    (5) has a ``log_outputs`` of its own beside the code's log1p: one function, two forms.
-    """
+    """Return, by label, the distance of an equation from the code that trains networks."""
     found = {}
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         for equation in equations:
             if equation.production is not None:
                 ours = call(equation.right, point)
                 found[equation.label] = residual(call(equation.production, point), ours)
+    return found
+
+
+def program_gaps(
+    equations: Sequence[Equation], point: dict[str, Any], batch: bool
+) -> dict[str, int]:
+    """Return, by label, in how many elements an equation isn't what the code's program gives.
+
+    Args:
+      equations: those without ``production`` are left out.
+      point: symbols; their labels give way to every choice of one-hot ones, as the code has them.
+      batch: the point is of N examples.
+    """
+    held = [equation for equation in equations if equation.production is not None]
+    found = dict.fromkeys((equation.label for equation in held), 0)
+    for labels in one_hots(point["labels"].shape):
+        values = setting(point | {"labels": labels}, batch).point
+        for each in held:
+            assert each.production is not None
+            computed = on_symbols(each.production, values)
+            right = call(each.right, values)
+            found[each.label] += nonzero_elements(computed, right, apart=True)
     return found
 
 

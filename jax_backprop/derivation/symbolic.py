@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,20 @@ def _jacobian(quantities: Quantities, point: Values, of: str, by: str) -> np.nda
     return jacobian.reshape(function.shape + value.shape)
 
 
-def nonzero_elements(left: Any, right: Any) -> int:
+def nonzero_elements(left: Any, right: Any, *, apart: bool = False) -> int:
     """Return in how many elements two arrays of expressions differ: 0 proves them equal.
 
     Each power of e is taken as an unknown of its own: where the difference of two fractions in
     these unknowns vanishes, it vanishes for every value. (Where it doesn't, that proves nothing.)
+
+    Args:
+      left, right: the arrays.
+      apart: take e^(a + b) for e^a e^b first, and sums of logarithms for one of a product: slower,
+        and needed where the two sides were computed in different ways.
     """
     gaps = np.ravel(np.asarray(left, object) - np.asarray(right, object))
-    return sum(not _vanishes(sympy.sympify(gap)) for gap in gaps)
+    prepare = _taken_apart if apart else sympy.sympify
+    return sum(not _vanishes(prepare(gap)) for gap in gaps)
 
 
 def _vanishes(gap: Any) -> bool:
@@ -86,6 +93,42 @@ def _vanishes(gap: Any) -> bool:
     return all(
         sympy.expand(sympy.fraction(sympy.together(part))[0]) == 0 for part in _linear_parts(gap)
     )
+
+
+def _taken_apart(gap: Any) -> Any:
+    return _without_logarithms(_apart(sympy.sympify(gap)))
+
+
+def _apart(expression: Any) -> Any:
+    return expression.xreplace({each: _power(each.args[0]) for each in expression.atoms(E)})
+
+
+@lru_cache(maxsize=4096)
+def _power(exponent: Any) -> Any:
+    """Return e^(a + 2 b - c) as e^a (e^b)^2 / e^c."""
+    found = sympy.Integer(1)
+    for term in sympy.Add.make_args(sympy.expand(_apart(exponent))):
+        times, rest = term.as_coeff_Mul()
+        found *= E(rest) ** times if times.is_Integer else E(term)
+    return found
+
+
+def _without_logarithms(gap: Any) -> Any:
+    """Return, for a + sum_l c_l log l, what vanishes where it does: e^(n a) prod_l l^(n c_l) - 1.
+
+    n makes whole numbers of the c_l; any other expression is returned as it is.
+    """
+    unknowns = {logarithm: sympy.Dummy() for logarithm in gap.atoms(sympy.log)}
+    linear = gap.xreplace(unknowns)
+    shares: dict[Any, Any] = {
+        each: sympy.diff(linear, unknown) for each, unknown in unknowns.items()
+    }
+    if not shares or not all(share.is_Rational for share in shares.values()):
+        return gap
+    times = sympy.ilcm(1, *(share.q for share in shares.values()))
+    rest = linear.xreplace(dict.fromkeys(unknowns.values(), sympy.Integer(0)))
+    powers = (each.args[0] ** (times * share) for each, share in shares.items())
+    return _power(times * rest) * sympy.Mul(*powers) - 1
 
 
 def _linear_parts(gap: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jax_backprop.derivation.errata import Finding
-from jax_backprop.derivation.proofs import Proof
+from jax_backprop.derivation.proofs import SYMBOLIC_EXAMPLES, SYMBOLIC_SIZES, Proof
 
 
 class Verdict(NamedTuple):
@@ -17,35 +17,49 @@ class Verdict(NamedTuple):
 
 
 def conclude(proofs: Sequence[Proof], findings: Sequence[Finding]) -> Verdict:
-    """Sum up what is proven, the largest residuals, and how many errata are confirmed."""
+    """Sum up what is proven, at which sizes, the largest residuals, and the errata."""
     homework = [proof for proof in proofs if not proof.equation.batch]
     added = [proof for proof in proofs if proof.equation.batch]
-    checked = [finding for finding in findings if finding.evidence is not None]
-    confirmed = sum(finding.confirmed for finding in checked)
+    held = [proof for proof in proofs if proof.program == 0]
+    checked = [finding for finding in findings if finding.evidence]
     failed = [proof.equation.label for proof in proofs if not proof.passed]
-    failed += [f"erratum {each.erratum.where}" for each in checked if not each.confirmed]
+    failed += [f"erratum {each.erratum.where}" for each in findings if not each.confirmed]
     passed = bool(proofs) and bool(checked) and not failed
     lines = [
-        f"{len(homework)} equations: {_definitions(homework)} definitions evaluated, "
-        f"{_proven(homework)}; {len(added)} additions (N examples, biases, update): "
-        f"{_proven(added)}",
-        f"largest residuals: autodiff {_worst(proofs, 'autodiff'):.0e}, differences "
+        f"{len(homework)} equations: {_counts(homework)}; {len(added)} additions (N examples, "
+        f"biases, update): {_counts(added)}",
+        f"sympy proves for all numbers at fixed sizes: {symbolic_sizes()}",
+        f"the training code: {len(held)} of {len(proofs)} equations are what its program gives "
+        "there, for every one-hot label",
+        f"largest residuals in float64: autodiff {_worst(proofs, 'autodiff'):.0e}, differences "
         f"{_worst(proofs, 'differences'):.0e}, the training code {_worst(proofs, 'code'):.0e}",
-        f"{len(checked)} errata with a check: {confirmed} confirmed; "
-        f"{len(findings) - len(checked)} told by reading",
+        f"{len(findings)} errata, each quoted from the homework: {len(checked)} with checks that "
+        f"fail as printed and pass as corrected, {len(findings) - len(checked)} told by reading",
     ]
     if failed:
         lines.append(f"FAIL: {', '.join(failed)}")
     return Verdict(passed, tuple(lines))
 
 
-def _definitions(proofs: Sequence[Proof]) -> int:
-    return sum(proof.equation.left is None and proof.passed for proof in proofs)
+def symbolic_sizes() -> str:
+    """Return at which sizes sympy proves, in words."""
+    one, several = (sizes_text(SYMBOLIC_SIZES[batch]) for batch in (False, True))
+    return f"{one}; of {SYMBOLIC_EXAMPLES} examples {several}"
 
 
-def _proven(proofs: Sequence[Proof]) -> str:
+def sizes_text(sizes: Sequence[tuple[int, int, int]]) -> str:
+    """Return sizes as "d, H, K = 2, 3, 4 and 2, 2, 2"."""
+    return "d, H, K = " + " and ".join(", ".join(map(str, each)) for each in sizes)
+
+
+def _counts(proofs: Sequence[Proof]) -> str:
+    definitions = sum(proof.equation.left is None and proof.passed for proof in proofs)
     proven = sum(proof.equation.left is not None and proof.passed for proof in proofs)
-    return f"{proven} proven x 3 (sympy, autodiff, differences)"
+    plural = "" if definitions == 1 else "s"
+    return (
+        f"{definitions} definition{plural} evaluated, {proven} proven x 3 (sympy, autodiff, "
+        "differences)"
+    )
 
 
 def _worst(proofs: Sequence[Proof], method: str) -> float:

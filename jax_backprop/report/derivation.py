@@ -17,14 +17,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from jax_backprop.derivation import Finding, Proof, Worked, conclude
-from jax_backprop.derivation.entries import Equation
-from jax_backprop.derivation.proofs import (
-    AUTODIFF_GATE,
-    DIFFERENCES_GATE,
-    EXAMPLES,
-    SIZES,
-    SYMBOLIC_SIZES,
-)
+from jax_backprop.derivation.proofs import AUTODIFF_GATE, DIFFERENCES_GATE, EXAMPLES, SIZES
+from jax_backprop.derivation.verdict import sizes_text, symbolic_sizes
 from jax_backprop.report.notation import mathml, sentence_mathml
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
@@ -35,7 +29,7 @@ PARTS = (
     ("Forward", ("1", "2", "3", "4", "5")),
     ("Gradient of the output layer", tuple(str(number) for number in range(6, 17))),
     ("Gradient of the hidden layer", tuple(str(number) for number in range(17, 22))),
-    ("What the homework leaves out", ("14N", "16N", "bk", "18N", "19N", "21N", "bh", "U")),
+    ("What the homework leaves out", ("5N", "14N", "16N", "bk", "18N", "19N", "21N", "bh", "U")),
 )
 
 
@@ -86,7 +80,7 @@ def parts(proofs: Sequence[Proof]) -> list[tuple[str, list[Proof]]]:
     ]
 
 
-def residual_text(value: float) -> str:
+def residual_text(value: float | int) -> str:
     """Return a residual by its size; 0 where it is exactly that."""
     return f"{value:.0e}" if value else "0"
 
@@ -100,17 +94,12 @@ def code_html(text: str) -> Markup:
 def _entry(proof: Proof, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return what the page shows of one equation."""
     equation = proof.equation
-    own = [each for each in findings if each.evidence and _concerns(each, equation)]
+    own = [(each.erratum, each.of_equation(equation.label)) for each in findings]
     return {
         "proof": proof,
         "equation": equation,
-        "differs": bool(equation.printed) and bool(own),
-        "findings": own,
+        "findings": [(erratum, evidence) for erratum, evidence in own if evidence],
     }
-
-
-def _concerns(finding: Finding, equation: Equation) -> bool:
-    return f"({equation.label})" in finding.erratum.where
 
 
 def _code_styles() -> str:
@@ -120,18 +109,15 @@ def _code_styles() -> str:
 
 
 def _facts() -> list[tuple[str, str]]:
-    def shown(sizes: Sequence[tuple[int, int, int]]) -> str:
-        return " and ".join(f"d, H, K = {d}, {h}, {k}" for d, h, k in sizes)
-
     return [
         (
             "sympy",
-            f"{shown(SYMBOLIC_SIZES[False])}; N examples: N = 2, {shown(SYMBOLIC_SIZES[True])}. "
-            "The figure counts the elements in which the sides' difference isn't identically 0.",
+            f"for all numbers, at fixed sizes: {symbolic_sizes()}. The figure counts the elements "
+            "in which the sides' difference isn't identically 0.",
         ),
         (
             "autodiff",
-            f"{shown(SIZES)}, N = {EXAMPLES}, float64: the right side's distance from JAX's "
+            f"{sizes_text(SIZES)}, N = {EXAMPLES}, float64: the right side's distance from JAX's "
             f"Jacobian of the left side; passes up to {AUTODIFF_GATE:.1e}.",
         ),
         (
@@ -140,9 +126,17 @@ def _facts() -> list[tuple[str, str]]:
             f"{DIFFERENCES_GATE:.0e}.",
         ),
         (
+            "program",
+            "the code that trains networks, as the list of operations that JAX traces of it, run "
+            "on the same symbols at the same sizes, for every one-hot label; one network, one "
+            "block of examples, exact arithmetic. The figure counts the elements in which it "
+            "isn't identically the right side. (U) is the training step's, which the tests hold "
+            "against it.",
+        ),
+        (
             "code",
-            "the right side's distance from what the functions that train networks give, in "
-            f"float64; passes up to {AUTODIFF_GATE:.1e}.",
+            "the right side's distance from what that code gives in float64, at autodiff's "
+            f"points; passes up to {AUTODIFF_GATE:.1e}.",
         ),
         (
             "distance",
