@@ -30,13 +30,14 @@ from jax_backprop.study.tuned import against_control, sensitivities
 from jax_backprop.sweep import load_study
 
 HERE = Path(__file__).parent
-RESULTS, FIGURES = HERE / "results", HERE / "figures"
+RESULTS = HERE / "results"
 HEAD = """# What the studies found
 
 Written by `make findings` from the results of the studies; nothing in it is written by hand but
 the remarks' words, whose numbers are filled in. `make reproduce` runs all of them but MNIST's, in
 one go; interrupted, it goes on where it was. Figures are interquartile means over paired seeds with
-95% intervals where nothing else is said; losses are nats per example, without penalties.
+95% intervals where nothing else is said; losses are nats per example, without penalties. Intervals
+and p-values are over seeds at the one split that each study names, not over splits of the data.
 """
 
 
@@ -60,14 +61,16 @@ def main() -> None:
     """Write the file and copy the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "README.md")
-    out = parser.parse_args().out
-    sections = [HEAD, *(section(entry, out.parent / "figures") for entry in ENTRIES)]
-    write_atomic(out, "\n".join(sections))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    figures = given.out.parent / "figures"
+    sections = [HEAD, *(section(each, given.results / each.name, figures) for each in ENTRIES)]
+    write_atomic(given.out, "\n".join(sections))
 
 
-def section(entry: Entry, figures: Path) -> str:
+def section(entry: Entry, folder: Path, figures: Path) -> str:
     """Return one study's entry, or how to make its results."""
-    study, folder = read_study(HERE / f"{entry.name}.toml"), RESULTS / entry.name
+    study = read_study(HERE / f"{entry.name}.toml")
     head = [f"## {study.title}", "", f"*{study.question}* `{entry.command}`"]
     manifest_path = folder / "study.json"
     manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}

@@ -21,8 +21,8 @@ from jax_backprop.study.tuned import against_control, sensitivities
 
 ANSWER = (
     "The first series: final validation loss against the learning rate, with the boundaries that "
-    "bisection found at a constant rate (bands: 95% over seeds). Left of the best rate training is "
-    "too slow, right of it unstable; 2/sharpness is where the quadratic model fails, not training."
+    "bisection found at a constant rate (bands: 95% over seeds). 2/sharpness is "
+    "where the quadratic model fails."
 )
 HEADINGS = {
     "training_curves": "Training curves",

@@ -26,8 +26,8 @@ NEAR, SURVIVES = 1.1, 2.0  # times the tuned rate's loss: near it, and survived
 def methods(cells: Frame) -> Frame:
     """Return the cells with ``setting`` and ``method``, how each one's rate came about.
 
-    A method is "rate 1, mean", "rate 1, sum", "line search", "1/sharpness at the start" ... or
-    "rate R, mean" of the grid that is tuned over.
+    A method is "rate 1, mean", "rate 1, sum", "line search up to 1", "1/sharpness at the start" ...
+    or "rate R, mean" of the grid that is tuned over.
     """
     names = [name for name in ("rate_rule", "reduction") if name in cells]
     if names != ["rate_rule", "reduction"]:
@@ -190,7 +190,7 @@ def _method(rule: str, reduction: str, rate: float, every: float) -> str:
     if rule == "scheduled":
         return f"rate {rate:.3g}, {reduction}"
     if rule == "line_search":
-        return "line search"
+        return f"line search up to {rate:.4g}"
     when = f"every {every:.0f} steps" if every else "at the start"
     return f"{rate:.3g}/sharpness {when}"
 

@@ -81,9 +81,9 @@ def say_boundaries(found: Row) -> str:
     if "limit" not in found:
         return text
     return (
-        f"{text} 2/sharpness at the start is {interval(found, 'limit')}: training is best at "
-        f"{found['rate_best_times']:.2g} and fails at {found['rate_diverged_times']:.2g} times "
-        "that, so what fails at 2/sharpness is the quadratic model, not training."
+        f"{text} 2/sharpness at the start, where the quadratic model fails, is "
+        f"{interval(found, 'limit')}: training is best at {found['rate_best_times']:.2g} and "
+        f"fails at {found['rate_diverged_times']:.2g} times that."
     )
 
 
