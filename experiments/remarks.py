@@ -76,7 +76,7 @@ def edge_by_loss(folder: Path) -> str:
         "**What surprised:** how much the loss decides. By step "
         f"{last['horizon'].max():,} rates at the edge are {' and '.join(parts)}: most rates never "
         "are. With cross-entropy some are early on. "
-        f"{summary.seeds} seeds, one split."
+        f"{summary.design.seeds} seeds, one split."
     )
 
 
@@ -89,7 +89,7 @@ def no_gain(folder: Path) -> str:
     parts = [f"{kind}: {'; '.join(names) or 'none'}" for kind, names in named.items()]
     return (
         "**Negative finding:** no more series than these are seen to beat a constant rate that was "
-        f"tuned as well, over {contrasts[0].seeds} seeds at one split. Not told apart isn't the "
+        f"tuned as well, over {contrasts[0].pairs} seeds at one split. Not told apart isn't the "
         "same; schedules other than these weren't run. Test loss against "
         f"{contrasts[0].control['series']}: {' / '.join(parts)}. "
         "The difference in test accuracy is beyond chance upwards for "

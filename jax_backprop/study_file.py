@@ -97,6 +97,8 @@ class Study(Run, frozen=True):
 
     Args:
       title, question: what the report is headed with.
+      about: the axis that the question is about, which decides what is answered: without it the
+        axes beside the learning rate, or that if there is none.
       axes: a field of a run (``optimizer.momentum``, ``schedule.final_fraction``,
         ``layer_factors.0`` among them), and its values: a list (among batch sizes "full" for all
         examples), ``{low, high, points_per_decade}``, ``{low, high, count, spacing}``, or
@@ -115,6 +117,7 @@ class Study(Run, frozen=True):
 
     title: str
     question: str
+    about: str | None = None
     axes: Annotated[dict[str, Any], Field(min_length=1)]
     zip: Annotated[tuple[Together, ...], Field(strict=False)] = ()
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
@@ -152,6 +155,12 @@ class Study(Run, frozen=True):
                     "another value of some axis",
                     "It adds no cell: mend or remove it.",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _about_an_axis(self) -> Study:
+        if self.about is not None and self.about not in self.axes:
+            raise ValueError(f"about = {self.about!r} is none of the axes: {', '.join(self.axes)}")
         return self
 
     @property

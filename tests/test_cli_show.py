@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_cli import call
 
-from jax_backprop.cli.show import _bar
+from jax_backprop.cli.bars import bar
 from jax_backprop.study import answer, summarize
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
@@ -94,11 +94,11 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
         assert f"{row['validation_loss']:.3g} [{row['validation_loss_low']:.3g}" in text
     failed = int(summary.rates["diverged"].sum())
     assert failed and f"228 networks, {failed} of them diverged; finished" in text
-    for bar, (_, rows) in zip(
+    for shown, (_, rows) in zip(
         bars(text, ["constant", "cosine"]), summary.rates.groupby("series", sort=False), strict=True
     ):
         most = rows["diverged"] * 2 > rows["seeds"]
-        assert [mark == "x" for mark in bar] == list(most) and most.any()
+        assert [mark == "x" for mark in shown] == list(most) and most.any()
     assert "against constant, each at its own tuned rate" in text
     assert "constant (control)" in text and "x most seeds diverged" in text
     for line in answer(summary):
@@ -109,9 +109,9 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
 def test_a_bar_is_low_where_the_loss_is_low() -> None:
     """Logarithmic from the best loss to the loss at the start; x where most seeds diverged."""
     losses = [0.1, 0.3, 1.0, 7.0, math.nan, 0.1]
-    assert _bar(losses, [False] * 5 + [True], best=0.1, start=1.0) == "▁▄██ x"
+    assert bar(losses, [False] * 5 + [True], best=0.1, start=1.0) == "▁▄██ x"
     many = [1.0] * 63 + [0.1] * 65  # two share a character, the better one shown
-    assert _bar(many, [False] * 128, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
+    assert bar(many, [False] * 128, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
 
 
 def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
@@ -123,7 +123,7 @@ def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
         np.testing.assert_allclose(best[row["series"]]["test_loss"], row["test_loss"])
     (cosine,) = found["against_control"]
     assert (cosine["series"]["series"], cosine["control"]["series"]) == ("cosine", "constant")
-    assert cosine["test_loss"]["seeds"] == 6 and 0 < cosine["test_loss"]["p_value"] <= 1
+    assert cosine["test_loss"]["pairs"] == 6 and 0 < cosine["test_loss"]["p_value"] <= 1
     assert found["cells"]["done"] == found["cells"]["planned"] == 228
     assert found["answer"] == answer(summary) and set(found["sensitivity"]) == set(best)
 
@@ -175,11 +175,12 @@ def test_compare_says_what_differs_and_by_how_much(folder: Path, capsys) -> None
             runs = cells[mine & (cells["learning_rate"] == row[side]["learning_rate"])]
             losses.append(runs.sort_values("seed")["test_loss"].to_numpy(np.float64))
         np.testing.assert_allclose(row["test_loss"]["mean"], np.mean(losses[0] - losses[1]))
-    a, b = (summarize(folder / name).best.iloc[0] for name in "ab")
+    first = found["b_minus_a"][0]
     for measure, row in zip(("test_loss", "test_accuracy"), halves(text), strict=True):
-        sides = [f"{side[measure]:.3g} [{side[f'{measure}_low']:.3g}" for side in (a, b)]
-        assert sides[0] != sides[1] and f"{sides[0]}," in row and f"{sides[1]}," in row
-        assert row.index(sides[0]) < row.index(sides[1])
+        means = [first[side][measure] for side in ("control", "series")]
+        np.testing.assert_allclose(first[measure]["mean"], means[1] - means[0], atol=1e-12)
+        sides = [f" {mean:.3g} " for mean in means]
+        assert sides[0] != sides[1] and row.index(sides[0]) < row.index(sides[1])
     same = printed(capsys, "compare", folder / "a", folder / "a")
     assert "the same fields and axes" in same
 
@@ -193,8 +194,7 @@ def test_compare_refuses_what_can_not_be_compared(folder: Path, tmp_path: Path, 
     assert "unfinished (228 of 228 networks)" in text and f"--out {begun}` continues" in text
     text = printed(capsys, "compare", folder / "a", folder / "map", code=2)
     assert "a study of too many series" in text
-    identity = read_manifest(folder / "a")["identity"] | {"data_checksum": "0123456789abcdef"}
-    other = changed(folder / "a", tmp_path / "other", identity=identity)
+    other = changed(folder / "a", tmp_path / "other", data={"0": "0123456789ab" + "0" * 52})
     text = printed(capsys, "compare", folder / "a", other, code=2)
     assert "data: got" in text and "SHA-256 0123456789ab" in text
 

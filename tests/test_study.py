@@ -83,6 +83,7 @@ def test_best_rates_say_when_at_the_edge() -> None:
             "series": ["a"] * 3 + ["b"] * 3,
             "learning_rate": [0.1, 1.0, 10.0] * 2,
             "validation_loss": [1.0, 0.5, 0.54, 0.5, 1.0, 2.0],
+            "runs": 4,
         }
     )
     best = best_rates(rates)
@@ -96,6 +97,7 @@ def folder(tmp_path_factory) -> Path:
     study = {
         "title": "A study <of> rates",
         "question": "Is it wise?",
+        "about": "learning_rate",
         "axes": {
             "learning_rate": {"low": 1e-2, "high": 1e3, "points_per_decade": 3},
             "schedule": ["constant", "cosine"],

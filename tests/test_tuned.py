@@ -22,6 +22,7 @@ from jax_backprop.study import (
     sensitivities,
     summarize_rates,
 )
+from jax_backprop.study.runs import design
 from jax_backprop.study.sensitivity import even_rates
 from jax_backprop.study.series import series
 from jax_backprop.study.summary import axis_order
@@ -65,8 +66,9 @@ def summary(*parts: Any, **study: Any) -> Summary:
         "study": {"loss": "softmax_cross_entropy", "axes": {key: [1] for key in axes}, **study},
     }
     rates = summarize_rates(cells)
-    settings = {name: {"schedule": name} for name in cells["series"].unique()}
-    return Summary(manifest, cells, None, rates, best_rates(rates), settings)
+    settings = {name: {"schedule": name} for name in dict.fromkeys(cells["series"])}
+    how = design(manifest, cells)
+    return Summary(manifest, cells, None, rates, best_rates(rates), settings, how)
 
 
 def test_each_series_at_its_own_rate_against_the_first() -> None:
@@ -96,7 +98,9 @@ def test_each_series_at_its_own_rate_against_the_first() -> None:
     np.testing.assert_allclose(better.test_accuracy.mean, accuracy.mean())
     assert 0 < better.test_accuracy.low <= accuracy.mean() <= better.test_accuracy.high
     assert alike.test_loss is not None and alike.test_loss.p_value > 0.05
-    assert "better -0.2" in answer(found)[-1] and "Holm p" in answer(found)[-1]
+    compared = next(line for line in answer(found) if line.startswith("Paired by seed"))
+    assert "better -0.2" in compared and "Holm p" in compared
+    assert "beyond chance (Holm p at most 0.05) in 1 of 2 series" in compared
 
 
 def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
@@ -111,10 +115,10 @@ def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
     np.testing.assert_allclose(found.best["validation_loss"].iloc[1], own, rtol=1e-12)
     assert found.best["seeds"].tolist() == [8, 7]
     (few,) = against_control(found)
-    assert (few.seeds, few.unpaired) == (6, 3)
-    assert few.test_loss is not None and few.test_loss.seeds == 6
+    assert (few.pairs, few.unpaired) == (6, 3)
+    assert few.test_loss is not None and few.test_loss.pairs == 6
     (none,) = against_control(summary(runs("a", 1.0, [0, 1]), runs("b", 1.0, [2, 3])))
-    assert none.test_loss is None and none.test_accuracy is None and none.seeds == 0
+    assert none.test_loss is None and none.test_accuracy is None and none.pairs == 0
     assert against_control(summary(runs("alone", 1.0, [0, 1]))) == []
 
 
@@ -213,7 +217,7 @@ def test_two_studies_series_by_series() -> None:
     (found,) = compare_studies(first, second)
     assert (found.series["series"], found.control["series"]) == ("cosine", "cosine")
     assert found.test_loss is not None and found.test_loss.mean < 0, "B minus A"
-    assert (found.seeds, found.unpaired) == (6, 4)
+    assert (found.pairs, found.unpaired) == (6, 4)
     assert ("epochs", "5", "9") in disagreements(first, second)
     assert disagreements(first, first) == []
 

@@ -56,6 +56,16 @@ def show(study: Study, options: Options) -> None:
         f"expected {training:,.1f} s of training and {compiling:,.1f} s of compilation, from one "
         "segment timed on each group. Nothing was trained or written."
     )
+    _say_power(study, options)
+
+
+def _say_power(study: Study, options: Options) -> None:
+    """Say what the design can find at all."""
+    from jax_backprop.study.power import power
+    from jax_backprop.sweep.studies import study_grid
+
+    text = power(study_grid(study).cells(options.max_cells))
+    console.out.print(f"Power: {text}.", markup=False)
 
 
 def tune(path: Path, study: Study, options: Options) -> None:

@@ -22,19 +22,29 @@ def report(folder: Folder, /) -> None:
       folder: Results of `jax-backprop sweep`.
     """
     from jax_backprop.report import write_report
-    from jax_backprop.study import setting, summarize
+    from jax_backprop.study import setting
+    from jax_backprop.study.overview import overview
 
-    summary = summarize(folder)
-    if not summary.manifest["complete"]:
+    found = overview(folder)
+    if not found.manifest["complete"]:
         raise InputError(
             "results folder",
             got=f"{folder}, whose study is unfinished",
             expected="a finished study",
             remedy="Run `jax-backprop sweep` on it again: it continues.",
         )
+    summary = found.summary
+    if summary is None:
+        raise InputError(
+            "results folder",
+            got=f"{folder}, a study of too many series for a page",
+            expected="a study whose series can be listed",
+            remedy="`jax-backprop map` draws one of two numeric axes; `show` counts any.",
+        )
     with console.err.status("drawing"):
         page = write_report(summary, folder)
-    console.out.print(f"{summary.study['question']} ({setting(summary)})", markup=False)
+    question = summary.study.get("question", "A sweep of one's own functions")
+    console.out.print(f"{question} ({setting(summary)})", markup=False)
     console.out.print((folder / "answer.txt").read_text().rstrip(), markup=False)
     console.out.print(f"Report: {page}", markup=False, soft_wrap=True)
 

@@ -23,21 +23,20 @@ Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
 Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
-BARS = "▁▂▃▄▅▆▇█"
-DIVERGED, MISSING = "x", " "
+REPEATED = ("seed", "split_seed")  # axes that repeat a setting
 MOST_LABELS = 8  # of an axis, in its line
-WIDEST = 64  # characters of a bar: more rates share one, the best of them shown
 LEFT_COLUMNS = ("series", "measure", "field", "A", "B", "loss against rate")
 
 
 def show(folder: Folder, /, as_json: AsJson = False) -> None:
     """Show what a study says, finished or not: best rates, comparisons, the answer.
 
-    One row a series (what differs neither in rate nor in seed), at the rate that validation chose:
-    interquartile means over seeds with 95% intervals, and how many seeds diverged. Then each
-    series minus the first, paired by seed, with the sign-flip p, also after Holm's correction, and
-    its learning-rate sensitivity. A study of hundreds of series or more, such as the trainability
-    map, is counted instead: its axes, how many diverged, its best network.
+    One row a series (what differs neither in rate nor in seed or split), at the rate that
+    validation chose: interquartile means with 95% intervals, over seeds at one split or over splits
+    (their seeds averaged first), and how many runs diverged. Then each series minus the first,
+    paired, with its p, also after Holm's correction, and its learning-rate sensitivity. A study of
+    hundreds of series or more, such as the trainability map, is counted instead: its axes, how many
+    diverged, its best network.
 
     Args:
       folder: Results of `jax-backprop sweep`.
@@ -60,12 +59,12 @@ def show(folder: Folder, /, as_json: AsJson = False) -> None:
 
 
 def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
-    """Compare two finished studies of one data set, paired by seed.
+    """Compare two finished studies of one data set, paired by seed, or by split if several.
 
     First what differs between the two: fields, axes, versions. Then every series that both have,
-    each at its own tuned rate (chosen on validation): both estimates on the test split, and B minus
-    A with its 95% interval and sign-flip p, also after Holm's correction over the rows. Where no
-    series is in both, because an axis differs, each study's best is compared. A loss below 0 and an
+    by its settings: both tuned on the runs that they share (by validation), the means of those runs
+    on the test split, and B minus A with its 95% interval and p, also after Holm's correction over
+    the rows. Where no series is in both, each study's best is compared. A loss below 0 and an
     accuracy above 0 speak for B.
 
     Args:
@@ -75,6 +74,7 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
     """
     from jax_backprop.report.tables import versus_table
     from jax_backprop.study import compare_studies, disagreements
+    from jax_backprop.study.answers import no_power
 
     with console.err.status("reading"):
         summaries = [_finished(folder) for folder in (first, second)]
@@ -87,6 +87,7 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
                 "b": str(second),
                 "differences": [each._asdict() for each in differing],
                 "b_minus_a": [_plain_contrast(each) for each in contrasts],
+                "no_power": no_power(contrasts),
             }
         )
         return
@@ -99,7 +100,10 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
         _say("The two studies have the same fields and axes.")
     for measure, words in (("test_loss", "test loss"), ("test_accuracy", "test accuracy")):
         table = versus_table(contrasts, measure)
-        _print_table(f"{words}, each at its own tuned rate, paired by seed", table)
+        unit = contrasts[0].unit
+        _print_table(f"{words}, each at its own tuned rate on the {unit}s that both have", table)
+    if reason := no_power(contrasts):
+        _say(f"No finding, as {reason}.")
 
 
 def _finished(folder: Path) -> Summary:
@@ -132,8 +136,8 @@ def _print_head(found: Overview) -> None:
     console.out.print(study.get("title", "a sweep"), markup=False, style="bold")
     if "question" in study:
         _say(study["question"])
-    seeds = next((axis.values for axis in found.axes if axis.name == "seed"), 1)
-    _say(setting_of(found.manifest, seeds))
+    counts = {axis.name: axis.values for axis in found.axes}
+    _say(setting_of(found.manifest, counts.get("seed", 1), counts.get("split_seed", 1)))
     if found.axes:
         _say("axes: " + "; ".join(map(_axis_words, found.axes)))
     share = f" (share {found.manifest['part']})" if found.manifest["part"] else ""
@@ -144,23 +148,28 @@ def _print_head(found: Overview) -> None:
 
 
 def _print_series(found: Overview, summary: Summary) -> None:
+    from jax_backprop.cli.bars import bars
     from jax_backprop.report.tables import best_table, control_table
     from jax_backprop.study import answer
 
-    _print_table("best rates, chosen on validation", best_table(summary))
+    title = f"best rates, chosen on validation; intervals {summary.design.over}"
+    _print_table(title, best_table(summary))
     if found.sensitivities:
-        _print_table(*_bars(summary))
+        _print_table(*bars(summary))
     if found.contrasts or found.sensitivities:
         control = summary.best["series"].iloc[0]
-        title = f"against {control}, each at its own tuned rate" if found.contrasts else None
+        title = f"against {control}, {_tuned(found)}" if found.contrasts else None
         _print_table(title, control_table(summary, found.contrasts, found.sensitivities))
-    if found.sensitivities:
-        for line in answer(summary):
-            _say(line)
+    for line in answer(summary):
+        _say(line)
+
+
+def _tuned(found: Overview) -> str:
+    return f"each at its own tuned rate on the {found.contrasts[0].unit}s that both have"
 
 
 def _print_best_cell(found: Overview) -> None:
-    cells = math.prod(axis.values for axis in found.axes if axis.name != "seed")
+    cells = math.prod(each.values for each in found.axes if each.name not in REPEATED)
     _say(f"{cells:,} combinations of these axes are too many to list: `jax-backprop map` draws two")
     told = ", ".join(
         f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
@@ -175,45 +184,6 @@ def _print_provenance(manifest: Mapping[str, Any]) -> None:
     made = manifest["provenance"]
     commit = f", commit {made['commit']}" if made["commit"] else ""
     _say(f"{seconds(manifest)} on {made['device']}; {versions(manifest)}{commit}")
-
-
-def _bars(summary: Summary) -> tuple[str, Table]:
-    """Return the validation loss against the rate, a character a rate, on one scale for all."""
-    table = summary.rates.pivot(index="series", columns="learning_rate", values="validation_loss")
-    failed = summary.rates.assign(failed=summary.rates["diverged"] * 2 > summary.rates["seeds"])
-    failed = failed.pivot(index="series", columns="learning_rate", values="failed")
-    names = list(summary.best["series"])
-    best = float(summary.best["validation_loss"].min())
-    start = float(summary.cells["loss_at_start"].median())
-    rows = [[name, _bar(table.loc[name], failed.loc[name] == True, best, start)] for name in names]  # noqa: E712
-    low, high = table.columns.min(), table.columns.max()
-    title = (
-        f"validation loss at rates {low:.3g} to {high:.3g}; {BARS[0]} {best:.3g}, "
-        f"{BARS[-1]} {start:.3g} (as at the start) or more, {DIVERGED} most seeds diverged"
-    )
-    return title, (["series", "loss against rate"], rows)
-
-
-def _bar(losses: Any, failed: Any, best: float, start: float) -> str:
-    """Return a character a rate, logarithmic between the best loss and the loss at the start."""
-    shown = []
-    for loss, is_failed in zip(losses, failed, strict=True):
-        if is_failed:
-            shown.append((len(BARS), DIVERGED))
-        elif math.isnan(loss):
-            shown.append((len(BARS) + 1, MISSING))
-        else:
-            shown.append(_level(loss, best, start))
-    size = -(-len(shown) // WIDEST)
-    groups = [shown[first : first + size] for first in range(0, len(shown), size)]
-    return "".join(min(group)[1] for group in groups)
-
-
-def _level(loss: float, best: float, start: float) -> tuple[int, str]:
-    span = math.log(start / best) if 0 < best < start else 0.0
-    share = math.log(max(loss, best) / best) / span if span and math.isfinite(loss) else 1.0
-    place = min(len(BARS) - 1, int(share * len(BARS)))
-    return place, BARS[place]
 
 
 def _axis_words(axis: Axis) -> str:
@@ -265,7 +235,6 @@ def _plain(found: Overview) -> dict[str, Any]:
     from jax_backprop.study import answer
 
     manifest, summary = found.manifest, found.summary
-    told = summary if found.sensitivities else None
     return {
         "title": manifest["study"].get("title"),
         "question": manifest["study"].get("question"),
@@ -275,13 +244,16 @@ def _plain(found: Overview) -> dict[str, Any]:
         "cells": {"done": found.done, "planned": found.planned, "diverged": found.diverged},
         "axes": [axis._asdict() for axis in found.axes],
         "best_cell": found.best,
+        "over": None
+        if summary is None
+        else {**summary.design._asdict(), "text": summary.design.over},
         "best_rates": [] if summary is None else summary.best.to_dict("records"),
         "against_control": [_plain_contrast(each) for each in found.contrasts],
         "sensitivity": {
             name: {key: getattr(each, key) for key in ("status", "mean", "low", "high")}
             for name, each in found.sensitivities.items()
         },
-        "answer": answer(told) if told is not None else [],
+        "answer": [] if summary is None else answer(summary),
         "seconds": manifest["seconds"],
         "provenance": manifest["provenance"],
     }

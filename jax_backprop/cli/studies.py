@@ -73,9 +73,11 @@ def sweep(
     Any field can be an axis: a list, { low, high, points_per_decade } or { low, high, count },
     even in log. Besides: zip = [["batch_size", "learning_rate"]] walks axes together;
     [[include]] adds the grid again with other values of an axis; [[exclude]] leaves out cells that
-    match ({ low, high } matches a range); curves = "none" keeps summaries alone, "steps" also loss,
-    rate and gradient norm along the steps; sharpness_iterations = 15 measures the sharpness of the
-    training loss at each evaluation, by so many Lanczos iterations; tile_width is the number of
+    match ({ low, high } matches a range); about = "learning_rate" names the axis that the question
+    is about, where that isn't the axes beside the rate; curves = "none" keeps summaries alone,
+    "steps" also loss, rate and gradient norm along the steps; sharpness_iterations = 15 measures
+    the sharpness of the training loss at each evaluation, by so many Lanczos iterations; tile_width
+    is the number of
     cells that run side by side.
 
     Args:

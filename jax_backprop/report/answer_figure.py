@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.study import Summary
-from jax_backprop.study.answers import nearest_rate
 from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.rate_answers import nearest_rate
 
 WIDTH, HEIGHT = 640, 320
 MARKS = {  # columns of a boundary's row: label and colour

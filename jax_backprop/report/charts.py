@@ -37,34 +37,44 @@ def figures(
       summary: of the study.
       contrasts: each series against the control; without any there is no figure of them.
     """
-    seeds = summary.seeds
+    design, found = summary.design, {}
+    if not (summary.rates["learning_rate"] > 0).any():
+        return _against(summary, contrasts)  # rates are drawn in log
     has_bands = len(summary.best) <= len(PALETTE)
     band = "band: 95% bootstrap interval" if has_bands else "intervals are in the tooltips"
     found = {
         "loss_by_rate": (
-            "Final validation loss against the learning rate: interquartile mean over "
-            f"{seeds} seeds, {band}. A cross marks a rate at which a seed "
-            "diverged; below, how many of the seeds did. Click a name in the legend to follow it.",
+            f"Final validation loss against the learning rate: interquartile mean {design.over}; "
+            f"{band}. A cross marks a rate at which a {design.run} diverged; below, how many of "
+            f"the {design.run}s did. Click a name in the legend to follow it.",
             loss_by_rate(summary),
         )
     }
-    if summary.curves is not None:
+    if summary.curves is not None and not _chosen_curves(summary).empty:
         found["training_curves"] = (
             "Training loss along the run, each series at its own best rate and at powers of ten "
-            "times that: median over seeds, band: quartiles. The dashed line is a uniform guess.",
+            f"times that: median over {design.run}s, band: quartiles. The dashed line is a "
+            "uniform guess.",
             training_curves(summary),
         )
     found["outcomes"] = (
-        "How the runs went, by learning rate: number of seeds. Monotone: the training loss "
-        "never rose; edge: it rose and still ended near the best; slow, degraded: it ended "
+        f"How the runs went, by learning rate: number of {design.run}s. Monotone: the training "
+        "loss never rose; edge: it rose and still ended near the best; slow, degraded: it ended "
         "over 10 times the best without or with a rise; diverged: it ended above its start.",
         outcomes(summary),
     )
-    if contrasts:
+    return found | _against(summary, contrasts)
+
+
+def _against(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
+    """Return the figure of each series against the control, if anything can be compared."""
+    design, found = summary.design, {}
+    if any(each.test_loss or each.test_accuracy for each in contrasts):
         found["against_control"] = (
             f"Each series at its own tuned rate, minus {contrasts[0].control['series']} at its "
-            "own: mean of the differences paired by seed, and their 95% interval (none for fewer "
-            "than 6 seeds, which can't bound it). Lower loss and higher accuracy are better.",
+            f"own: mean of the differences paired by {contrasts[0].unit}, and their 95% interval "
+            f"{design.over} (none for fewer than 6 {contrasts[0].unit}s, which can't bound it). "
+            "Lower loss and higher accuracy are better.",
             forest(contrasts),
         )
     return found
@@ -165,7 +175,7 @@ def training_curves(summary: Summary) -> Any:
 def outcomes(summary: Summary) -> Any:
     """Return the share of the seeds with each outcome, by rate, a panel a series."""
     keys = ["series", "learning_rate"]
-    long = summary.rates.melt(keys, list(OUTCOMES), var_name="outcome", value_name="runs")
+    long = summary.rates[[*keys, *OUTCOMES]].melt(keys, var_name="outcome", value_name="runs")
     long["top"] = long.groupby(keys)["runs"].cumsum()
     long["bottom"] = long["top"] - long["runs"]
     rates = np.sort(long["learning_rate"].unique())
@@ -195,7 +205,7 @@ def _chosen_curves(summary: Summary) -> Frame:
         summary.cells["learning_rate"] > 0, ["cell", "series", "learning_rate"]
     ]
     parts = []
-    for _, best in summary.best.iterrows():
+    for _, best in summary.best[summary.best["learning_rate"] > 0].iterrows():
         grid = np.sort(keys.loc[keys["series"] == best["series"], "learning_rate"].unique())
         for times in CURVE_FACTORS:
             rate = grid[
@@ -211,12 +221,14 @@ def _chosen_curves(summary: Summary) -> Frame:
             parts.append(
                 part.reset_index().assign(series=best["series"], learning_rate=rate, times=times)
             )
+    if not parts:
+        return pd.DataFrame()
     return _finite(pd.concat(parts, ignore_index=True), ["low", "median", "high"])
 
 
 def _uniform_guess(summary: Summary, start: float) -> float:
     """Return the loss of equal probabilities under cross-entropy, else the loss at the start."""
-    if summary.study["loss"] != "softmax_cross_entropy":
+    if summary.study.get("loss") != "softmax_cross_entropy":
         return start
     return float(np.log(summary.manifest["identity"]["classes"]))
 

@@ -9,6 +9,7 @@ from typing import Any
 from jax_backprop.study import Summary, setting
 from jax_backprop.study.answers import interval
 from jax_backprop.study.comparisons import Difference
+from jax_backprop.study.runs import counted
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.tuned import Contrast
 
@@ -30,7 +31,7 @@ def best_table(summary: Summary) -> Table:
                 f"{row['band_low']:.3g} to {row['band_high']:.3g}",
                 *(interval(row, name) for name in ("validation_loss", "test_loss")),
                 interval(row, "test_accuracy"),
-                f"{row['diverged']} of {row['seeds']}",
+                f"{row['diverged']} of {row['runs']}",
             ]
         )
     return columns, rows
@@ -40,12 +41,13 @@ def control_table(
     summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
 ) -> Table:
     """Return heads and rows: each series at its tuned rate, minus the control; its sensitivity."""
-    columns = ["series", "test loss", "p (Holm)", "test accuracy", "p (Holm)", "seeds"]
+    unit = contrasts[0].unit if contrasts else summary.design.unit
+    columns = ["series", "test loss", "p (Holm)", "test accuracy", "p (Holm)", f"{unit}s"]
     columns += ["diverged", "sensitivity"]
     control = summary.best.iloc[0]
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
-    first = [f"{control['series']} (control)", *[NONE] * 4, str(control["seeds"])]
-    first += [f"{control['diverged']} of {control['seeds']}", told.get(control["series"], NONE)]
+    first = [f"{control['series']} (control)", *[NONE] * 4, str(control[f"{unit}s"])]
+    first += [f"{control['diverged']} of {control['runs']}", told.get(control["series"], NONE)]
     rows = [first]
     for each in contrasts:
         rows.append(
@@ -53,8 +55,8 @@ def control_table(
                 each.series["series"],
                 *_difference(each.test_loss),
                 *_difference(each.test_accuracy),
-                _seeds(each),
-                f"{each.diverged[0]} of {each.seeds}",
+                _pairs(each),
+                f"{each.diverged[0]} of {each.runs}",
                 told.get(each.series["series"], NONE),
             ]
         )
@@ -62,14 +64,14 @@ def control_table(
 
 
 def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
-    """Return heads and rows of two studies, A and B: both estimates, and B minus A.
+    """Return heads and rows of two studies, A and B: means of the paired runs, and B minus A.
 
     Args:
       contrasts: B's series minus A's.
       measure: "test_loss" or "test_accuracy".
     """
-    columns = ["series", "rate A", "rate B", "A", "B", "B minus A", "p (Holm)", "seeds"]
-    columns += ["diverged A, B"]
+    columns = ["series", "rate A", "rate B", "A", "B", "B minus A", "p (Holm)"]
+    columns += [f"{contrasts[0].unit}s", "diverged A, B"]
     rows = []
     for each in contrasts:
         sides = (each.control, each.series)
@@ -78,9 +80,9 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
             [
                 names[0] if names[0] == names[1] else f"A: {names[0]}; B: {names[1]}",
                 *(f"{side['learning_rate']:.3g}" for side in sides),
-                *(interval(side, measure) for side in sides),
+                *(f"{side[measure]:.3g}" for side in sides),
                 *_difference(getattr(each, measure)),
-                _seeds(each),
+                _pairs(each),
                 f"{each.diverged[1]}, {each.diverged[0]}",
             ]
         )
@@ -93,22 +95,20 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
     provenance = manifest["provenance"]
     rates = summary.rates["learning_rate"]
     grid = (
-        f"{rates.nunique()} learning rates from {rates.min():g} to {rates.max():g}, "
-        f"{summary.best['series'].nunique()} series, {summary.seeds} seeds"
+        f"{counted(rates.nunique(), 'learning rate')} from {rates.min():g} to {rates.max():g}, "
+        f"{summary.best['series'].nunique()} series, "
+        f"{summary.design.over}"
     )
     return [
         ("study", setting(summary)),
         ("cells", f"{len(summary.cells):,} networks: {grid}"),
-        (
-            "loss",
-            f"{study['loss']}, l2 {study['l2']:g}, label smoothing {study['label_smoothing']:g}",
-        ),
-        ("gradient", study["gradient"]),
+        ("loss", _loss(study)),
+        ("gradient", study.get("gradient", "one's own functions")),
         ("batches", _batches(manifest)),
         ("tile width", ", ".join(map(str, sorted(set(manifest["tile_widths"].values()))))),
         ("versions", versions(manifest)),
-        ("device", f"{provenance['device']} ({provenance['machine']})"),
-        ("commit", provenance["commit"] or "not from a checkout"),
+        ("device", f"{provenance['device']} ({provenance.get('machine', 'unknown')})"),
+        ("commit", provenance.get("commit") or "not from a checkout"),
         ("time", f"{seconds(manifest)} (compilation within)"),
     ]
 
@@ -126,7 +126,18 @@ def seconds(manifest: Mapping[str, Any]) -> str:
 
 def unit(summary: Summary) -> str:
     """Return the unit of the study's loss."""
+    if "loss" not in summary.study:
+        return "the unit of one's own loss"
     return "nats per example" if _in_nats(summary) else "squared distance per example, halved"
+
+
+def _loss(study: Mapping[str, Any]) -> str:
+    """Return the loss with its penalties; of one's own functions nothing is known."""
+    if "loss" not in study:
+        return "one's own"
+    penalties = {"l2": "l2", "label_smoothing": "label smoothing"}
+    told = [f"{words} {study[name]:g}" for name, words in penalties.items() if name in study]
+    return ", ".join([study["loss"], *told])
 
 
 def _in_nats(summary: Summary) -> bool:
@@ -137,14 +148,14 @@ def _difference(found: Difference | None) -> list[str]:
     """Return a difference with its interval, and its p with the adjusted one."""
     if found is None:
         return ["not comparable", NONE]
-    # Fewer than six seeds can't bound it.
+    # Fewer than six pairs can't bound it.
     bounds = f" [{found.low:.2g}, {found.high:.2g}]" if math.isfinite(found.low) else ""
     return [f"{found.mean:+.2g}{bounds}", f"{found.p_value:.2g} ({found.adjusted_p:.2g})"]
 
 
-def _seeds(each: Contrast) -> str:
-    """Return how many seeds are paired, and of how many where some are in one series alone."""
-    return f"{each.seeds} of {each.seeds + each.unpaired}" if each.unpaired else str(each.seeds)
+def _pairs(each: Contrast) -> str:
+    """Return how many are paired, and of how many where some are in one series alone."""
+    return f"{each.pairs} of {each.pairs + each.unpaired}" if each.unpaired else str(each.pairs)
 
 
 def _sensitivity(found: Sensitivity) -> str:
@@ -154,11 +165,12 @@ def _sensitivity(found: Sensitivity) -> str:
 
 
 def _batches(manifest: Mapping[str, Any]) -> str:
-    study, axes = manifest["study"], manifest["identity"]["axes"]
+    axes = manifest["identity"]["axes"]
     if "batch_size" in axes or "data_fraction" in axes:
         return "by series; the last partial batch of an epoch is dropped"
-    size = study.get("batch_size")
-    examples = round(study["data_fraction"] * manifest["identity"]["train_examples"])
+    size = manifest["identity"].get("batch_size")
+    fraction = manifest["identity"].get("data_fraction", 1.0)
+    examples = round(fraction * manifest["identity"]["train_examples"])
     if size is None:
         return f"the full batch of {examples:,} examples"
     return (

@@ -16,6 +16,7 @@ from PIL import Image
 from jax_backprop.errors import InputError
 from jax_backprop.storage import write_atomic
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.runs import REPLICATES, run_keys
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
 
@@ -43,8 +44,7 @@ class Map(NamedTuple):
 
 
 def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
-    """Return the picture of a grid of two axes, one network each (the first seed's, if more)."""
-    cells = cells[cells["seed"] == cells["seed"].min()]
+    """Return the picture of a grid of two axes, one network each."""
     tables = {
         name: cells.pivot(index=axes[1], columns=axes[0], values=name).sort_index(ascending=False)
         for name in ("tail_loss", "loss_at_start", "mean_relative_loss", "mean_inverse_loss")
@@ -67,17 +67,23 @@ def write_map(folder: Path) -> tuple[Map, list[Path]]:
     Raises InputError if the study hasn't two numeric axes, or isn't finished.
     """
     manifest = read_manifest(folder)
-    axes = [name for name in manifest["identity"]["axes"] if name != "seed"]
-    if len(axes) != 2 or not manifest["complete"]:
-        raise InputError(
-            "results folder",
-            got=f"{folder}, {'with axes ' + ', '.join(axes) if len(axes) != 2 else 'unfinished'}",
-            expected="a finished study of two numeric axes (and seeds)",
-            remedy="experiments/trainability_map.toml is one; `make map` runs it.",
-        )
-    columns = ["seed", *axes, "tail_loss", "loss_at_start"]
+    axes = [name for name in manifest["identity"]["axes"] if name not in REPLICATES]
+    problem = f"with axes {', '.join(axes) or 'of seeds alone'}" if len(axes) != 2 else ""
+    problem = problem or ("" if manifest["complete"] else "unfinished")
+    if problem:
+        raise _no_map(folder, problem)
+    table = load_study(folder)
+    columns = [*run_keys(table.column_names), *axes, "tail_loss", "loss_at_start"]
     columns += ["mean_relative_loss", "mean_inverse_loss"]
-    found = draw_map(load_study(folder).select(columns).to_pandas(), (axes[0], axes[1]))
+    cells = table.select(columns).to_pandas()
+    for name in axes:
+        problem = problem or _not_drawn(cells[name], name)
+    first = cells[(cells[run_keys(cells)] == cells[run_keys(cells)].min()).all(axis=1)]
+    if not problem and len(first) != first[axes[0]].nunique() * first[axes[1]].nunique():
+        problem = f"whose {len(first):,} networks of one seed don't fill a rectangle"
+    if problem:
+        raise _no_map(folder, problem)
+    found = draw_map(first, (axes[0], axes[1]))
     spec = _chart(found, manifest["study"].get("title", "")).to_dict()
     contents: dict[str, Any] = {
         "map.png": _png(found.pixels),
@@ -87,6 +93,24 @@ def write_map(folder: Path) -> tuple[Map, list[Path]]:
     for name, content in contents.items():
         write_atomic(folder / name, content)
     return found, [folder / name for name in contents]
+
+
+def _not_drawn(values: Frame, name: str) -> str:
+    """Return why an axis can't be drawn in log; "" if it can."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return f"whose axis {name} isn't of numbers"
+    if not (np.isfinite(values) & (values > 0)).all():
+        return f"whose axis {name} has values that aren't above 0"
+    return "" if values.nunique() > 1 else f"whose axis {name} has one value"
+
+
+def _no_map(folder: Path, problem: str) -> InputError:
+    return InputError(
+        "results folder",
+        got=f"{folder}, {problem}",
+        expected="a finished study of two numeric axes above 0 (and seeds), all their combinations",
+        remedy="experiments/trainability_map.toml is one; `jax-backprop show` counts any study.",
+    )
 
 
 def _ranked(values: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -1,37 +1,54 @@
-"""The homework's question, answered from a study's numbers: nothing here is written by hand."""
+"""The question that a study asks, answered from its numbers: nothing here is written by hand."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.frame import Frame, Row
+import numpy as np
+
+from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
+from jax_backprop.study.drift import drift
+from jax_backprop.study.questions import Asked, asked
+from jax_backprop.study.rate_answers import at_best, interval, of_rates, of_series, rate_counts
+from jax_backprop.study.runs import counted
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import Contrast, against_control
 
 MOST_NAMED = 6  # series in one sentence
-SIGNIFICANT = 0.05
-MATTERS = 2.0  # times the best loss: a rate matters if the grid's ends are worse than that
+SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
 
 
 def answer(summary: Summary) -> list[str]:
-    """Return the answer in a few sentences, each with the numbers that it rests on."""
-    best = summary.best.iloc[0]
-    lines = [_verdict(summary, best), _too_far(summary, best), _without(summary, best)]
-    lines.append(_by_series(summary))
+    """Return the answer in a few sentences, each with the numbers that it rests on.
+
+    What is answered follows from what varies: learning rates alone (or the study says that it is
+    about them), a numeric axis, series against the first of them. Where these results can't answer
+    the question, that is said first.
+    """
+    found = asked(summary)
+    if not np.isfinite(summary.best["validation_loss"]).any():
+        return ["These results can't answer the question: no run ended with a finite loss."]
     contrasts = against_control(summary)
-    return [*lines, _compared(contrasts)] if contrasts else lines
+    compared = [_compared(contrasts, found)] if contrasts else []
+    if found.is_about_rates:
+        lines = [*of_rates(summary), _by_series(summary), *compared]
+    else:
+        lines = [] if found.can_be_answered else [_cannot(found)]
+        lines += [_moved(summary, axis) for axis in found.numeric if found.rates]
+        lines += [*compared, _by_series(summary), *_rate_free(summary, found)]
+        lines += [_range(summary)] if found.rates else []
+    return [*lines, _over(summary)]
 
 
 def setting(summary: Summary) -> str:
     """Return what was trained, in a few words; what an axis changes is said by the series."""
-    return setting_of(summary.manifest, summary.seeds)
+    return setting_of(summary.manifest, summary.design.seeds, summary.design.splits)
 
 
-def setting_of(manifest: Mapping[str, Any], seeds: int) -> str:
-    """Return what was trained, of a study's manifest and its number of seeds."""
+def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
+    """Return what was trained, of a study's manifest and its numbers of seeds and splits."""
     study, axes = manifest["study"], manifest["identity"]["axes"]
     words = {
         "dataset": str,
@@ -44,141 +61,148 @@ def setting_of(manifest: Mapping[str, Any], seeds: int) -> str:
     # A sweep of one's own functions has no study file, and says less of itself.
     known = {"batch_size": None, **study} if "dataset" in study else study
     told = [said(known[name]) for name, said in words.items() if name in known and name not in axes]
-    return ", ".join([*told, f"{seeds} paired seeds" if seeds > 1 else "1 seed"])
+    repeated = f"{seeds} paired seeds" if seeds > 1 else "1 seed"
+    where = f"{repeated} at each of {splits} splits" if splits > 1 else f"{repeated} at one split"
+    return ", ".join([*told, where])
 
 
-def _verdict(summary: Summary, best: Row) -> str:
-    group = _of_series(summary, best["series"])
-    low, high = group.iloc[0], group.iloc[-1]
-    worst = max(low["validation_loss"], high["validation_loss"])
-    cells = summary.cells[summary.cells["series"] == best["series"]]
-    if len(group) == 1:
-        verdict = "One rate alone can't say"
-    elif best["diverged"] * 2 > best["seeds"] or cells["nothing_learned"].mean() > 0.5:
-        verdict = "Nothing was learned at any rate of this grid: try others"
-    elif worst < MATTERS * best["validation_loss"]:
-        verdict = "On this grid the learning rate hardly matters"
-    else:
-        verdict = "Yes, it is wise, and the rate needs choosing"
-    edge = ", the edge of the grid: widen it" if best["at_edge"] else ""
+def _cannot(found: Asked) -> str:
     return (
-        f"{verdict}: the final validation loss is {interval(best, 'validation_loss')} at the best "
-        f"rate ({best['learning_rate']:.3g}, {best['series']}{_kind(summary)}{edge}), "
+        f"The question is about {_spoken(found.about)}, which doesn't vary here: these results "
+        "can't answer it."
+    )
+
+
+def _moved(summary: Summary, axis: str) -> str:
+    """Say by which factor the best rate moves along a numeric axis."""
+    found = drift(summary, axis)
+    if found is None:
+        return (
+            f"How the best rate moves with {_spoken(axis)} can't be said: that takes three rates "
+            "or more of every value, the other axes being equal."
+        )
+    slope = found.slope
+    edge = f"; {found.at_edge:.0%} of the best rates are the least or largest tried"
+    others = f", averaged over {found.settings} settings of the other axes"
+    return (
+        f"The best rate moves by a factor {2**slope.mean:.3g}{_bounds(slope, 2.0)} per doubling of "
+        f"{_spoken(axis)} ({found.low:g} to {found.high:g}{others if found.settings > 1 else ''}), "
+        f"{_told_apart(slope, summary.design.unit)}{edge if found.at_edge else ''}."
+    )
+
+
+def _told_apart(slope: Difference, unit: str) -> str:
+    if slope.smallest_p > SIGNIFICANT:
+        return f"no finding: {_least_p(slope.pairs, 1, unit)}"
+    told = "beyond chance" if slope.p_value <= SIGNIFICANT else "not told from 1"
+    return f"{told} (p {slope.p_value:.2g})"
+
+
+def _by_series(summary: Summary) -> str:
+    accuracy = np.isfinite(summary.best["test_accuracy"]).any()
+    measure, words = ("test_accuracy", "accuracy") if accuracy else ("test_loss", "loss")
+    found = summary.best
+    if len(found) > MOST_NAMED:
+        found = found.nsmallest(MOST_NAMED, "validation_loss")
+    rows = [
+        f"{row['series']} {interval(row, measure)} at {row['learning_rate']:.3g}"
+        for _, row in found.iterrows()
+    ]
+    few = len(summary.best) - len(found)
+    which = f" ({len(found)} of {len(summary.best)} series, the best on validation)" if few else ""
+    return f"Test {words} at the rate that validation chose{which}: {'; '.join(rows)}."
+
+
+def _compared(contrasts: Sequence[Contrast], found: Asked) -> str:
+    """Say which series differ from the control beyond chance, each at its own tuned rate."""
+    tuned = ", each at its own tuned rate," if found.rates else ""
+    head = f"Paired by {contrasts[0].unit} with {contrasts[0].control['series']}{tuned}"
+    told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
+    words = "test loss"
+    if not told:
+        told = [(each, each.test_accuracy) for each in contrasts if each.test_accuracy is not None]
+        words = "test accuracy"
+    if not told:
+        return f"{head} nothing can be said: no run is common."
+    sure = [pair for pair in told if pair[1].adjusted_p <= SIGNIFICANT]
+    shown = told if len(told) <= MOST_NAMED else sure
+    shown = sorted(shown, key=lambda pair: pair[1].mean)[:MOST_NAMED] if shown is sure else shown
+    listed = f": {'; '.join(_change(*each) for each in shown)}" if shown else ""
+    if reason := no_power(contrasts):
+        return f"{head} {words} shows no finding, as {reason}{listed}."
+    fewer = sum(difference.mean < 0 for _, difference in sure)
+    split = f" (lower in {fewer}, higher in {len(sure) - fewer})" if sure else ""
+    return (
+        f"{head} {words} changes beyond chance (Holm p at most {SIGNIFICANT}) in {len(sure)} of "
+        f"{len(told)} series{split}{listed}."
+    )
+
+
+def no_power(contrasts: Sequence[Contrast]) -> str:
+    """Say that no result of so few seeds or splits could be beyond chance; "" where one could."""
+    told = [each.test_loss or each.test_accuracy for each in contrasts]
+    pairs = [each.pairs for each in told if each is not None]
+    if not pairs or smallest_p(min(pairs), len(pairs)) <= SIGNIFICANT:
+        return ""
+    return _least_p(min(pairs), len(pairs), contrasts[0].unit)
+
+
+def _least_p(pairs: int, comparisons: int, unit: str) -> str:
+    least = smallest_p(pairs, comparisons)
+    among = f" in {comparisons} comparisons" if comparisons > 1 else ""
+    return f"{counted(pairs, unit)} can't reach p below {least:.2g}{among}"
+
+
+def _change(each: Contrast, found: Difference) -> str:
+    return (
+        f"{each.series['series']} {found.mean:+.3g}{_bounds(found)} (Holm p {found.adjusted_p:.2g})"
+    )
+
+
+def _bounds(found: Difference, base: float | None = None) -> str:
+    """Return an interval in brackets, of a slope as factors; nothing where it isn't bounded."""
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return ""
+    if base is not None:
+        return f" [{base**found.low:.3g}, {base**found.high:.3g}]"
+    return f" [{found.low:+.3g}, {found.high:+.3g}]"
+
+
+def _rate_free(summary: Summary, found: Asked) -> list[str]:
+    """Say what series that find a rate for themselves come to, beside the best that is tuned."""
+    counts = summary.best["series"].map(rate_counts(summary))
+    free = summary.best[summary.best["series"].isin(found.rate_free)]
+    tuned = summary.best[~summary.best["series"].isin(found.rate_free) & (counts > 1)]
+    if free.empty or tuned.empty:
+        return []
+    best = tuned.loc[tuned["validation_loss"].idxmin()]
+    rows = [f"{row['series']} {interval(row, 'validation_loss')}" for _, row in free.iterrows()]
+    return [
+        f"Without choosing a rate the validation loss comes to {'; '.join(rows[:MOST_NAMED])}; the "
+        f"best that was tuned, {best['series']}, to {interval(best, 'validation_loss')}."
+    ]
+
+
+def _range(summary: Summary) -> str:
+    """Say what the rate does, of the best series, where the question is another."""
+    best = summary.best.loc[summary.best["validation_loss"].idxmin()]
+    group = of_series(summary, best["series"])
+    low, high = group.iloc[0], group.iloc[-1]
+    return (
+        f"Best on validation is {best['series']}: {at_best(summary, best)}, "
         f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
         f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
     )
 
 
-def _too_far(summary: Summary, best: Row) -> str:
-    group = _of_series(summary, best["series"])
-    near = group["learning_rate"].between(best["band_low"], best["band_high"])
-    text = (
-        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} ({near.sum()} of "
-        f"{len(group)} tried) come within a tenth of that loss"
-    )
-    above = group[group["learning_rate"] > best["learning_rate"]]
-    failing = above[above["diverged"] * 2 > above["seeds"]]
-    if failing.empty:
-        return f"{text}; at none above the best do most seeds diverge."
-    first = failing.iloc[0]
-    return (
-        f"{text}; from {first['learning_rate']:.3g} on, {_times(first, best, 'learning_rate')} the "
-        f"best rate, most seeds diverge."
-    )
+def _over(summary: Summary) -> str:
+    """Say what intervals and p-values are over, and so what they don't speak of."""
+    found = summary.design
+    if found.splits == 1 and found.seeds == 1:
+        return "One seed at one split: an effect can't be told from chance."
+    beyond = "; they say nothing of other splits" if found.splits == 1 else ""
+    return f"Intervals and p are {found.over}{beyond}."
 
 
-def _without(summary: Summary, best: Row) -> str:
-    group = _of_series(summary, best["series"])
-    batch = summary.study.get("batch_size")
-    parts = []
-    mean = nearest_rate(group, 1.0)
-    if mean is not None:
-        parts.append(
-            f"rate 1 on the mean loss gives {mean['validation_loss']:.3g}, "
-            f"{_times(mean, best, 'validation_loss')} the best"
-        )
-    summed = nearest_rate(group, float(batch)) if batch else None
-    if summed is not None:
-        parts.append(
-            f"rate 1 on the loss summed over a batch of {batch}, which is {batch} on the mean "
-            f"(tried: {summed['learning_rate']:.3g}), gives {summed['validation_loss']:.3g}, and "
-            f"{summed['diverged']} of {summed['seeds']} seeds diverge"
-        )
-    if not parts:
-        return "No rate on this grid is near 1: it can't say what leaving the rate out costs."
-    return f"Without a learning rate: {'; '.join(parts)}."
-
-
-def _by_series(summary: Summary) -> str:
-    found = summary.best
-    if len(found) > MOST_NAMED:
-        found = found.nsmallest(MOST_NAMED, "validation_loss")
-    rows = [
-        f"{row['series']} {interval(row, 'test_accuracy')} at {row['learning_rate']:.3g}"
-        for _, row in found.iterrows()
-    ]
-    few = len(summary.best) - len(found)
-    which = f" ({len(found)} of {len(summary.best)} series, the best on validation)" if few else ""
-    return f"Test accuracy at the rate that validation chose{which}: {'; '.join(rows)}."
-
-
-def _compared(contrasts: list[Contrast]) -> str:
-    """Say which series differ from the control beyond chance, each at its own tuned rate."""
-    head = (
-        f"Paired by seed with {contrasts[0].control['series']}, each at its own tuned rate, "
-        "test loss changes"
-    )
-    told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
-    if not told:
-        return f"{head} can't be said: the losses or the seeds are others."
-    if len(told) <= MOST_NAMED:
-        return f"{head}: {'; '.join(_change(*each) for each in told)}{_too_few(told)}."
-    sure = [(each, loss) for each, loss in told if loss.adjusted_p <= SIGNIFICANT]
-    better = sum(loss.mean < 0 for _, loss in sure)
-    named = sorted(sure, key=lambda pair: pair[1].mean)[:MOST_NAMED]
-    text = f"{head} beyond chance (p {SIGNIFICANT} after Holm) in {len(sure)} of {len(told)} series"
-    if sure:
-        text += f": lower in {better}, higher in {len(sure) - better}"
-    listed = f"; the lowest: {'; '.join(_change(*each) for each in named)}" if named else ""
-    return f"{text}{listed}{_too_few(told)}."
-
-
-def _change(each: Contrast, loss: Difference) -> str:
-    bounds = f" [{loss.low:+.3g}, {loss.high:+.3g}]" if math.isfinite(loss.low) else ""
-    return f"{each.series['series']} {loss.mean:+.3g}{bounds} (Holm p {loss.adjusted_p:.2g})"
-
-
-def _too_few(told: list[tuple[Contrast, Difference]]) -> str:
-    """Say so where no result could have been beyond chance: 2 / 2^n, times the comparisons."""
-    least = len(told) * min(loss.smallest_p for _, loss in told)
-    if least <= SIGNIFICANT:
-        return ""
-    return f" (with so few seeds no p can be below {min(1, least):.2g})"
-
-
-def _kind(summary: Summary) -> str:
-    """Return what a series' name is the name of, if that is plain."""
-    others = set(summary.manifest["identity"]["axes"]) - {"learning_rate", "seed"}
-    return " schedule" if others <= {"schedule"} else ""
-
-
-def _times(row: Row, best: Row, column: str) -> str:
-    return f"{row[column] / best[column]:.2g} times" if best[column] > 0 else "above"
-
-
-def _of_series(summary: Summary, name: str) -> Frame:
-    return summary.rates[summary.rates["series"] == name].sort_values("learning_rate")
-
-
-def nearest_rate(group: Frame, rate: float) -> Row | None:
-    """Return the row of a rate on the grid, or None if the nearest is over 15% away."""
-    positive = group[group["learning_rate"] > 0]
-    gaps = (positive["learning_rate"] / rate).map(lambda ratio: abs(math.log(ratio)))
-    if gaps.empty or gaps.min() > math.log(1.15):
-        return None
-    return group.loc[gaps.idxmin()]
-
-
-def interval(row: Row, measure: str) -> str:
-    """Return an estimate with its interval."""
-    return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"
+def _spoken(axis: str) -> str:
+    return SPOKEN.get(axis, axis.replace("_", " "))

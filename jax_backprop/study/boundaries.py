@@ -21,6 +21,7 @@ import pandas as pd
 
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.runs import run_keys, unit_key
 from jax_backprop.study.statistics import estimate
 
 RESOLUTION = 1 / 32  # decades: 7.5 percent, less than seeds differ by
@@ -74,7 +75,7 @@ def next_rates(
     lowest, highest = grid[0] / 10**FARTHEST, grid[-1] * 10**FARTHEST
     spacing = float(np.log10(grid[1] / grid[0]))
     wanted = []
-    for _, group in cells.groupby(["series", "seed"], sort=False):
+    for _, group in cells.groupby(["series", *run_keys(cells)], sort=False):
         run = group.sort_values("learning_rate")
         rates = run["learning_rate"].to_numpy(np.float64)
         chosen = [
@@ -96,33 +97,35 @@ def verdicts(run: Frame) -> dict[str, np.ndarray]:
     }
 
 
-def boundaries(cells: Frame) -> Frame:
-    """Return a row a series: each boundary over its seeds.
+def boundaries(cells: Frame, overlap: float = 0.0) -> Frame:
+    """Return a row a series: each boundary over seeds, or over splits (the median of each).
 
     Columns: ``series``, ``seeds``; of each of ``rate_monotone``, ``rate_best``, ``rate_diverged``
-    the interquartile mean over seeds in log and its 95% interval (``..._low``, ``..._high``; 0 or
+    the interquartile mean in log and its 95% interval (``..._low``, ``..._high``; 0 or
     infinite where too many seeds have no bracket), and for the crossings ``..._several``, the share
     of seeds with more than one. If the sharpness at the start was measured: ``limit``, which is
     2/sharpness, and ``..._times``, each boundary in units of its own seed's limit, with interval.
     """
-    rows = []
+    rows, unit = [], unit_key(cells)
     for name, group in cells.groupby("series", sort=False):
-        seeds = [_of_seed(run) for _, run in group.groupby("seed")]
-        found: Frame = pd.DataFrame(seeds)
+        runs = [
+            _of_run(run) | {unit: run[unit].iloc[0]} for _, run in group.groupby(run_keys(group))
+        ]
+        found: Frame = pd.DataFrame(runs)
         row = {"series": name, "seeds": len(found)}
+        crossings = ("rate_monotone", "rate_diverged")
+        row |= {f"{kind}_several": float((found[f"{kind}_count"] > 1).mean()) for kind in crossings}
         for kind in ("rate_monotone", "rate_best", "rate_diverged"):
-            row |= _in_log(kind, found[kind])
             if "limit" in found:
-                row |= _in_log(f"{kind}_times", found[kind] / found["limit"])
-            if f"{kind}_count" in found:
-                row[f"{kind}_several"] = float((found[f"{kind}_count"] > 1).mean())
-        if "limit" in found:
-            row |= _in_log("limit", found["limit"])
+                found[f"{kind}_times"] = found[kind] / found["limit"]
+        units = found.groupby(unit).median()
+        for kind in [c for c in units if c.startswith(("rate", "limit")) and "_count" not in c]:
+            row |= _in_log(kind, units[kind], overlap)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _of_seed(group: Frame) -> dict[str, float]:
+def _of_run(group: Frame) -> dict[str, float]:
     run = group.sort_values("learning_rate")
     rates = run["learning_rate"].to_numpy(np.float64)
     row: dict[str, float] = {}
@@ -136,11 +139,11 @@ def _of_seed(group: Frame) -> dict[str, float]:
     return row
 
 
-def _in_log(name: str, values: Frame) -> dict[str, float]:
+def _in_log(name: str, values: Frame, overlap: float) -> dict[str, float]:
     with np.errstate(divide="ignore"):
         logs = np.log10(values.to_numpy(np.float64))
     low = np.isneginf(logs)  # an estimate counts what isn't finite as the largest
-    found = estimate(np.where(low, -300.0, logs)[None, :])
+    found = estimate(np.where(low, -300.0, logs)[None, :], overlap=overlap)
     numbers = (float(10.0 ** field[0]) for field in found[:3])
     return dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
 

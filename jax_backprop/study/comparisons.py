@@ -1,4 +1,4 @@
-"""Comparing settings whose runs are paired by seed: difference, interval, sign-flip p, Holm."""
+"""Comparing settings whose runs are paired, by seed or split: difference, interval, p, Holm."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from jax_backprop.errors import InputError, unknown_name
 
 _Key = TypeVar("_Key")
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.05  # p after Holm, at or below which a difference is beyond chance
 EXACT_SEEDS = 12  # up to here all 2^n sign flips are counted, beyond so many are drawn:
 FLIPS = 9_999
 TIES = 100 * float(np.finfo(np.float64).eps)  # relative: what rounding may do to a sum of zero
 
 
 class Difference(NamedTuple):
-    """First minus second, by seed.
+    """First minus second, by seed or by split.
 
     Args:
       mean: of the paired differences.
       low, high: its 95% interval; infinite where so few seeds can't bound it (fewer than 6).
-      p_value: of the two-sided sign-flip test; at or below 0.05 exactly where 0 is outside.
+      p_value: of the two-sided sign-flip test, or where splits overlap of the corrected t-test; at
+        or below 0.05 exactly where 0 is outside.
       adjusted_p: Holm's, among the comparisons made together; of a single one its own.
-      seeds: how many pairs.
-      diverged: how many runs of the first, and of the second, aren't finite.
+      pairs: how many there are.
+      diverged: how many of the first, and of the second, aren't finite.
+      approximate: the pairs are re-splits of one data set, which overlap.
     """
 
     mean: float
@@ -34,17 +38,31 @@ class Difference(NamedTuple):
     high: float
     p_value: float
     adjusted_p: float
-    seeds: int
+    pairs: int
     diverged: tuple[int, int]
+    approximate: bool = False
 
     @property
     def smallest_p(self) -> float:
-        """The smallest p that so many seeds can give: 2 / 2^n, and never under 2 / 10,000."""
-        return 2.0 / min(2.0**self.seeds, FLIPS + 1)
+        """The smallest p that so many pairs can give."""
+        return smallest_p(self.pairs)
+
+
+def smallest_p(pairs: int, comparisons: int = 1) -> float:
+    """Return the smallest p that pairs can give, after Holm over so many comparisons.
+
+    2 / 2^n before Holm, the share of the flips that are as extreme as all of one sign; and never
+    under 2 / 10,000, since no more flips than that are drawn.
+    """
+    return min(1.0, comparisons * 2.0 / min(2.0**pairs, FLIPS + 1))
 
 
 def paired_difference(
-    first: Float[np.ndarray, " first"], second: Float[np.ndarray, " second"], *, seed: int = 0
+    first: Float[np.ndarray, " first"],
+    second: Float[np.ndarray, " second"],
+    *,
+    overlap: float = 0.0,
+    seed: int = 0,
 ) -> Difference:
     """Compare two settings that ran with the same seeds, without assuming a normal distribution.
 
@@ -59,6 +77,8 @@ def paired_difference(
     Args:
       first, second: losses, lower is better. What isn't finite is worse than any number and equal
         to another such: such a pair's difference is infinite or 0, and its sign counts.
+      overlap: test over train examples, where the pairs are re-splits of one data set. They aren't
+        independent then, and the sign-flip test isn't exact: a t-test takes its place.
       seed: of the flips that are drawn where there are more than 12 pairs.
     """
     if first.shape != second.shape or first.size == 0:
@@ -68,7 +88,12 @@ def paired_difference(
             expected="the same seeds on both sides, at least one",
             remedy="Run both settings with the same seeds.",
         )
-    means = _subset_means(_differences(first, second), _subsets(first.size, seed))
+    differences = _differences(first, second)
+    diverged = (int(np.sum(~np.isfinite(first))), int(np.sum(~np.isfinite(second))))
+    if overlap:
+        found = _corrected_t(differences, overlap)
+        return Difference(*found, found[-1], first.size, diverged, approximate=True)
+    means = _subset_means(differences, _subsets(first.size, seed))
     slack = TIES * float(np.max(np.abs(means[np.isfinite(means)]), initial=0.0))
     means[np.abs(means) <= slack] = 0
     whole, ordered = float(means[0]), np.sort(means[1:])
@@ -77,7 +102,6 @@ def paired_difference(
     p_value = min(1.0, 2.0 * (float(tail) + 1) / flips)
     rank = int((1 - CONFIDENCE) / 2 * flips + 1e-9)
     low, high = (-np.inf, np.inf) if rank == 0 else (ordered[rank - 1], ordered[-rank])
-    diverged = (int(np.sum(~np.isfinite(first))), int(np.sum(~np.isfinite(second))))
     return Difference(whole, float(low), float(high), p_value, p_value, first.size, diverged)
 
 
@@ -91,20 +115,12 @@ def compare_with_control(
     """
     if control not in runs:
         raise unknown_name("setting", control, runs)
-    others = {name: (runs[name], runs[control]) for name in runs if name != control}
-    return compare_pairs(others, seed=seed)
+    others = [name for name in runs if name != control]
+    return with_holm({n: paired_difference(runs[n], runs[control], seed=seed) for n in others})
 
 
-def compare_pairs(
-    pairs: Mapping[_Key, tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]]],
-    *,
-    seed: int = 0,
-) -> dict[_Key, Difference]:
-    """Compare the first with the second of each pair; p also corrected by Holm over the pairs.
-
-    The seeds may differ from pair to pair, not within one.
-    """
-    found = {name: paired_difference(*pair, seed=seed) for name, pair in pairs.items()}
+def with_holm(found: Mapping[_Key, Difference]) -> dict[_Key, Difference]:
+    """Return the same differences, their p corrected by Holm for being made together."""
     adjusted = holm(np.array([each.p_value for each in found.values()]))
     return {
         name: each._replace(adjusted_p=float(p))
@@ -136,6 +152,38 @@ def _differences(
     )
     both = np.isinf(ours) & np.isinf(theirs)
     return np.where(both, 0.0, np.where(both, 0.0, ours) - np.where(both, 0.0, theirs))
+
+
+def _corrected_t(
+    differences: Float[np.ndarray, " splits"], overlap: float
+) -> tuple[float, float, float, float]:
+    """Return mean, interval and p of the corrected resampled t-test (Nadeau and Bengio 2003).
+
+    "Inference for the generalization error", Machine Learning 52: re-splits of one data set share
+    examples, so that the variance of a mean over n of them isn't s^2/n but about
+    s^2 (1/n + test/train). p is never below what the signs alone allow, as few splits that agree
+    by chance have hardly any variance. A difference that isn't finite counts as the largest one.
+    """
+    size, finite = len(differences), np.isfinite(differences)
+    largest = float(np.max(np.abs(differences[finite]), initial=0.0)) or 1.0
+    capped = np.where(finite, differences, np.copysign(largest, differences))
+    mean = float(capped.mean())
+    mean = 0.0 if abs(mean) <= TIES * largest else mean
+    if size < 2:
+        return float(differences.mean()), -np.inf, np.inf, 1.0
+    scale = float(np.sqrt((1 / size + overlap) * capped.var(ddof=1)))
+    if scale <= TIES * largest:
+        p_value = float(mean == 0)
+    else:
+        p_value = 2 * float(stats.t.sf(abs(mean) / scale, size - 1))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, size - 1)) * scale
+    if smallest_p(size) > 1 - CONFIDENCE:
+        reach = np.inf
+    low, high = mean - reach, mean + reach
+    whole = _subset_means(differences, np.ones((1, size), np.int64))[0]
+    if np.isinf(whole):
+        mean, low, high = float(whole), *((low, np.inf) if whole > 0 else (-np.inf, high))
+    return mean, low, high, max(p_value, smallest_p(size))
 
 
 def _subsets(size: int, seed: int) -> Int[np.ndarray, "subsets seeds"]:

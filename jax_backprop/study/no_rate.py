@@ -14,11 +14,12 @@ from jax_backprop.errors import InputError
 from jax_backprop.study.comparisons import holm, paired_difference
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.runs import REPLICATES, by_unit
 from jax_backprop.study.series import series, value_text
 from jax_backprop.study.statistics import interquartile_mean
 from jax_backprop.study.summary import Summary
 
-HOW = ("rate_rule", "reduction", "learning_rate", "seed")  # columns that don't make a setting
+HOW = ("rate_rule", "reduction", "learning_rate", *REPLICATES)  # columns that don't make a setting
 TUNED = "tuned rate"
 NEAR, SURVIVES = 1.1, 2.0  # times the tuned rate's loss: near it, and survived
 
@@ -47,7 +48,7 @@ def methods(cells: Frame) -> Frame:
     )
 
 
-def costs(cells: Frame) -> Frame:
+def costs(cells: Frame, overlap: float = 0.0) -> Frame:
     """Return a row a setting and method: its loss beside that of the setting's tuned rate.
 
     Columns: ``setting``, ``method``, ``rate`` of the tuned one, ``validation_loss`` (interquartile
@@ -63,8 +64,8 @@ def costs(cells: Frame) -> Frame:
         for method, mine in group.groupby("method", sort=False):
             if mine["scheduled"].iloc[0] and mine["learning_rate"].iloc[0] != 1.0:
                 continue
-            rows.append(_row(str(setting), str(method), mine, tuned, best))
-        rows.append(_row(str(setting), TUNED, tuned, tuned, best))
+            rows.append(_row(str(setting), str(method), mine, tuned, best, overlap))
+        rows.append(_row(str(setting), TUNED, tuned, tuned, best, overlap))
     found: Frame = pd.DataFrame(rows)
     tested = found["method"] != TUNED
     found.loc[tested, "p_value"] = holm(found.loc[tested, "p_value"].to_numpy(np.float64))
@@ -128,12 +129,16 @@ def sentences(found: Frame, survived: Frame) -> list[str]:
 def summarize_no_rate(summary: Summary) -> tuple[Frame, Frame]:
     """Return ``costs`` and ``survival`` of a study of rate rules."""
     cells = methods(summary.cells)
-    return costs(cells), survival(cells)
+    return costs(cells, summary.design.overlap), survival(cells)
 
 
-def _row(setting: str, method: str, mine: Frame, tuned: Frame, best: np.ndarray) -> dict[str, Any]:
+def _row(
+    setting: str, method: str, mine: Frame, tuned: Frame, best: np.ndarray, overlap: float
+) -> dict[str, Any]:
     loss = _by_seed(mine, "validation_loss")
-    difference = paired_difference(_by_seed(mine, "test_loss"), _by_seed(tuned, "test_loss"))
+    difference = paired_difference(
+        _by_seed(mine, "test_loss"), _by_seed(tuned, "test_loss"), overlap=overlap
+    )
     return {
         "setting": setting,
         "method": method,
@@ -162,7 +167,8 @@ def _tuned_rate(survived: Frame) -> float:
 
 
 def _by_seed(cells: Frame, measure: str) -> np.ndarray:
-    return cells.sort_values("seed")[measure].to_numpy(np.float64)
+    """Return a measure of one setting by seed, or by split."""
+    return by_unit(cells.assign(all=0), ["all"], measure)[0].iloc[0].to_numpy(np.float64)
 
 
 def _settings(cells: Frame) -> Frame:

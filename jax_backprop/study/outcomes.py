@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.runs import run_keys
 
 OUTCOMES = ("monotone", "edge", "slow", "degraded", "diverged")
 RISE = 1e-6  # relative to the loss at the start
@@ -20,7 +21,7 @@ def classify(cells: Frame) -> Frame:
     loss ever rose, else **slow**; else **edge** if it rose, else **monotone**. A group whose best
     tail is over 0.9 of the start is "nothing learned".
     """
-    group = cells.groupby(["series", "seed"])["tail_loss"]
+    group = cells.groupby(["series", *run_keys(cells)])["tail_loss"]
     best = group.transform(lambda tail: np.fmin.reduce(tail.to_numpy()))
     rose = cells["rises"] > 0
     far = cells["tail_loss"] > FAR * best

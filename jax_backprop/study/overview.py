@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study.sensitivity import Sensitivity
+from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary, axis_order, summarize
 from jax_backprop.study.tuned import Contrast, against_control, sensitivities
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
 
 MANY_SERIES = 100  # from so many on they are counted, not listed
-NOT_LISTED = ("learning_rate", "seed")
 
 
 class Axis(NamedTuple):
@@ -68,9 +70,8 @@ def overview(folder: Path) -> Overview:
         return Overview(manifest, 0, planned, [], 0, {}, None, [], {})
     table = load_study(folder).unify_dictionaries()  # each part has its own list of labels
     names = axis_order(manifest)
-    listed = [name for name in names if name not in NOT_LISTED]
-    series = table.group_by(listed).aggregate([]).num_rows if listed else 1
-    summary = summarize(folder) if series < MANY_SERIES else None
+    listed = [name for name in names if name not in ("learning_rate", *REPLICATES)]
+    summary = summarize(folder) if _combinations(table, listed) < MANY_SERIES else None
     has_rates = summary is not None and "learning_rate" in names
     return Overview(
         manifest,
@@ -86,10 +87,35 @@ def overview(folder: Path) -> Overview:
 
 
 def _axis(name: str, column: pa.ChunkedArray) -> Axis:
-    values = column.unique().to_pylist()
-    if all(isinstance(value, int | float) for value in values):
+    values = list(dict.fromkeys(_plain(column)))
+    if all(isinstance(value, int | float) and not math.isnan(value) for value in values):
         return Axis(name, len(values), min(values), max(values), [])
-    return Axis(name, len(values), None, None, list(map(str, values)))
+    return Axis(name, len(values), None, None, list(map(value_text, values)))
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values, lists as tuples and NaN as one value."""
+    is_list = pa.types.is_list(column.type)
+    values = column.to_pylist() if is_list else column.unique().to_pylist()
+    return [
+        tuple(v)
+        if isinstance(v, list)
+        else math.nan
+        if isinstance(v, float) and math.isnan(v)
+        else v
+        for v in values
+    ]
+
+
+def _combinations(table: pa.Table, names: list[str]) -> int:
+    """Return how many combinations of these axes' values there are."""
+    if not names:
+        return 1
+    columns = table.select(names).to_pandas()
+    for name in names:
+        if pa.types.is_list(table[name].type):
+            columns[name] = columns[name].map(str)
+    return len(columns.drop_duplicates())
 
 
 def _diverged(table: pa.Table) -> int:

@@ -67,7 +67,8 @@ def boundaries_beside(folder: Path) -> Row | None:
     place = folder / BESIDE
     if not (place / MANIFEST).exists() or not read_manifest(place)["complete"]:
         return None
-    return boundaries(summarize(place).cells).iloc[0]
+    summary = summarize(place)
+    return boundaries(summary.cells, summary.design.overlap).iloc[0]
 
 
 def say_boundaries(found: Row) -> str:

@@ -41,6 +41,7 @@ def learning_rate_sensitivity(
     losses: Float[np.ndarray, "rates seeds"],
     loss_at_start: Float[np.ndarray, " seeds"],
     *,
+    overlap: float = 0.0,
     seed: int = 0,
 ) -> Sensitivity:
     """Return the mean excess loss over the rates within 3 decades around the best.
@@ -54,6 +55,7 @@ def learning_rate_sensitivity(
       rates: rising and even in their logarithm, so that the mean is one over decades.
       losses: final losses; what isn't finite counts as the start.
       loss_at_start: at the initial parameters, finite.
+      overlap: as of ``estimate``, where the columns are splits of one data set.
       seed: of the bootstrap.
 
     Raises:
@@ -77,7 +79,7 @@ def learning_rate_sensitivity(
     if status != "covered":
         nothing = float("nan")
         return Sensitivity(nothing, nothing, nothing, status, values, rates[best], diverged)
-    found = estimate(values[None, :], seed=seed)
+    found = estimate(values[None, :], overlap=overlap, seed=seed)
     mean, low, high = (float(field[0]) for field in found[:3])
     return Sensitivity(mean, low, high, status, values, rates[best], diverged)
 
@@ -94,7 +96,8 @@ def even_rates(rates: Float[np.ndarray, " rates"]) -> Float[np.ndarray, " even"]
     positive = rates[rates > 0]
     places = np.log10(positive)
     chosen = np.arange(min(len(places), 1))
-    for step in np.unique(np.diff(places).round(6)):  # rising, so that the finest comes first
+    steps = np.unique(np.diff(places).round(6))
+    for step in steps[steps > 0]:  # rising, so that the finest comes first
         found = _longest_run(places, np.diff(places), step)
         if len(found) > 1 and np.ptp(places[found]) > np.ptp(places[chosen]) + UNEVEN * step:
             chosen = found
@@ -104,11 +107,12 @@ def even_rates(rates: Float[np.ndarray, " rates"]) -> Float[np.ndarray, " even"]
 def _longest_run(places: np.ndarray, gaps: np.ndarray, step: float) -> np.ndarray:
     """Return the indices of the longest run of places a step apart that begins with such a gap."""
     longest, passed = np.arange(0), set()
-    for first in np.flatnonzero(np.isclose(gaps, step, rtol=0, atol=2e-6)):
+    for first in np.flatnonzero(np.isclose(gaps, step, rtol=0, atol=2e-6) & (gaps > 0)):
         if first in passed:
             continue  # within a run that began before it
         exact = gaps[first]
-        count = int((places[-1] - places[first]) / exact + 1 + UNEVEN)
+        # Of a search's bisections the gaps are tiny: a run has no more rates than there are.
+        count = int(min((places[-1] - places[first]) / exact + 1 + UNEVEN, len(places) - first))
         wanted = places[first] + exact * np.arange(count)
         above = np.searchsorted(places, wanted).clip(1, len(places) - 1)
         nearest = above - (wanted - places[above - 1] < places[above] - wanted)

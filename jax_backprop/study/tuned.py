@@ -1,8 +1,8 @@
-"""Series at their own tuned rates, paired by seed: each against the control of its study.
+"""Series at their own tuned rates, paired: each against the control of its study.
 
-The rate is chosen on validation by the interquartile mean over seeds (``best_rates``); what is
-compared is the test split, which had no part in that choice. The control is the study's first
-series, such as the constant schedule of experiments/learning_rate.toml.
+Both sides are tuned on the runs that they share, by the interquartile mean of the validation loss;
+what is compared is the test split, which had no part in that choice. The control is the study's
+first series, such as the constant schedule of experiments/learning_rate.toml.
 """
 
 from __future__ import annotations
@@ -11,38 +11,31 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from jax_backprop.study.comparisons import Difference, compare_pairs
+from jax_backprop.study.comparisons import Difference, paired_difference, with_holm
 from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.runs import SEED, SPLIT, by_unit, run_keys, unit_key
 from jax_backprop.study.sensitivity import Sensitivity, even_rates, learning_rate_sensitivity
-from jax_backprop.study.summary import Summary, by_seed
+from jax_backprop.study.statistics import interquartile_mean
+from jax_backprop.study.summary import Summary
 
 FEWEST_RATES = 3
-
-
-class Tuned(NamedTuple):
-    """A series at its tuned rate.
-
-    Args:
-      best: its row of ``Summary.best``.
-      runs: its cells at that rate, by seed.
-      loss: by which loss its test loss is measured.
-    """
-
-    best: Row
-    runs: Frame
-    loss: str
+SHOWN = ("validation_loss", "test_loss", "test_accuracy")
 
 
 class Contrast(NamedTuple):
-    """A series minus its control, each at its own tuned rate, paired by the seeds that both have.
+    """A series minus its control, each at the rate that is best on the runs that both have.
 
     Args:
-      series, control: their rows of ``Summary.best``.
-      test_loss: None where the two are measured by different losses, or have no common seed.
-      test_accuracy: above 0 where the series is the better one; None without a common seed.
-      seeds: how many are common.
-      unpaired: how many seeds only one of the two has; they are left out.
+      series, control: each one's ``series``, ``learning_rate`` and the means over the paired runs
+        (``test_loss`` ...), of which the differences below are the differences.
+      test_loss: None where the two are measured by different losses, or have no common run.
+      test_accuracy: above 0 where the series is the better one; None without a common run.
+      unit: what is paired: "seed", or "split" (their seeds are averaged first).
+      pairs: how many are common.
+      unpaired: how many only one of the two has; they are left out.
+      runs: how many of each side are paired; of several splits the seeds of all.
       diverged: how many of the paired runs of each ended above their start.
 
     The p-values are adjusted by Holm over the contrasts that are made together, for the loss and
@@ -53,85 +46,153 @@ class Contrast(NamedTuple):
     control: Row
     test_loss: Difference | None
     test_accuracy: Difference | None
-    seeds: int
+    unit: str
+    pairs: int
     unpaired: int
+    runs: int
     diverged: tuple[int, int]
+
+
+class _Pair(NamedTuple):
+    """Two series at their tuned rates: the paired runs of each, and what of them is compared."""
+
+    sides: tuple[Frame, Frame]
+    names: tuple[str, str]
+    unit: str
+    unpaired: int
+
+    @property
+    def is_one_loss(self) -> bool:
+        """Both sides are measured by the same loss."""
+        return len({str(loss) for side in self.sides for loss in side["loss"].iloc[:1]}) <= 1
+
+    def row(self, side: int) -> Row:
+        """Return a side's series, rate and means over the paired runs."""
+        cells = self.sides[side]
+        told: dict[str, object] = {"series": self.names[side], "learning_rate": float("nan")}
+        if len(cells):
+            told["learning_rate"] = float(cells["learning_rate"].iloc[0])
+        for name in SHOWN:
+            found = self.values(name)
+            told[name] = float("nan") if found is None else _mean(found[side], name)
+        return pd.Series(told, dtype=object)
+
+    def values(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return a measure of each side by unit; None without a common run."""
+        if any(side.empty or measure not in side for side in self.sides):
+            return None
+        tables = [by_unit(side, ["series"], measure, self.unit)[0] for side in self.sides]
+        first, second = (table.iloc[0].to_numpy(np.float64) for table in tables)
+        return first, second
 
 
 def against_control(summary: Summary) -> list[Contrast]:
     """Compare every series with the study's first, in the order of the study; [] for one series."""
-    control, *others = tuned_series(summary)
-    return contrasts([(other, control) for other in others])
+    control, *others = by_series(summary).values()
+    return contrasts([(other, control) for other in others], overlap=summary.design.overlap)
 
 
-def tuned_series(summary: Summary) -> list[Tuned]:
-    """Return every series of a study at its tuned rate, in the order of the study."""
-    found = []
-    for _, best in summary.best.iterrows():
-        cells = summary.cells
-        mine = cells["series"] == best["series"]
-        runs = cells[mine & (cells["learning_rate"] == best["learning_rate"])]
-        loss = runs["loss"].iloc[0] if "loss" in runs else summary.study.get("loss", "")
-        found.append(Tuned(best, runs.set_index("seed").sort_index(), str(loss)))
-    return found
+def by_series(summary: Summary) -> dict[str, Frame]:
+    """Return the cells of each series, in the order of the study."""
+    cells = summary.cells
+    if "loss" not in cells:
+        cells = cells.assign(loss=summary.study.get("loss", ""))
+    return {str(name): mine for name, mine in cells.groupby("series", sort=False)}
 
 
-def contrasts(pairs: Sequence[tuple[Tuned, Tuned]]) -> list[Contrast]:
-    """Compare the first with the second of each pair, on the seeds that both were run with."""
-    common = [a.runs.index.intersection(b.runs.index) for a, b in pairs]
-    losses, accuracies = {}, {}
-    for place, ((first, second), seeds) in enumerate(zip(pairs, common, strict=True)):
-        if len(seeds):
+def contrasts(pairs: Sequence[tuple[Frame, Frame]], *, overlap: float = 0.0) -> list[Contrast]:
+    """Compare the first with the second of each pair of series, on the runs that both have.
+
+    Args:
+      pairs: the cells of two series each.
+      overlap: test over train examples, where splits are of one data set.
+    """
+    found = [_pair(*pair) for pair in pairs]
+    losses: dict[int, Difference] = {}
+    accuracies: dict[int, Difference] = {}
+    for place, pair in enumerate(found):
+        shared = overlap if pair.unit == SPLIT else 0.0
+        loss, accuracy = pair.values("test_loss"), pair.values("test_accuracy")
+        if loss is not None and pair.is_one_loss:
+            losses[place] = paired_difference(*loss, overlap=shared)
+        if accuracy is not None:
             # An accuracy is better where it is higher: its negative is compared as a loss is.
-            accuracies[place] = tuple(
-                -each.runs.loc[seeds, "test_accuracy"].to_numpy() for each in (first, second)
-            )
-        if len(seeds) and first.loss == second.loss:
-            losses[place] = tuple(
-                each.runs.loc[seeds, "test_loss"].to_numpy() for each in (first, second)
-            )
-    by_loss, by_accuracy = compare_pairs(losses), compare_pairs(accuracies)
-    found = []
-    for place, ((first, second), seeds) in enumerate(zip(pairs, common, strict=True)):
-        accuracy = by_accuracy.get(place)
-        found.append(
-            Contrast(
-                first.best,
-                second.best,
-                by_loss.get(place),
-                _negative(accuracy) if accuracy is not None else None,
-                len(seeds),
-                len(first.runs.index.union(second.runs.index)) - len(seeds),
-                (_diverged(first, seeds), _diverged(second, seeds)),
-            )
-        )
-    return found
+            accuracies[place] = paired_difference(-accuracy[0], -accuracy[1], overlap=shared)
+    losses, accuracies = with_holm(losses), with_holm(accuracies)
+    return [_contrast(pair, losses.get(n), accuracies.get(n)) for n, pair in enumerate(found)]
+
+
+def _pair(first: Frame, second: Frame) -> _Pair:
+    """Return two series at the rates that are best on the runs that both have."""
+    names = (str(first["series"].iloc[0]), str(second["series"].iloc[0]))
+    keys = [name for name in run_keys(first) if name in second]
+    runs = [pd.MultiIndex.from_frame(side[keys]) for side in (first, second)]
+    shared = runs[0].intersection(runs[1])
+    everything = runs[0].union(runs[1])
+    several = SPLIT in keys and shared.get_level_values(SPLIT).nunique() > 1
+    unit = SPLIT if several else SEED
+    sides = [
+        _at_best(side[of.isin(shared)], unit)
+        for side, of in zip((first, second), runs, strict=True)
+    ]
+    tuned = [pd.MultiIndex.from_frame(side[keys]) for side in sides]
+    common = tuned[0].intersection(tuned[1])
+    left = everything.get_level_values(unit).nunique() - common.get_level_values(unit).nunique()
+    first, second = (side[of.isin(common)] for side, of in zip(sides, tuned, strict=True))
+    return _Pair((first, second), names, unit, left)
+
+
+def _at_best(cells: Frame, unit: str) -> Frame:
+    """Return a series' cells at its best rate, of those that most of these runs were made at."""
+    if cells.empty:
+        return cells
+    counts = cells.groupby("learning_rate").size()
+    whole = cells[cells["learning_rate"].isin(counts.index[counts == counts.max()])]
+    values, _ = by_unit(whole, ["learning_rate"], "validation_loss", unit)
+    best = int(np.argmin(interquartile_mean(values.to_numpy(np.float64))))
+    return whole[whole["learning_rate"] == values.index[best]]
+
+
+def _contrast(pair: _Pair, loss: Difference | None, accuracy: Difference | None) -> Contrast:
+    first = pair.sides[0]
+    diverged = tuple(int((side["outcome"] == "diverged").sum()) for side in pair.sides)
+    return Contrast(
+        pair.row(0),
+        pair.row(1),
+        loss,
+        _negative(accuracy) if accuracy is not None else None,
+        "split" if pair.unit == SPLIT else "seed",
+        int(first[pair.unit].nunique()),
+        pair.unpaired,
+        len(first),
+        (diverged[0], diverged[1]),
+    )
 
 
 def sensitivities(summary: Summary) -> dict[str, Sensitivity]:
     """Return each series' learning-rate sensitivity, of the validation loss.
 
-    Over the rates that are even in log, refinements between them left out, and the seeds that were
-    run at all of them; a run is capped at its training loss at the start. Beyond the statuses of
-    ``learning_rate_sensitivity``: "one rate", "uneven rates" (no three of them are even in log) and
-    "unfinished" (no seed was run at all of them).
+    Over the rates that are even in log, refinements between them left out, and the seeds (or the
+    splits, their seeds averaged) that were run at all of them; a run is capped at its training loss
+    at the start. Beyond the statuses of ``learning_rate_sensitivity``: "one rate", "uneven rates"
+    (no three of them are even in log) and "unfinished" (no seed was run at all of them).
     """
-    return {
-        name: _sensitivity(cells) for name, cells in summary.cells.groupby("series", sort=False)
-    }
+    unit, overlap = unit_key(summary.cells), summary.design.overlap
+    return {name: _sensitivity(cells, unit, overlap) for name, cells in by_series(summary).items()}
 
 
-def _sensitivity(cells: Frame) -> Sensitivity:
-    values, present = by_seed(cells, ["learning_rate"], "validation_loss")
+def _sensitivity(cells: Frame, unit: str, overlap: float) -> Sensitivity:
+    values, present = by_unit(cells, ["learning_rate"], "validation_loss", unit)
     rates = even_rates(values.index.to_numpy(np.float64))
     if len(rates) < FEWEST_RATES:
         return _none("one rate" if len(values) == 1 else "uneven rates")
-    start = cells.groupby("seed")["loss_at_start"].first()
-    seeds = present.columns[present.loc[rates].all() & np.isfinite(start)]
-    if not len(seeds):
+    start = by_unit(cells, ["series"], "loss_at_start", unit)[0].iloc[0]
+    units = present.columns[present.loc[rates].all() & np.isfinite(start)]
+    if not len(units):
         return _none("unfinished")
-    losses = values.loc[rates, seeds].to_numpy(np.float64)
-    return learning_rate_sensitivity(rates, losses, start[seeds].to_numpy(np.float64))
+    losses = values.loc[rates, units].to_numpy(np.float64)
+    starts = start[units].to_numpy(np.float64)
+    return learning_rate_sensitivity(rates, losses, starts, overlap=overlap)
 
 
 def _none(status: str) -> Sensitivity:
@@ -140,12 +201,14 @@ def _none(status: str) -> Sensitivity:
     return Sensitivity(nothing, nothing, nothing, status, empty, empty, 0)
 
 
+def _mean(values: np.ndarray, measure: str) -> float:
+    """Return the mean, of which the mean difference is one: a lost run's loss is infinite."""
+    is_loss = measure.endswith("loss")
+    return float(np.mean(np.where(np.isfinite(values) | (not is_loss), values, np.inf)))
+
+
 def _negative(difference: Difference) -> Difference:
     """Return the difference of the negatives: of accuracies, from that of their shortfalls."""
     return difference._replace(
         mean=0.0 - difference.mean, low=0.0 - difference.high, high=0.0 - difference.low
     )
-
-
-def _diverged(tuned: Tuned, seeds: Frame) -> int:
-    return int((tuned.runs.loc[seeds, "outcome"] == "diverged").sum())

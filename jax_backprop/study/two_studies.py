@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 from jax_backprop.errors import InputError
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.matching import settings_by_series
+from jax_backprop.study.runs import REPLICATES, SPLIT, counted
 from jax_backprop.study.summary import Summary
-from jax_backprop.study.tuned import Contrast, Tuned, contrasts, tuned_series
+from jax_backprop.study.tuned import Contrast, by_series, contrasts
 
 # Said of a study, and without influence on its numbers.
-DESCRIPTION = ("title", "question", "curves", "tile_width")
+DESCRIPTION = ("title", "question", "about", "curves", "tile_width")
 VERSIONS = ("engine", "jax", "jaxlib", "platform", "float")
 ABSENT = "-"
 
@@ -27,73 +29,102 @@ class Disagreement(NamedTuple):
 def disagreements(first: Summary, second: Summary) -> list[Disagreement]:
     """Return what differs between two studies: fields, axes, then versions."""
     sides = [_described(summary) for summary in (first, second)]
-    names = dict.fromkeys([*sides[0], *sides[1]])
-    found = [Disagreement(name, *(side.get(name, ABSENT) for side in sides)) for name in names]
-    return [each for each in found if each.first != each.second]
+    names = [n for n in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(n) != sides[1].get(n)]
+    return [Disagreement(name, *(_told(side.get(name)) for side in sides)) for name in names]
 
 
 def compare_studies(first: Summary, second: Summary) -> list[Contrast]:
-    """Compare the second study with the first, each series at its own tuned rate.
+    """Compare the second study with the first, series by series, both tuned on their common runs.
 
-    Of every series that both have: the second's minus the first's, paired by seed. Where no series
-    is in both, because an axis or its values differ, each study's best by validation loss.
+    Of every series that both have: the second's minus the first's, paired by seed, or by split if
+    several are common. A series is known by its settings, whether they come from an axis or are the
+    same for the whole study. Where none is in both, each study's best by validation loss.
 
     Raises:
-      InputError: other data, or no common seed: the two can't be compared by seed.
+      InputError: other data, or no common seed: the two can't be paired.
     """
     _check_data(first, second)
-    sides = [_by_settings(summary) for summary in (first, second)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if shared:
-        pairs = [(sides[1][name], sides[0][name]) for name in shared]
-    else:
-        best = [min(side.values(), key=lambda t: t.best["validation_loss"]) for side in sides]
-        pairs = [(best[1], best[0])]
-    found = contrasts(pairs)
-    if not any(each.seeds for each in found):
+    cells = [_with_split(summary) for summary in (first, second)]
+    axes = {name for each in (first, second) for name in each.manifest["identity"]["axes"]}
+    axes -= {"learning_rate", *REPLICATES}
+    keys = [settings_by_series(each, axes) for each in (first, second)]
+    theirs = {key: name for name, key in keys[1].items()}
+    pairs = [
+        (cells[1][theirs[key]], cells[0][name]) for name, key in keys[0].items() if key in theirs
+    ]
+    if not pairs:
+        best = [each.best.loc[each.best["validation_loss"].idxmin()] for each in (first, second)]
+        pairs = [(cells[1][best[1]["series"]], cells[0][best[0]["series"]])]
+    overlap = max(each.design.overlap for each in (first, second))
+    found = contrasts(pairs, overlap=overlap)
+    if not any(each.pairs for each in found):
         raise InputError(
             "seeds",
-            got=" and ".join(_listed(s.cells["seed"]) for s in (first, second)),
-            expected="seeds that both studies were run with: runs are paired by seed",
+            got=" and ".join(_listed(s.cells) for s in (first, second)),
+            expected="seeds, and splits, that both studies were run with: runs are paired",
             remedy="Run one of them with the other's seeds (--set 'axes.seed={count=10}').",
         )
     return found
 
 
-def _by_settings(summary: Summary) -> dict[tuple[Any, ...], Tuned]:
-    """Return a study's series by their settings, whatever the order of its axes."""
+def _with_split(summary: Summary) -> dict[str, Frame]:
+    """Return each series' cells with the split seed of each, an axis or not."""
+    split = summary.study.get(SPLIT, 0)
     return {
-        tuple(sorted(summary.settings[each.best["series"]].items())): each
-        for each in tuned_series(summary)
+        name: cells if SPLIT in cells else cells.assign(**{SPLIT: split})
+        for name, cells in by_series(summary).items()
     }
 
 
 def _check_data(first: Summary, second: Summary) -> None:
-    identities = [summary.manifest["identity"] for summary in (first, second)]
-    if identities[0]["data_checksum"] != identities[1]["data_checksum"]:
+    known = [_checksums(summary) for summary in (first, second)]
+    common = [split for split in known[0] if split in known[1]]
+    if not common or any(known[0][split] != known[1][split] for split in common):
         raise InputError(
             "data",
             got=" and ".join(
-                f"{summary.study.get('dataset', 'data')} "
-                f"(split seed {summary.study.get('split_seed', 0)}, "
-                f"SHA-256 {identity['data_checksum'][:12]})"
-                for summary, identity in zip((first, second), identities, strict=True)
+                f"{summary.study.get('dataset', 'data')} ("
+                + ", ".join(f"split seed {s}, SHA-256 {sha[:12]}" for s, sha in [*sums.items()][:2])
+                + ")"
+                for summary, sums in zip((first, second), known, strict=True)
             ),
             expected="two studies of the same examples in the same splits",
             remedy="Their losses have no common scale; run one of them on the other's data.",
         )
 
 
-def _described(summary: Summary) -> dict[str, str]:
+def _checksums(summary: Summary) -> dict[str, str]:
+    """Return the SHA-256 of each split's data, by its seed as text."""
+    manifest = summary.manifest
+    if manifest.get("data"):
+        return manifest["data"]
+    return {str(summary.study.get(SPLIT, 0)): manifest["identity"]["data_checksum"]}
+
+
+def _described(summary: Summary) -> dict[str, Any]:
+    """Return a study's fields, axes and versions as data; an axis as a pair with its name."""
     study, identity = summary.study, summary.manifest["identity"]
     axes = study.get("axes", {})
     fields = {
-        name: _shown(value)
+        name: _plain(value)
         for name, value in study.items()
         if name not in (*DESCRIPTION, "axes") and name not in axes and value not in ((), [])
     }
-    walked = {name: f"axis: {_axis(given)}" for name, given in axes.items()}
-    return {**fields, **walked, **{name: str(identity.get(name, ABSENT)) for name in VERSIONS}}
+    walked = {name: ("axis", _plain(given)) for name, given in axes.items()}
+    return {**fields, **walked, **{name: identity.get(name) for name in VERSIONS}}
+
+
+def _plain(value: Any) -> Any:
+    """Return lists and tuples alike, as they are the same in a file."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"axis: {_axis(value[1])}"
+    return ABSENT if value is None else _shown(value)
 
 
 def _axis(given: Any) -> str:
@@ -103,7 +134,7 @@ def _axis(given: Any) -> str:
         return f"{given['count']} from {given.get('start', 0)}"
     number = f"{given['count']} in all" if "count" in given else None
     number = number or f"{given.get('points_per_decade', 8)} a decade"
-    return f"{given['low']:g} to {given['high']:g}, {number}"
+    return f"{_shown(given['low'])} to {_shown(given['high'])}, {number}"
 
 
 def _shown(value: Any) -> str:
@@ -112,9 +143,15 @@ def _shown(value: Any) -> str:
         return f"{value['name']}({given})" if given else value["name"]
     if isinstance(value, list | tuple):
         return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
-def _listed(seeds: Frame) -> str:
-    found = sorted(set(seeds))
-    return f"{len(found)} seeds from {found[0]} to {found[-1]}"
+def _listed(cells: Frame) -> str:
+    found = sorted(set(cells["seed"]))
+    text = f"{counted(len(found), 'seed')} from {found[0]} to {found[-1]}"
+    if SPLIT not in cells or cells[SPLIT].nunique() == 1:
+        return text
+    splits = sorted(set(cells[SPLIT]))
+    return f"{text} of {counted(len(splits), 'split')} from {splits[0]} to {splits[-1]}"

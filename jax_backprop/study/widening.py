@@ -15,6 +15,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.runs import unit_key
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import Study, axis_values
@@ -107,7 +108,11 @@ def _interquartile_means(cells: Frame) -> Frame:
     """
     keys = ["series", RATE]
     loss = cells["validation_loss"].astype(np.float64)
-    ranked = cells[keys].assign(validation_loss=loss.where(np.isfinite(loss), np.inf))
+    ranked = cells.assign(validation_loss=loss.where(np.isfinite(loss), np.inf))
+    unit = unit_key(cells)
+    if unit != "seed":  # a split's seeds are averaged first
+        ranked = ranked.groupby([*keys, unit], sort=False)["validation_loss"].mean().reset_index()
+    ranked = ranked[[*keys, "validation_loss"]]
     ranked = ranked.sort_values("validation_loss", kind="stable")
     groups = ranked.groupby(keys, sort=False)["validation_loss"]
     place, count = groups.cumcount(), groups.transform("size")

@@ -35,6 +35,7 @@ def identity(problem: Problem, grid: Grid) -> dict[str, Any]:
         "sharpness_iterations": problem.sharpness_iterations,
         "data_checksum": BY_SPLIT if "split_seed" in grid.axes else data_hash(problem.data),
         "train_examples": len(problem.data.train.labels),
+        "test_examples": len(problem.data.test.labels),
         "classes": problem.data.classes,
         "engine": ENGINE,
         **environment(),
