@@ -36,6 +36,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (MemoryError(), "memory: got none left"),
         (RuntimeError("INTERNAL: Out of memory allocating 9 bytes.\nmore"), "memory: got INTERNAL"),
         (RuntimeError("RESOURCE_EXHAUSTED: no room"), "memory: got RESOURCE_EXHAUSTED: no room;"),
+        (OSError(36, "File name too long", "aa"), "file: got aa (File name too long); expected"),
         (ValueError('Invalid value "a" for JAX flag jax_b'), "environment: got Invalid value"),
     ],
 )

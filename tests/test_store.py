@@ -167,6 +167,27 @@ def test_shares_join_to_the_same_files(whole: Path, tmp_path: Path) -> None:
         go(folders[0])
 
 
+def test_a_merge_that_was_stopped_can_be_done_again(
+    whole: Path, tmp_path: Path, monkeypatch
+) -> None:
+    folders = [tmp_path / f"share{part}" for part in (1, 2)]
+    for part, folder in enumerate(folders, start=1):
+        go(folder, Options(share=(part, 2)))
+    out = tmp_path / "joined"
+
+    def full(*_: object) -> None:
+        raise InputError("output", got="no space", expected="some", remedy="Free it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jax_backprop.sweep.store.StudyFolder.join_shares", full)
+        with pytest.raises(InputError, match="no space"):
+            merge(out, folders)
+    (out / "cells").mkdir()
+    (out / "cells" / "part-00000.parquet").write_bytes(b"a part of one")
+    merge(out, folders)
+    assert parts(out) == parts(whole)
+
+
 def test_parts_hold_no_clock_and_no_host(whole: Path) -> None:
     names = set(pq.read_table(whole / "cells").column_names)
     assert not {name for name in names if "second" in name or "time" in name or "host" in name}

@@ -87,11 +87,19 @@ def apply(change: Change, folder: Path, material: Path) -> None:
         chosen = files[int(change.places[0] * len(files))]
         name = str(chosen.relative_to(folder))
         apply(change._replace(path=name, places=change.places[1:]), folder, material)
-    elif change.kind == "json" and path.suffix == ".json":
-        path.write_text(json.dumps(_replaced(json.loads(path.read_text()), change)))
+    elif change.kind == "json" and (data := _read(path)) is not None:
+        path.write_text(json.dumps(_replaced(data, change)))
     else:
         value = change.value if isinstance(change.value, bytes) else str(change.value).encode()
         path.write_bytes(_damaged(path.read_bytes(), change._replace(value=value)))
+
+
+def _read(path: Path) -> Any:
+    """Return what a JSON file holds; None for another file, or one that is damaged already."""
+    try:
+        return json.loads(path.read_text()) if path.suffix == ".json" else None
+    except ValueError:
+        return None
 
 
 def _damaged(content: bytes, change: Change) -> bytes:

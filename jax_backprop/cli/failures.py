@@ -15,7 +15,8 @@ from jax_backprop.errors import InputError, printable
 def explained() -> Iterator[None]:
     """End the process with exit code 2 and a line for what a user can mend, and for nothing else.
 
-    Those are an InputError, memory that isn't there, and settings of JAX that can't be had.
+    Those are an InputError, memory that isn't there, a path that the system refuses, and settings
+    of JAX that can't be had.
     """
     try:
         yield
@@ -36,6 +37,13 @@ def _of_the_machine(error: Exception) -> InputError | None:
             got=first or "none left",
             expected="a run that fits into this machine",
             remedy="Take a smaller network, batch, tile width or study.",
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return InputError(
+            "file",
+            got=f"{error.filename} ({error.strerror})",
+            expected="a path that the system takes",
+            remedy="Check its name and its permissions.",
         )
     if not _has_devices():
         return InputError(

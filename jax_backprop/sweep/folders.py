@@ -122,6 +122,7 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
             )
     _check_shares([manifest["part"] for manifest in manifests])
     with open_study(out, first["identity"], first["study"]) as joined:
+        joined.save()  # first: a folder that a kill leaves behind is known as ours
         joined.join_shares([StudyFolder(*each) for each in zip(folders, manifests, strict=True)])
         joined.manifest |= {
             name: first[name] for name in ("functions", "data", "probe") if name in first
