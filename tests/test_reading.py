@@ -65,6 +65,7 @@ WHOLE = archive(inputs=INPUTS, labels=LABELS)
         archive(inputs=INPUTS, labels=LABELS, class_names=np.float64(3)),
         archive(inputs=INPUTS, labels=LABELS.astype("M8[s]")),
         archive(inputs=INPUTS, labels=np.full(40, 2**62)),
+        archive(inputs=INPUTS, labels=np.int64(1)),
     ],
 )
 def test_a_damaged_or_strange_npz(content: bytes, tmp_path: Path) -> None:

@@ -143,8 +143,13 @@ def _child(
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
+    except BaseException as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        begun_well = any(frame.filename.endswith("cli/__init__.py") for frame in frames)
+        if isinstance(error, KeyboardInterrupt) and not begun_well:
+            code = 130  # it came before the command had begun
+        else:
+            traceback.print_exc(file=sys.__stderr__)
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -11,8 +11,8 @@ CONTINUES = "what was finished is saved; the same command continues"
 
 def main() -> None:
     """Run the command line: exit code 2 for a user's mistake, 130 and 143 when interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         from jax_backprop.cli.failures import explained
         from jax_backprop.cli.streams import careful_streams
 

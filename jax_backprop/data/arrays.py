@@ -67,13 +67,7 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
     JAX would not notice: an index out of range wraps, clamps or gives a row of zeros.
     """
     array = plain_array(labels)
-    if array.ndim != 1 or array.shape[0] != examples:
-        raise InputError(
-            "labels",
-            got=f"shape {array.shape}",
-            expected=f"({examples},), one label an example",
-            remedy="Give class numbers, not one-hot rows, for the same examples as the features.",
-        )
+    check_one_each(array, examples)
     if array.dtype.kind not in "iu":
         raise InputError(
             "labels",
@@ -90,6 +84,17 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
             remedy=RELABEL,
         )
     return array.astype(np.int32)
+
+
+def check_one_each(labels: np.ndarray, examples: int) -> None:
+    """Raise InputError unless there is one label an example."""
+    if labels.shape != (examples,):
+        raise InputError(
+            "labels",
+            got=f"shape {labels.shape}",
+            expected=f"({examples},), one label an example",
+            remedy="Give class numbers, not one-hot rows, for the same examples as the features.",
+        )
 
 
 def relabelled(labels: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from jax_backprop.data.arrays import (
     check_features,
     check_labels,
+    check_one_each,
     name_classes,
     plain_array,
     relabelled,
@@ -72,6 +73,8 @@ def make_dataset(
     features = {key: check_features(pair[0]) for key, pair in parts.items()}
     _check_widths(features)
     found = [plain_array(pair[1]) for pair in parts.values()]
+    for rows, each in zip(features.values(), found, strict=True):
+        check_one_each(each, len(rows))
     if relabel:
         found, class_names = relabelled(found)
     elif class_names is None:
