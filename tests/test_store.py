@@ -156,6 +156,8 @@ def test_shares_join_to_the_same_files(whole: Path, tmp_path: Path) -> None:
     folders = [tmp_path / f"share{part}" for part in (1, 2)]
     for part, folder in enumerate(folders, start=1):
         go(folder, Options(share=(part, 2)))
+    with pytest.raises(InputError, match="shares: got none"):
+        merge(tmp_path / "wrong", [])
     with pytest.raises(InputError, match="shares: got 1/2"):
         merge(tmp_path / "wrong", folders[:1])
     merge(tmp_path / "joined", folders)

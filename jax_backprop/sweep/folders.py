@@ -105,6 +105,7 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
     InputError if they are not shares of one study, or are unfinished, or one is missing.
     """
     manifests = [read_manifest(folder) for folder in folders]
+    _check_shares([manifest["part"] for manifest in manifests])
     first = manifests[0]
     same = ("generations", "functions", "data")
     for folder, manifest in zip(folders, manifests, strict=True):
@@ -120,7 +121,6 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
                 expected="finished shares",
                 remedy="Run its sweep again: it continues.",
             )
-    _check_shares([manifest["part"] for manifest in manifests])
     with open_study(out, first["identity"], first["study"]) as joined:
         joined.save()  # first: a folder that a kill leaves behind is known as ours
         joined.join_shares([StudyFolder(*each) for each in zip(folders, manifests, strict=True)])
@@ -190,10 +190,10 @@ def _check_shares(shares: Sequence[str | None]) -> None:
     """Raise InputError unless these are all shares, 1/N to N/N."""
     numbers = sorted(tuple(map(int, share.split("/"))) for share in shares if share is not None)
     count = numbers[0][1] if numbers else 0
-    if numbers != [(part, count) for part in range(1, count + 1)]:
+    if not numbers or numbers != [(part, count) for part in range(1, count + 1)]:
         raise InputError(
             "shares",
-            got=", ".join(str(share) for share in shares),
+            got=", ".join(str(share) for share in shares) or "none",
             expected=f"each of 1/{count or 'N'} to {count or 'N'}/{count or 'N'} once",
             remedy="Give the folder of every share, made with `jax-backprop sweep --part`.",
         )
