@@ -10,6 +10,7 @@ import pytest
 from test_tuned import RATES, runs
 
 from jax_backprop.study import answer
+from jax_backprop.study.answers import setting_of
 from jax_backprop.study.drift import drift
 from jax_backprop.study.runs import design
 from jax_backprop.study.sensitivity import even_rates
@@ -110,3 +111,10 @@ def test_rates_of_a_search_are_few_although_their_gaps_are_tiny() -> None:
     alone = alone.assign(learning_rate=1.01, validation_loss=0.0)
     best = best_rates(summarize_rates(pd.concat([few, alone], ignore_index=True)))
     assert best["learning_rate"].iloc[0] != 1.01, "one seed's rate is no candidate"
+
+
+def test_a_network_without_a_hidden_layer_is_linear() -> None:
+    study = {"dataset": "digits", "hidden_sizes": [], "activation": "tanh", "batch_size": 8}
+    manifest = {"study": study, "identity": {"axes": ["seed"]}}
+    assert setting_of(manifest, 3) == "digits, linear, batches of 8, 3 paired seeds at one split"
+    assert setting_of(manifest, 3, 10).endswith("3 paired seeds at each of 10 splits")

@@ -52,14 +52,16 @@ def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
     study, axes = manifest["study"], manifest["identity"]["axes"]
     words = {
         "dataset": str,
-        "hidden_sizes": lambda sizes: f"hidden {'-'.join(map(str, sizes))}",
+        "hidden_sizes": lambda sizes: f"hidden {'-'.join(map(str, sizes))}" if sizes else "linear",
         "activation": str,
         "batch_size": lambda size: f"batches of {size}" if size else "full batch",
         "epochs": lambda epochs: f"{epochs} epochs",
         "optimizer": lambda optimizer: optimizer["name"].replace("_", " "),
     }
     # A sweep of one's own functions has no study file, and says less of itself.
-    known = {"batch_size": None, **study} if "dataset" in study else study
+    known = {"batch_size": None, **study} if "dataset" in study else {**study}
+    if not known.get("hidden_sizes", True) and "hidden_sizes" not in axes:
+        del known["activation"]  # there is no hidden layer to have one
     told = [said(known[name]) for name, said in words.items() if name in known and name not in axes]
     repeated = f"{seeds} paired seeds" if seeds > 1 else "1 seed"
     where = f"{repeated} at each of {splits} splits" if splits > 1 else f"{repeated} at one split"
