@@ -67,6 +67,8 @@ def begin(
             runner.add(cells.take(np.asarray(rows)))
         _check_widths(folder, runner, options)
         check_functions(problem, folder, runner.groups)
+        if runner.idle:
+            options.on_notice(f"the study has fewer tiles than {of} machines: none is for this one")
         if runner.pending:
             check_probe(folder, runner)
         if added:  # recorded last: nothing is written of a study that can't be run
@@ -108,12 +110,14 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
     _check_shares([manifest["part"] for manifest in manifests])
     first = manifests[0]
     same = ("generations", "functions", "data")
+    # A share without tiles, of a small study, has run nothing that could be compared.
+    probe = next((each["probe"] for each in manifests if each.get("probe")), None)
     for folder, manifest in zip(folders, manifests, strict=True):
         wanted = {**first["identity"], **{name: first.get(name) for name in same}}
         refuse_difference(folder, {**manifest["identity"], **manifest}, wanted)
-        probes = [each.get("probe") or {} for each in (manifest, first)]
-        if probes[0].get("first_tile") != probes[1].get("first_tile"):
-            refuse_difference(folder, *probes)
+        own = manifest.get("probe") or probe
+        if own and probe and own["first_tile"] != probe["first_tile"]:
+            refuse_difference(folder, own, probe)
         if not manifest["complete"]:
             raise InputError(
                 "shares",
@@ -124,9 +128,9 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
     with open_study(out, first["identity"], first["study"]) as joined:
         joined.save()  # first: a folder that a kill leaves behind is known as ours
         joined.join_shares([StudyFolder(*each) for each in zip(folders, manifests, strict=True)])
-        joined.manifest |= {
-            name: first[name] for name in ("functions", "data", "probe") if name in first
-        }
+        joined.manifest |= {name: first[name] for name in ("functions", "data") if name in first}
+        if probe:
+            joined.manifest["probe"] = probe
         joined.manifest["merged"] = [manifest["provenance"] for manifest in manifests]
         for manifest in manifests:
             joined.widths.update(manifest["tile_widths"])

@@ -98,6 +98,11 @@ class Runner:
             before += len(layout.rows)
 
     @property
+    def idle(self) -> bool:
+        """No tile of the study is in this run's share."""
+        return not any(self._shards(index) for index in range(len(self.groups)))
+
+    @property
     def pending(self) -> bool:
         """Some part of this run's share isn't there."""
         indices = range(len(self.groups))
