@@ -123,3 +123,21 @@ def test_a_signal_before_anything_is_done(number: int, code: int, word: str) -> 
     assert time.monotonic() - started < 20
     assert done.returncode == code and done.stderr.startswith(word)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_whose_exception_is_lost_comes_again(number: int, code: int) -> None:
+    """Python ignores what is raised in a destructor, as within an import's weak references."""
+    child = (
+        "import os, sys, time; from jax_backprop import cli\n"
+        "class Last:\n"
+        f"    def __del__(self): os.kill(os.getpid(), {int(number)}); time.sleep(0.1)\n"
+        "def lose(args):\n"
+        "    last = Last(); del last; time.sleep(30)\n"
+        "from jax_backprop.cli import commands; commands.dispatch = lose\n"
+        "cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child], capture_output=True, text=True, check=False, timeout=25
+    )
+    assert done.returncode == code and "what was finished is saved" in done.stderr

@@ -260,6 +260,7 @@ class Runner:
             [with_width(group, narrow) if group.key == key else group for group in self.groups]
         )
         if self._folder is not None:
+            self._folder.manifest.pop("probe", None)  # it was of the wider tiles
             narrowed = self._folder.manifest.setdefault("narrowed", {})
             narrowed[key] = {"from": wide, "to": narrow}
         self._count()
