@@ -23,7 +23,6 @@ Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
 Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
-REPEATED = ("seed", "split_seed")  # axes that repeat a setting
 MOST_LABELS = 8  # of an axis, in its line
 LEFT_COLUMNS = ("series", "measure", "field", "A", "B", "loss against rate")
 
@@ -169,7 +168,9 @@ def _tuned(found: Overview) -> str:
 
 
 def _print_best_cell(found: Overview) -> None:
-    cells = math.prod(each.values for each in found.axes if each.name not in REPEATED)
+    from jax_backprop.study.runs import REPLICATES
+
+    cells = math.prod(each.values for each in found.axes if each.name not in REPLICATES)
     _say(f"{cells:,} combinations of these axes are too many to list: `jax-backprop map` draws two")
     told = ", ".join(
         f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"

@@ -88,21 +88,8 @@ def d_pre_activations(
     return activations.sigmoid_backward(d_activations, jnp.asarray(hidden))
 
 
-def mean_loss(
-    inputs: Any,
-    labels: Any,
-    hidden_weights: Any,
-    hidden_biases: Any,
-    output_weights: Any,
-    output_biases: Any,
-) -> Any:
-    """(5) for N examples: the value that ``backprop.value_and_grad`` returns."""
-    arrays = (hidden_weights, hidden_biases, output_weights, output_biases)
-    return _value_and_grad(inputs, labels, *arrays)[0]
-
-
-def leaf(layer: int, name: str) -> Callable[..., Any]:
-    """Return the function that gives one leaf of ``backprop.value_and_grad``'s gradient."""
+def _of_training(pick: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a part of what ``backprop.value_and_grad`` returns for N examples."""
 
     def of(
         inputs: Any,
@@ -113,9 +100,17 @@ def leaf(layer: int, name: str) -> Callable[..., Any]:
         output_biases: Any,
     ) -> Any:
         arrays = (hidden_weights, hidden_biases, output_weights, output_biases)
-        return getattr(_value_and_grad(inputs, labels, *arrays)[1][layer], name)
+        return pick(_value_and_grad(inputs, labels, *arrays))
 
     return of
+
+
+mean_loss = _of_training(lambda found: found[0])  # (5) for N examples
+
+
+def leaf(layer: int, name: str) -> Callable[..., Any]:
+    """Return the function that gives one leaf of ``backprop.value_and_grad``'s gradient."""
+    return _of_training(lambda found: getattr(found[1][layer], name))
 
 
 def _value_and_grad(inputs: Any, labels: Any, *arrays: Any) -> Any:

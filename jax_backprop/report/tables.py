@@ -12,6 +12,7 @@ from jax_backprop.study.comparisons import Difference
 from jax_backprop.study.runs import counted
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.tuned import Contrast
+from jax_backprop.training import used_examples
 
 Table = tuple[list[str], list[list[str]]]
 NONE = "-"
@@ -170,7 +171,7 @@ def _batches(manifest: Mapping[str, Any]) -> str:
         return "by series; the last partial batch of an epoch is dropped"
     size = manifest["identity"].get("batch_size")
     fraction = manifest["identity"].get("data_fraction", 1.0)
-    examples = round(fraction * manifest["identity"]["train_examples"])
+    examples = used_examples(fraction, manifest["identity"]["train_examples"])
     if size is None:
         return f"the full batch of {examples:,} examples"
     return (

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from jax_backprop.study.frame import Frame
+from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study_file import CHOICES
 
-REPEATED = ("learning_rate", "seed", "split_seed")  # axes along which a series has many cells
 _DIGITS = 6  # as ``:g`` shows
 
 
@@ -54,7 +54,7 @@ def series(cells: Frame, axes: Sequence[str]) -> Series:
       cells: a row a cell.
       axes: of the study, in the order in which they are named.
     """
-    shown = [name for name in axes if name not in REPEATED] or ["schedule"]
+    shown = [name for name in axes if name not in ("learning_rate", *REPLICATES)] or ["schedule"]
     columns = list(dict.fromkeys(c for name in shown for c in _columns(cells, name)))
     factors = [pd.factorize(cells[name], use_na_sentinel=False) for name in columns]
     rows = np.stack([codes for codes, _ in factors])
@@ -62,7 +62,7 @@ def series(cells: Frame, axes: Sequence[str]) -> Series:
     order = np.argsort(first)  # in order of appearance
     rank = np.argsort(order)
     settings = [
-        {n: _plain(v[c]) for n, (_, v), c in zip(columns, factors, column, strict=True)}
+        {n: plain_value(v[c]) for n, (_, v), c in zip(columns, factors, column, strict=True)}
         for column in rows[:, first[order]].T
     ]
     return Series(names_of(settings), settings, rank[inverse.reshape(-1)])
@@ -70,26 +70,21 @@ def series(cells: Frame, axes: Sequence[str]) -> Series:
 
 def names_of(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a name for each of some distinct settings: with more digits where six don't do."""
-    for name in (_short, _exact, _whole):
+    for name in (value_text, _exact, _whole):
         names = [", ".join(_parts(each, name)) for each in settings]
         if len(set(names)) == len(names):
             return names
     raise AssertionError("settings that are equal are one series")
 
 
-def parts_of(settings: Mapping[str, Any]) -> list[str]:
-    """Return what a series' name is made of: a part for each axis."""
-    return _parts(settings, _short)
-
-
 def value_text(value: Any) -> str:
     """Return a setting's value as it is shown: six digits, "full" for the full batch."""
-    return _short(value)
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else _exact(value)
 
 
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return series' names by what they differ in from the first, which is called the base."""
-    parts = [_parts(each, _short) for each in settings]
+    parts = [_parts(each, value_text) for each in settings]
     return [", ".join(part for part in own if part not in parts[0]) or "base" for own in parts]
 
 
@@ -99,10 +94,15 @@ def _columns(cells: Frame, name: str) -> list[str]:
     return [name, *beside] if name in CHOICES else [name]
 
 
-def _plain(value: Any) -> Any:
-    """Return a value out of a table: numbers as Python has them, None for what is missing."""
-    if isinstance(value, tuple):
-        return value
+def plain_value(value: Any) -> Any:
+    """Return a value out of a table or a manifest as Python has it, and as can be compared.
+
+    Lists as tuples, tables as tuples of pairs, None for what is missing.
+    """
+    if isinstance(value, dict):
+        return tuple(sorted((key, plain_value(each)) for key, each in value.items()))
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(plain_value(each) for each in value)
     if pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value
@@ -132,10 +132,6 @@ def _choice(settings: Mapping[str, Any], choice: str, text: Any) -> str:
     digest = settings.get(f"{choice}.hash")
     mark = f"#{digest[:8]}" if digest and text is _whole else ""
     return name + mark + (f"({', '.join(changed)})" if changed else "")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else _exact(value)
 
 
 def _exact(value: Any) -> str:

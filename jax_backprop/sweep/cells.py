@@ -16,8 +16,8 @@ from jax_backprop.schedules import evaluate_schedule
 from jax_backprop.settings import Optimizer, ReductionName, Rule, Schedule, Settings
 from jax_backprop.storage import sha256
 from jax_backprop.study_file import CHOICES
-from jax_backprop.sweep.grid import Cells, Named, named
-from jax_backprop.training import make_plan
+from jax_backprop.sweep.grid import Cells, Named, named, own_name
+from jax_backprop.training import make_plan, used_examples
 
 # What the engine itself reads; any other name is handed to the user's functions.
 ENGINE_DEFAULTS: dict[str, Any] = {
@@ -168,7 +168,7 @@ def schedule_hashes(cells: Cells, examples: int) -> dict[str, Hashes]:
             cells.values[name][each] for name, each in zip(_STEPS, codes, strict=True)
         ]
         batch, epochs, fraction = given
-        used = max(1, round(fraction * examples))
+        used = used_examples(fraction, examples)
         steps = make_plan(used, batch_size=batch, epochs=epochs).steps
         texts.append(sha256(evaluate_schedule(schedule.value, steps).tobytes())[:ID_LENGTH])
     return {"schedule": Hashes(tuple(texts), inverse.reshape(-1))}
@@ -220,7 +220,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, Named):
         return value.name
     if callable(value):
-        return named([value])[0].name
+        return own_name(value)
     raise InputError(
         "axis value",
         got=f"{value!r}, a {type(value).__name__}",

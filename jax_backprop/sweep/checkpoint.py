@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 import safetensors
-import safetensors.numpy
 
-from jax_backprop.storage import sealed, unsealed
 from jax_backprop.sweep.shard import ShardRun
 from jax_backprop.sweep.tile_program import Segment, Start
+from jax_backprop.training import sealed_arrays, unsealed_arrays
 from jax_backprop.types import Evaluation
 
 
@@ -33,18 +32,16 @@ def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes
             [each.sharpness is not None for each in (run.start, *run.segments[:1])]
         ),
     }
-    return sealed(safetensors.numpy.save(tensors, metadata=header))
+    return sealed_arrays(tensors, header)
 
 
 def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarray]] | None:
     """Return the run and its state, or None if it is damaged or of something else."""
-    content = unsealed(data)
-    if content is None:
-        return None
     try:
-        tensors = safetensors.numpy.load(content)
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])["__metadata__"]
+        found = unsealed_arrays(data)
+        if found is None:
+            return None
+        tensors, header = found
         if header["about"] != json.dumps(about, sort_keys=True):
             return None
         metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])

@@ -12,7 +12,7 @@ import pyarrow as pa
 from jax_backprop.settings import Settings
 from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep.cells import Hashes, plain
-from jax_backprop.sweep.grid import Cells, Named
+from jax_backprop.sweep.grid import Cells, Named, is_number
 
 
 def setting_columns(cells: Cells, hashes: Mapping[str, Hashes]) -> dict[str, pa.Array]:
@@ -56,7 +56,7 @@ def _column(cells: Cells, name: str) -> pa.Array:
     given = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in given) and given:
         return pa.array([values[code] for code in codes], pa.bool_())
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in given):
+    if all(is_number(value) for value in given):
         return _numbers(values, codes)
     if all(_is_numbers(value) for value in given):
         kind = pa.int64() if all(_whole(value) for value in given) else pa.float64()
@@ -74,11 +74,11 @@ def _numbers(values: Sequence[Any], codes: np.ndarray) -> pa.Array:
 
 
 def _texts(texts: Sequence[str | None], codes: np.ndarray) -> pa.Array:
-    """Return texts as a dictionary of those that occur, in their own order."""
-    names = sorted({text for text in texts if text is not None})
-    place = [None if text is None else names.index(text) for text in texts]
-    indices = pa.array([place[code] for code in codes], pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+    """Return texts as a dictionary of those that occur."""
+    distinct = pa.array(texts, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(
+        distinct.indices.take(pa.array(codes)), distinct.dictionary
+    )
 
 
 def _name(value: Any) -> str | None:
@@ -90,9 +90,7 @@ def _name(value: Any) -> str | None:
 
 
 def _is_numbers(value: Any) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(each, int | float) and not isinstance(each, bool) for each in value
-    )
+    return isinstance(value, tuple) and all(map(is_number, value))
 
 
 def _whole(values: Any) -> bool:

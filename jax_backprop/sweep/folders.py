@@ -13,7 +13,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
 from jax_backprop.sweep.cells import plain, resolve
 from jax_backprop.sweep.grid import Grid
-from jax_backprop.sweep.identity import check_data, check_functions, check_probe, identity
+from jax_backprop.sweep.identity import check_data, check_functions, check_programs, identity
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.planning import make_groups
 from jax_backprop.sweep.problem import Problem
@@ -66,11 +66,9 @@ def begin(
         for rows in generations:
             runner.add(cells.take(np.asarray(rows)))
         _check_widths(folder, runner, options)
-        check_functions(problem, folder, runner.groups)
+        check_programs(problem, folder, runner)
         if runner.idle:
             options.on_notice(f"the study has fewer tiles than {of} machines: none is for this one")
-        if runner.pending:
-            check_probe(folder, runner)
         if added:  # recorded last: nothing is written of a study that can't be run
             folder.add_generation(added, described)
         yield folder, runner

@@ -221,10 +221,11 @@ def named(given: Any) -> Sequence[Any]:
         return tuple(Named(str(name), value) for name, value in given.items())
     if isinstance(given, range):
         return given
-    return tuple(Named(_own_name(value), value) if callable(value) else value for value in given)
+    return tuple(Named(own_name(value), value) if callable(value) else value for value in given)
 
 
-def _own_name(function: Any) -> str:
+def own_name(function: Any) -> str:
+    """Return the name of a function, of a partial one that of the function within."""
     while isinstance(function, functools.partial):
         function = function.func
     name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -240,15 +241,15 @@ def _fitting(name: str, values: Sequence[Any], wanted: Any) -> np.ndarray:
     what = f"exclude, field {name!r}"
     if isinstance(wanted, Mapping):
         ends = {"low": -math.inf, "high": math.inf, **wanted}
-        if set(ends) != {"low", "high"} or not all(map(_is_number, ends.values())):
+        if set(ends) != {"low", "high"} or not all(map(is_number, ends.values())):
             raise _unmatched(what, f"{dict(wanted)}", "a value, a list, or {low, high} of numbers")
-        fits = [_is_number(value) and ends["low"] <= value <= ends["high"] for value in values]
+        fits = [is_number(value) and ends["low"] <= value <= ends["high"] for value in values]
     else:
-        named = _as_list(wanted) if wanted not in values else [wanted]
-        absent = [value for value in named if value not in values]
+        listed = _as_list(wanted) if wanted not in values else [wanted]
+        absent = [value for value in listed if value not in values]
         if absent:
             raise _unmatched(what, f"{absent[0]!r}", f"values of that axis: {_some(values)}")
-        fits = [value in named for value in values]
+        fits = [value in listed for value in values]
     if not any(fits):
         raise _unmatched(
             what, f"{wanted!r}, no value", f"some values of that axis: {_some(values)}"
@@ -256,7 +257,8 @@ def _fitting(name: str, values: Sequence[Any], wanted: Any) -> np.ndarray:
     return np.asarray(fits, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number; True and False aren't."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,7 @@ import optax
 
 from jax_backprop.storage import sha256
 from jax_backprop.sweep.cells import plain
-from jax_backprop.sweep.fingerprint import data_hash, fingerprint
+from jax_backprop.sweep.fingerprint import fingerprint
 from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.planning import Group
 from jax_backprop.sweep.problem import Problem
@@ -21,6 +20,7 @@ from jax_backprop.sweep.provenance import processor
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.store import ENGINE, StudyFolder, refuse_difference
 from jax_backprop.sweep.tile_program import Hyper, Recipe
+from jax_backprop.training import environment
 
 BY_SPLIT = "a data set for each split seed: see `data`"
 
@@ -28,31 +28,18 @@ BY_SPLIT = "a data set for each split seed: see `data`"
 def identity(problem: Problem, grid: Grid) -> dict[str, Any]:
     """Return what has to be equal for cells to belong together, their functions apart."""
     fixed = {name: value for name, value in problem.fixed.items() if name not in grid.axes}
+    first = next(iter(problem.data_hashes.values()))
     return {
         **plain(fixed),
         "axes": sorted(grid.axes),
         "curves": problem.curves,
         "sharpness_iterations": problem.sharpness_iterations,
-        "data_checksum": BY_SPLIT if "split_seed" in grid.axes else data_hash(problem.data),
+        "data_checksum": BY_SPLIT if "split_seed" in grid.axes else first,
         "train_examples": len(problem.data.train.labels),
         "test_examples": len(problem.data.test.labels),
         "classes": problem.data.classes,
         "engine": ENGINE,
         **environment(),
-    }
-
-
-def environment() -> dict[str, Any]:
-    """Return what decides a program's bits besides the program: versions, precision, device."""
-    return {
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
-        "platform": jax.default_backend(),
-        "device_kind": jax.devices()[0].device_kind,
-        "float": str(jax.dtypes.canonicalize_dtype(np.float64)),
-        "default_matmul_precision": jax.config.jax_default_matmul_precision,  # pyright: ignore
-        "default_prng_impl": jax.config.jax_default_prng_impl,  # pyright: ignore
-        "threefry_partitionable": jax.config.jax_threefry_partitionable,  # pyright: ignore
     }
 
 
@@ -128,7 +115,14 @@ def check_functions(problem: Problem, folder: StudyFolder, groups: Sequence[Grou
         recorded[key] = found
 
 
-def check_probe(folder: StudyFolder, runner: Runner) -> None:
+def check_programs(problem: Problem, folder: StudyFolder, runner: Runner) -> None:
+    """Check the functions of what is to be run, and that this machine gives the recorded bits."""
+    check_functions(problem, folder, runner.groups)
+    if runner.pending:
+        _check_probe(folder, runner)
+
+
+def _check_probe(folder: StudyFolder, runner: Runner) -> None:
     """Record what this machine gives for the study's first tile; raise InputError if it differs.
 
     Flags of the compiler, the kind of random numbers, an instruction set: whatever changes a bit of

@@ -36,7 +36,7 @@ from jax_backprop.sweep.tiles import (
     segment_length,
     tile_width,
 )
-from jax_backprop.training import Plan, check_direction, make_plan
+from jax_backprop.training import Plan, check_direction, make_plan, used_examples
 from jax_backprop.types import Dataset
 
 
@@ -132,7 +132,7 @@ def _make_group(
     width: int | None,
     platform: str,
 ) -> Group:
-    examples = max(1, round(static["data_fraction"] * len(problem.data.train.labels)))
+    examples = used_examples(static["data_fraction"], len(problem.data.train.labels))
     plan = make_plan(examples, batch_size=static["batch_size"], epochs=static["epochs"])
     if plan.batch_size is None and problem.curves == "none":
         plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere

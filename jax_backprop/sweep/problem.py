@@ -91,9 +91,9 @@ class Problem:
             found["data"] = Hashes(texts, cells.codes["split_seed"])
         return found
 
-    def ids(self, cells: Cells) -> list[str]:
-        """Return a stable name of each cell, from its contents alone."""
-        return cell_ids(cells, self.fixed, self.hashes(cells))
+    def ids(self, cells: Cells, hashes: Mapping[str, Hashes] | None = None) -> list[str]:
+        """Return a stable name of each cell, from its contents alone; ``hashes`` if known."""
+        return cell_ids(cells, self.fixed, self.hashes(cells) if hashes is None else hashes)
 
 
 def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from jax_backprop.errors import InputError
 from jax_backprop.sweep.cells import resolve
 from jax_backprop.sweep.grid import Grid, at_rates
-from jax_backprop.sweep.identity import check_data, check_functions, check_probe, identity
+from jax_backprop.sweep.identity import check_data, check_programs, identity
 from jax_backprop.sweep.options import Options
 from jax_backprop.sweep.problem import Problem
 from jax_backprop.sweep.runner import Runner
@@ -47,9 +47,7 @@ def run_rounds(
         while new_ids:
             runner.add(added)
             if number == 0:
-                check_functions(problem, folder, runner.groups)
-                if runner.pending:
-                    check_probe(folder, runner)
+                check_programs(problem, folder, runner)
             _record(folder, number, new_ids, study)
             for _ in runner.run():
                 pass

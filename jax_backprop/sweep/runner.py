@@ -206,7 +206,8 @@ class Runner:
         """Return a shard's cells, repeats left out, their ids, and their functions' hashes."""
         rows, real = group.layout.shard(shard)
         cells = group.cells.take(rows[lanes(rows, real)])
-        return cells, self._problem.ids(cells), self._problem.hashes(cells)
+        hashes = self._problem.hashes(cells)
+        return cells, self._problem.ids(cells, hashes), hashes
 
     def _save(self, group: Group, part: int, tables: dict[str, pa.Table], first_tile: int) -> None:
         if self._folder is not None:

@@ -70,8 +70,8 @@ def study_grid(study: Study) -> Grid:
 
 def study_problem(study: Study) -> Problem:
     """Return what all cells of a study share: the project's own network, and the data."""
-    axes = [study_grid(study).axes.get("split_seed", ())]
-    axes += [table["split_seed"] for table in study_grid(study).include if "split_seed" in table]
+    grid = study_grid(study)
+    axes = [table.get("split_seed", ()) for table in (grid.axes, *grid.include)]
     splits = {
         seed: load_dataset(study.dataset, split_seed=seed)
         for seed in dict.fromkeys(seed for axis in axes for seed in axis)

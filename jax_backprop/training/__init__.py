@@ -1,6 +1,11 @@
 """Training: a pure step, the scans that compiled programs are made of, and ``fit``."""
 
-from jax_backprop.training.checkpoint import InterruptedTrainingError
+from jax_backprop.training.checkpoint import (
+    InterruptedTrainingError,
+    environment,
+    sealed_arrays,
+    unsealed_arrays,
+)
 from jax_backprop.training.history import History
 from jax_backprop.training.learner import (
     SCHEDULED,
@@ -13,7 +18,7 @@ from jax_backprop.training.learner import (
     with_scaling,
 )
 from jax_backprop.training.loop import check_dataset, check_fit, fit
-from jax_backprop.training.plan import Plan, make_plan
+from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.running import FitResult, Progress
 from jax_backprop.training.steps import (
@@ -41,6 +46,7 @@ __all__ = [
     "check_dataset",
     "check_direction",
     "check_fit",
+    "environment",
     "epoch_orders",
     "fit",
     "init_state",
@@ -51,6 +57,9 @@ __all__ = [
     "run_periods",
     "run_steps",
     "scaled",
+    "sealed_arrays",
     "step",
+    "unsealed_arrays",
+    "used_examples",
     "with_scaling",
 ]

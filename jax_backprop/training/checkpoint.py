@@ -82,8 +82,7 @@ class Checkpoints:
             "arrays": {name: [str(rows.dtype), list(rows.shape)] for name, rows in arrays.items()},
         }
         tensors = {name: np.frombuffer(rows.tobytes(), np.uint8) for name, rows in arrays.items()}
-        content = safetensors.numpy.save(tensors, metadata={"about": json.dumps(about)})
-        write_atomic(self._path, sealed(content))
+        write_atomic(self._path, sealed_arrays(tensors, {"about": json.dumps(about)}))
         self._written = time.perf_counter()
 
     def read(self) -> Saved | None:
@@ -109,12 +108,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what a checkpoint is of and its arrays, or raise InputError if a byte is wrong."""
 
     def load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        content = unsealed(path.read_bytes())
-        if content is None:
+        found = unsealed_arrays(path.read_bytes())
+        if found is None:
             raise ValueError("damaged: its SHA-256 isn't the one at its end")
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])["__metadata__"]
-        return json.loads(header["about"]), safetensors.numpy.load(content)
+        arrays, header = found
+        return json.loads(header["about"]), arrays
 
     return decode(
         path,
@@ -123,6 +121,21 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         expected="the file as it was written",
         remedy="Remove it to begin this training anew: the same settings give the same bits.",
     )
+
+
+def sealed_arrays(arrays: Mapping[str, np.ndarray], header: Mapping[str, str]) -> bytes:
+    """Return arrays and texts as one file, no byte of which can change unnoticed."""
+    return sealed(safetensors.numpy.save(dict(arrays), metadata=dict(header)))
+
+
+def unsealed_arrays(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
+    """Return what ``sealed_arrays`` was given; None if a byte is another, or missing."""
+    content = unsealed(data)
+    if content is None:
+        return None
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])["__metadata__"]
+    return safetensors.numpy.load(content), header
 
 
 @contextlib.contextmanager
@@ -178,17 +191,27 @@ def run_identity(
       arrays: trees of arrays, which are hashed.
       program: the text of what is compiled: the functions, with every constant in them.
     """
-    config: Any = jax.config
     return {
         **named,
         **{name: tree_sha256(tree) for name, tree in arrays.items()},
         "program": sha256(program.encode()),
+        **environment(),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return what decides a program's bits besides the program: versions, precision, device."""
+    config: Any = jax.config
+    return {
         "jax": version("jax"),
         "jaxlib": version("jaxlib"),
-        "device": jax.local_devices()[0].device_kind,
-        "matmul_precision": config.jax_default_matmul_precision,
+        "platform": jax.default_backend(),
+        "device_kind": jax.devices()[0].device_kind,
+        "float": str(jax.dtypes.canonicalize_dtype(np.float64)),
+        "default_matmul_precision": config.jax_default_matmul_precision,
+        "default_prng_impl": config.jax_default_prng_impl,
         "threefry_partitionable": config.jax_threefry_partitionable,
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
 
 

@@ -11,6 +11,11 @@ MOST_STEPS = 50_000_000  # a schedule is a number a step
 FULL_BATCH_EVALUATIONS = 100  # about so many a full-batch run, whose epoch is a single step
 
 
+def used_examples(share: float, examples: int) -> int:
+    """Return how many examples a share of a split is: one at least."""
+    return max(1, round(share * examples))
+
+
 class Plan(NamedTuple):
     """The steps of a run.
 
