@@ -17,6 +17,7 @@ from small_study import data, go, init, parts, value_and_grad
 from jax_backprop import Dataset, Grid, InputError, make_dataset
 from jax_backprop.sweep import sweep
 from jax_backprop.sweep.cells import resolve, schedule_hashes
+from jax_backprop.sweep.columns import setting_columns
 from jax_backprop.sweep.fingerprint import data_hash, fingerprint
 from jax_backprop.training import RateRule
 
@@ -149,6 +150,20 @@ def test_values_that_are_the_same_or_have_no_name_are_refused() -> None:
     cells = sweep(init, value_and_grad, data(), named, batch_size=10, epochs=1).cells.to_pandas()
     assert cells["schedule"].tolist() == ["flat", "half"]
     assert cells["schedule.hash"].nunique() == 2
+
+
+def test_functions_of_an_include_are_told_apart_like_those_of_an_axis() -> None:
+    both = [lambda step: 0.5, lambda step: 0.25]
+    for given, names in (
+        (both, ["<lambda>"] * 2),
+        (dict(zip("ab", both, strict=True)), ["a", "b"]),
+    ):
+        grid = Grid({"schedule": ("constant",)}, include=[{"schedule": given}])
+        cells = resolve(grid.cells(), {"batch_size": 10, "epochs": 1})
+        shown = setting_columns(cells, schedule_hashes(cells, 100))
+        assert [name.rpartition(".")[2] for name in shown["schedule"].to_pylist()[1:]] == names
+        none, *hashes = shown["schedule.hash"].to_pylist()
+        assert none is None and len(set(hashes)) == 2
 
 
 def test_a_study_that_grows_has_the_bits_of_one_computed_at_once(tmp_path: Path) -> None:

@@ -98,8 +98,13 @@ class Grid:
     exclude: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        """Give every callable among the values a name."""
-        object.__setattr__(self, "axes", {name: named(given) for name, given in self.axes.items()})
+        """Give every callable among the values a name, those of an include too."""
+        axes, *include = [
+            {name: named(given) for name, given in table.items()}
+            for table in (self.axes, *self.include)
+        ]
+        object.__setattr__(self, "axes", axes)
+        object.__setattr__(self, "include", include)
 
     @property
     def size(self) -> int:
@@ -137,9 +142,7 @@ class Grid:
         for table in self.include:
             for name in table:
                 self._known_axis(name)
-            replaced = {
-                name: _as_list(table.get(name, values)) for name, values in self.axes.items()
-            }
+            replaced = {name: table.get(name, values) for name, values in self.axes.items()}
             products.append(self._blocks(replaced))
         return products
 
@@ -216,12 +219,16 @@ def _expand(blocks: list[_Block], known: dict[str, dict[Hashable, int]]) -> dict
 
 
 def named(given: Any) -> Sequence[Any]:
-    """Return the values of an axis, each callable with its name: the given one, or its own."""
+    """Return the values of an axis, each callable with its name: the given one, or its own.
+
+    A value alone is an axis of one.
+    """
     if isinstance(given, Mapping):
         return tuple(Named(str(name), value) for name, value in given.items())
     if isinstance(given, range):
         return given
-    return tuple(Named(own_name(value), value) if callable(value) else value for value in given)
+    listed = _as_list(given)
+    return tuple(Named(own_name(value), value) if callable(value) else value for value in listed)
 
 
 def own_name(function: Any) -> str:
