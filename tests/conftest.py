@@ -15,7 +15,7 @@ import small_study
 from jax_backprop import Dataset, make_dataset
 from jax_backprop.derivation.errata import Finding, find_errata
 
-pytest_plugins = ["skips"]
+pytest_plugins = ["skips", "blobs_study"]
 
 jax.config.update("jax_num_cpu_devices", 4)
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.

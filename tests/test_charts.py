@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
+from blobs_study import BATCH, contrast
 from drawn import Drawn, drawn, of_kind
 
-from jax_backprop import Study
-from jax_backprop.report import boundaries, charts, edge, no_rate, write_report
+from jax_backprop.report import boundaries, charts, edge, no_rate
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.comparisons import forest
-from jax_backprop.report.tables import best_table, control_table, versus_table, what_was_run
-from jax_backprop.study import OUTCOMES, Summary, summarize
-from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.tuned import Contrast, against_control, sensitivities
-from jax_backprop.sweep import run_study
+from jax_backprop.study import Summary
 
 GREEN, BLUE, YELLOW, ORANGE, RED = "#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
-BATCH = 10
 PER_EXAMPLE = "validation loss (nats per example)"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, blobs) -> Path:
-    """A study of three classes: two schedules, rates from too small to too large, six seeds."""
-    place = tmp_path_factory.mktemp("charts")
-    parts = blobs.splits.values()
-    arrays = {
-        "inputs": np.concatenate([part.inputs for part in parts]),
-        "labels": np.concatenate([part.labels for part in parts]),
-    }
-    np.savez(place / "blobs.npz", **arrays)
-    study = {
-        "title": "Rates of blobs",
-        "question": "Which rate?",
-        "dataset": f"npz:{place / 'blobs.npz'}",
-        "axes": {
-            "learning_rate": {"low": 1e-2, "high": 1e4, "count": 13},
-            "schedule": ["constant", "cosine"],
-            "seed": {"count": 6},
-        },
-        "batch_size": BATCH,
-        "epochs": 6,
-        "hidden_sizes": [4],
-        "tile_width": 13,
-    }
-    run_study(Study.model_validate(study), place / "study")
-    return place / "study"
-
-
-@pytest.fixture(scope="module")
-def summary(folder: Path) -> Summary:
-    return summarize(folder)
 
 
 def by_key(mark: Drawn, *names: str) -> dict[tuple, dict]:
@@ -170,14 +127,6 @@ def test_outcomes(summary: Summary) -> None:
         heights = pd.Series(mark.column("runs")).groupby(mark.column("learning_rate")).sum()
         assert (heights == 6).all()
         assert all(row["top"] <= 6 and row["bottom"] >= 0 for row in mark.rows)
-
-
-def contrast(series: str, control: str, loss: float, accuracy: float, p: float) -> Contrast:
-    def difference(mean: float) -> Difference:
-        return Difference(mean, mean - 0.5, mean + 0.25, p / 5, p, 8, (0, 0))
-
-    sides = (pd.Series({"series": name}) for name in (series, control))
-    return Contrast(*sides, difference(loss), difference(accuracy), "seed", 8, 0, 8, (0, 0))
 
 
 def test_the_forest_says_which_way_is_better() -> None:
@@ -336,89 +285,3 @@ def test_the_pictures_of_leaving_the_rate_out() -> None:
     expected = {"near": GREEN, "survives": BLUE, "poor": ORANGE, "diverged": RED}
     assert rect.colors() == expected and rect.encoding["color"]["field"] == "state"
     assert rect.fields("x")["x"] == ("left", "learning rate on the mean loss")
-
-
-def test_the_table_of_best_rates(summary: Summary) -> None:
-    heads, rows = best_table(summary)
-    for line, (_, row) in zip(rows, summary.best.iterrows(), strict=True):
-        cells = dict(zip(heads, line, strict=True))
-        for measure in ("validation_loss", "test_loss", "test_accuracy"):
-            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
-            shown = f"{row[measure]:.3g} [{low:.3g}, {high:.3g}]"
-            assert cells[measure.replace("_", " ")] == shown
-        assert cells["series"] == row["series"] and cells["diverged"].endswith(" of 6")
-        assert float(cells["best rate"].split(" ")[0]) == float(f"{row['learning_rate']:.3g}")
-        assert cells["within 10%"] == f"{row['band_low']:.3g} to {row['band_high']:.3g}"
-    values = summary.best[["validation_loss", "test_loss", "test_accuracy"]].to_numpy()
-    assert len({f"{value:.3g}" for value in values.ravel()}) == values.size  # none stands for two
-    edged = summary.best.assign(at_edge=True, diverged=2)
-    _, rows = best_table(replace(summary, best=edged))
-    assert all("edge of the grid" in row[1] and row[-1] == "2 of 6" for row in rows)
-
-
-def test_the_table_against_the_control(summary: Summary) -> None:
-    (found,) = against_control(summary)
-    heads, (control, other) = control_table(summary, [found], sensitivities(summary))
-    names = list(summary.best["series"])
-    assert (control[0], other[0]) == (f"{names[0]} (control)", names[1])
-    assert set(control[1:5]) == {"-"} and control[5] == "6"
-    assert heads[1:5] == ["test loss", "p (Holm)", "test accuracy", "p (Holm)"]
-    for place, each in ((1, found.test_loss), (3, found.test_accuracy)):
-        assert each is not None
-        assert other[place].startswith(f"{each.mean:+.2g} [{each.low:.2g}, {each.high:.2g}]")
-        assert other[place + 1] == f"{each.p_value:.2g} ({each.adjusted_p:.2g})"
-    runs = summary.cells.set_index(["series", "seed"])
-    tuned = dict(zip(names, summary.best["learning_rate"], strict=True))
-    losses = [
-        runs.loc[name].query(f"learning_rate == {tuned[name]!r}")["test_loss"].sort_index()
-        for name in names
-    ]
-    mean = float((losses[1].astype(float) - losses[0].astype(float)).mean())
-    assert other[1].split(" ")[0] == f"{mean:+.2g}"
-
-
-def side(series: str, rate: float, number: float) -> pd.Series:
-    row = {"series": series, "learning_rate": rate}
-    return pd.Series(row | {"test_loss": number, "test_accuracy": number / 10})
-
-
-def test_two_studies_are_each_shown_by_their_own_numbers() -> None:
-    given = contrast("s", "s", loss=-2.0, accuracy=3.0, p=0.01)
-    given = given._replace(control=side("s", 0.5, 4.0), series=side("s", 8.0, 2.0))
-    given = given._replace(diverged=(1, 3), pairs=6, unpaired=2)
-    heads, (row,) = versus_table([given], "test_loss")
-    cells = dict(zip(heads, row, strict=True))
-    assert (cells["rate A"], cells["rate B"]) == ("0.5", "8")
-    assert (cells["A"], cells["B"]) == ("4", "2")
-    assert cells["B minus A"] == "-2 [-2.5, -1.8]" and cells["p (Holm)"] == "0.002 (0.01)"
-    assert (cells["seeds"], cells["diverged A, B"]) == ("6 of 8", "3, 1")
-    heads, (row,) = versus_table([given], "test_accuracy")
-    assert row[heads.index("A")] == "0.4" and row[heads.index("B minus A")][:2] == "+3"
-
-
-def test_what_was_run_is_told(summary: Summary) -> None:
-    told = dict(what_was_run(summary))
-    rates = "13 learning rates from 0.01 to 10000"
-    assert told["cells"] == f"156 networks: {rates}, 2 series, over 6 seeds at this split"
-    examples = summary.manifest["identity"]["train_examples"]
-    dropped = examples % BATCH
-    assert f"{examples // BATCH} of {BATCH} an epoch" in told["batches"]
-    assert f"the last {dropped} are dropped" in told["batches"]
-    assert told["loss"].startswith("softmax_cross_entropy") and told["gradient"] == "hand"
-
-
-def test_a_report_puts_each_picture_under_its_own_name(summary: Summary, folder: Path) -> None:
-    page = write_report(summary, folder).read_text()
-    figures = charts.figures(summary, against_control(summary))
-    specs = json.loads(re.findall(r"\{\"loss_by_rate\".*?\}(?=;|<)", page, re.DOTALL)[0])
-    assert list(specs) == list(figures)
-    for name, (caption, chart) in figures.items():
-        assert json.dumps(specs[name]["$schema"]) and len(drawn(chart))
-        assert caption.split(":")[0].replace("'", "&#39;") in page
-        svg = (folder / f"{name}.svg").read_text()
-        assert svg in page
-    places = [page.index((folder / f"{name}.svg").read_text()) for name in figures]
-    captions = [page.index(caption[:40].replace("'", "&#39;")) for caption, _ in figures.values()]
-    order = [place for pair in zip(places, captions, strict=True) for place in pair]
-    assert all(first < second for first, second in pairwise(order))
-    assert set(OUTCOMES) == set(charts.OUTCOME_COLORS)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import skips
 from reading import Source
 
 PACKAGE = Path(__file__).parent.parent / "jax_backprop"
@@ -282,23 +281,3 @@ def test_no_public_function_is_named_like_a_file() -> None:
         assert getattr(jax_backprop, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = jax_backprop.nothing
-
-
-@pytest.mark.parametrize(
-    ("allowed", "outcome"),
-    [
-        (None, "skipped"),
-        ("", "failed"),
-        ("no GPU\nno network", "failed"),
-        ("needs t.rch", "skipped"),
-    ],
-)
-def test_in_ci_a_skip_fails_unless_it_is_expected(allowed, outcome: str, monkeypatch) -> None:
-    monkeypatch.delenv(skips.ALLOWED, raising=False)
-    if allowed is not None:
-        monkeypatch.setenv(skips.ALLOWED, allowed)
-    where = ("test_x.py", 3, "Skipped: needs torch")
-    report = pytest.TestReport("x", ("x", 0, "x"), {}, "skipped", where, "call")
-    found = skips.judged(report)
-    assert found.outcome == outcome
-    assert outcome == "skipped" or found.longrepr == "not to be skipped here: Skipped: needs torch"

@@ -31,12 +31,12 @@ OWN = {
     "data": ("data", "files", "preparation", "sources", "scaling", "tfds_sets", "cli_data"),
     "training": ("training", "rules", "scaling", "schedules"),
     "gradcheck": ("gradcheck", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
-    "derivation": ("derivation", "derive", "steps"),
+    "derivation": ("derivation", "errata", "derive", "steps", "submissions"),
     "sweep": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),
-    "study": ("study", "statistics", "tuned", "finders", "edge", "boundaries"),
-    "report": ("charts", "study", "derive", "cli_findings"),
+    "study": ("study", "statistics", "tuned", "widening", "finders", "edge", "boundaries"),
+    "report": ("charts", "report_tables", "study", "derive", "cli_findings"),
     "cli": ("cli", "cli_data", "cli_findings", "cli_show", "cli_sweep", "check", "progress"),
-    "every": ("house", "readme"),  # no room's own
+    "every": ("house", "skips", "readme"),  # no room's own
 }
 
 
