@@ -23,6 +23,10 @@ class InputError(ValueError):
         super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
 
 
+class DataWarning(UserWarning):
+    """Something in the data that can be used and that the user should know of."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that names the nearest known name, or lists them all."""
     names = list(known)

@@ -107,6 +107,8 @@ class Dataset:
       split_seed: seed of what was split here.
       checksum: SHA-256 over all arrays in order.
       scaling: what the network's inputs are of the features; ``fit`` applies it.
+      standardization: what these features are of the source's, where they were scaled on the host;
+        of bytes, which stay bytes, the same as ``scaling``.
       split: how train, validation and test came about.
       example_shape: of one example before it was laid flat, such as (28, 28); () if never so.
     """
@@ -122,6 +124,12 @@ class Dataset:
     scaling: Scaling = Scaling()
     split: str = ""
     example_shape: tuple[int, ...] = ()
+    standardization: Scaling | None = None
+
+    @property
+    def of_source(self) -> Scaling:
+        """What the network's inputs are of the source's features."""
+        return self.standardization or self.scaling
 
     @property
     def splits(self) -> dict[str, Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,8 @@ from jax_backprop import (
     role_keys,
     value_and_grad,
 )
-from jax_backprop.data.splits import standardizing
+from jax_backprop.data.precision import standardizing
+from jax_backprop.errors import DataWarning
 from jax_backprop.training import Learner, RateRule, scaled
 from jax_backprop.types import Scaling
 
@@ -130,10 +132,11 @@ def test_sixty_thousand_images_are_never_floats_all_at_once(scaling: Scaling) ->
 
 def test_standardization_by_train_alone() -> None:
     inputs = np.concatenate([PIXELS, np.full((300, 2), [7, 0], np.uint8)], axis=1)
-    data = make_dataset(inputs, LABELS, standardize=True)
-    shifted = make_dataset(
-        inputs, LABELS, test=(inputs[:30] + np.uint8(1), LABELS[:30]), standardize=True
-    )
+    with pytest.warns(DataWarning, match=r"features 6, 7 \(of 8\) are constant"):
+        data = make_dataset(inputs, LABELS, standardize=True)
+        shifted = make_dataset(
+            inputs, LABELS, test=(inputs[:30] + np.uint8(1), LABELS[:30]), standardize=True
+        )
     for found in (data, shifted):
         train = np.asarray(found.scaling.apply(found.train.inputs))
         np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
@@ -154,11 +157,40 @@ def test_standardization_of_large_offsets() -> None:
     np.testing.assert_allclose(np.array(offset), -inputs.mean(0) / inputs.std(0), rtol=1e-6)
 
 
+def test_features_are_scaled_before_they_are_cast(tmp_path: Path) -> None:
+    """Timestamps a second apart are one number as float32; standardized first they stay apart."""
+    seconds = 1_700_000_000 + np.arange(60)
+    table = np.stack([seconds, np.arange(60), np.full(60, 5)], axis=1)
+    labels = np.arange(60) % 3
+    for given in (table, table.astype(np.float64)):
+        with pytest.warns(DataWarning, match=r"features 2 \(of 3\) are constant"):
+            data = make_dataset(given, labels, standardize=True)
+        train = np.asarray(data.train.inputs)
+        assert train.dtype == np.float32 and data.scaling == Scaling()
+        assert len(np.unique(train[:, 0])) == len(train)
+        np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
+        np.testing.assert_allclose(train.std(axis=0), [1, 1, 0], atol=1e-6)
+        np.testing.assert_allclose(train[:, 0], train[:, 1], atol=1e-6)
+    rows = ["stamp,count,same,kind", *(f"{a},{b},{c},k{b % 3}" for a, b, c in table)]
+    path = tmp_path / "stamps.csv"
+    path.write_text("\n".join(rows))
+    with pytest.warns(DataWarning, match="constant"):
+        same = load_dataset(f"csv:{path},label=kind,relabel,standardize")
+    np.testing.assert_array_equal(same.train.inputs, data.train.inputs)
+    name = f"csv:{path},label=kind,relabel"
+    for load in (lambda: make_dataset(table, labels), lambda: load_dataset(name)):
+        with pytest.warns(DataWarning, match=r"features 0 \(of 3\) differ, but not as float32"):
+            load()
+    with pytest.warns(DataWarning, match=r"features 1 .* integers above 2\^24"):
+        make_dataset(table[:, 1:2] * [1, 3] + [0, 2**24], labels)
+
+
 def test_digits_are_as_they_were() -> None:
     data = load_dataset("digits")
     assert data.scaling == Scaling() and data.train.inputs.dtype == np.float32
     assert data.checksum.startswith("cf7e26e57b05ca0d")
-    assert load_dataset("digits,standardize").checksum == data.checksum
+    with pytest.warns(DataWarning, match="are constant"):
+        assert load_dataset("digits,standardize").checksum == data.checksum
 
 
 def test_integers_that_nobody_scaled_are_refused() -> None:

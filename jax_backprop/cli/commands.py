@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import tyro
 
 from jax_backprop.cli import data
 from jax_backprop.cli.boundaries import boundaries
 from jax_backprop.cli.check import check
+from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.edge import edge
 from jax_backprop.cli.models import evaluate, train
@@ -21,7 +24,7 @@ from jax_backprop.cli.show import compare, show
 from jax_backprop.cli.studies import merge, sweep
 from jax_backprop.cli.submissions import check_submissions
 from jax_backprop.cli.verification import verify
-from jax_backprop.errors import unknown_name
+from jax_backprop.errors import DataWarning, unknown_name
 
 Command = Callable[..., None]
 COMMANDS: dict[str, Command] = {
@@ -51,6 +54,8 @@ Start with: jax-backprop verify, then jax-backprop train --learning-rate 4 --sch
 
 def dispatch(args: list[str]) -> None:
     """Run the command that the arguments name, or list the commands."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("default", DataWarning)
     if args[:1] == ["check"] and args[1:] and os.path.isdir(args[1]):
         args = ["check-folder", *args[1:]]  # a folder of submissions, rather than one gradient
     if args and args[0] in GROUPS:
@@ -59,6 +64,14 @@ def dispatch(args: list[str]) -> None:
     else:
         groups = {name: _first_line(description) for name, (description, _) in GROUPS.items()}
         _run(COMMANDS, args, "jax-backprop", DESCRIPTION, groups)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Say what the user should know of the data in a line; others' warnings as Python does."""
+    if issubclass(category, DataWarning):
+        complain(f"note: {message}")
+    else:
+        complain(warnings.formatwarning(message, category, *where[:2]).strip())
 
 
 def _run(

@@ -12,10 +12,10 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
+from jax_backprop.cli.model_data import load_for
 from jax_backprop.cli.scores import print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
 from jax_backprop.data.names import name_with
-from jax_backprop.errors import InputError
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
@@ -193,7 +193,7 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
             ),
         )
     params, dtype = jax.device_get(result.params), str(data.train.inputs.dtype)
-    return Model(params, network, run, data.class_names, data.scaling, dtype), result
+    return Model(params, network, run, data.class_names, data.of_source, dtype), result
 
 
 def evaluate(
@@ -215,50 +215,13 @@ def evaluate(
       split_seed: By default the model's.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from jax_backprop.training import check_fit
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
     seed = loaded.run.split_seed if split_seed is None else split_seed
     name = name_with(dataset or loaded.run.dataset, label=label, relabel=relabel)
-    data = load(name, split_seed=seed, data_dir=data_dir)
-    check_fit(loaded.params, data, loaded.network)
-    check_feature_dtype(data.train.inputs, loaded)
-    say_differences(loaded, data)
+    data = load_for(loaded, name, split_seed=seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))
-
-
-def say_differences(model: Model, data: Dataset) -> None:
-    """Say on standard error in what data differ from those that a model was trained on."""
-    here = {
-        "class names": ", ".join(data.class_names),
-        "source": data.source,
-        "split seed": data.split_seed,
-        "SHA-256": data.checksum,
-    }
-    known = model.data
-    there = {
-        "class names": ", ".join(model.class_names),
-        "source": known.get("source"),
-        "split seed": known.get("split_seed"),
-        "SHA-256": known.get("checksum"),
-    }
-    differing = [key for key in here if there[key] is not None and here[key] != there[key]]
-    if differing:
-        text = "; ".join(f"{key}: {there[key]} there, {here[key]} here" for key in differing)
-        console.complain(f"note: not the data that the model was trained on ({text})")
-
-
-def check_feature_dtype(features: Any, model: Model) -> None:
-    """Raise InputError for features of another dtype than the model's: its scaling isn't theirs."""
-    found, expected = str(features.dtype), model.feature_dtype
-    if (found == "uint8") != (expected == "uint8"):
-        raise InputError(
-            "features",
-            got=found,
-            expected=f"{expected}, what the model was trained on",
-            remedy="Give features as they come from the model's data set: they are scaled here.",
-        )
 
 
 def _run_settings(given: dict[str, Any]) -> dict[str, Any]:

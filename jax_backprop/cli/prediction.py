@@ -6,15 +6,18 @@ import csv
 import io
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from jax_backprop.cli import console
-from jax_backprop.cli.data import load
-from jax_backprop.cli.models import Folder, MaybePath, check_feature_dtype, say_differences
+from jax_backprop.cli.model_data import check_feature_dtype, load_for
+from jax_backprop.cli.models import Folder, MaybePath
 from jax_backprop.errors import InputError, printable, unknown_name
 from jax_backprop.reading import decode, read_npy
+
+if TYPE_CHECKING:
+    from jax_backprop.training.model import Model
 
 SPLITS = ("train", "validation", "test")
 
@@ -42,7 +45,6 @@ def predict(
 
     from jax_backprop.network import forward
     from jax_backprop.storage import write_atomic
-    from jax_backprop.training import check_fit
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
@@ -51,16 +53,14 @@ def predict(
             "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
         )
     if inputs is not None:
-        features = _read_features(inputs, loaded.network.layer_sizes[0])
+        features = _read_features(inputs, loaded)
     elif split in SPLITS:
-        data = load(loaded.run.dataset, split_seed=loaded.run.split_seed, data_dir=data_dir)
-        check_fit(loaded.params, data, loaded.network)
-        say_differences(loaded, data)
-        features = data.splits[split].inputs
+        name, seed = loaded.run.dataset, loaded.run.split_seed
+        data = load_for(loaded, name, split_seed=seed, data_dir=data_dir)
+        features = data.scaling.apply(data.splits[split].inputs)
     else:
         raise unknown_name("split", split, SPLITS)
-    check_feature_dtype(features, loaded)
-    logits = forward(loaded.params, loaded.scaling.apply(features), network=loaded.network)
+    logits = forward(loaded.params, features, network=loaded.network)
     probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
     chosen = probabilities.argmax(axis=1)
     rows = [
@@ -84,7 +84,12 @@ def cell(name: str) -> str:
     return ("'" if name.startswith(tuple("=+-@\t\r")) else "") + printable(name)
 
 
-def _read_features(path: Path, features: int) -> Any:
+def _read_features(path: Path, model: Model) -> Any:
+    """Return the examples of a file as the network's inputs."""
+    from jax_backprop.data.precision import scaled_on_host
+    from jax_backprop.types import Scaling
+
+    features = model.network.layer_sizes[0]
     from jax_backprop.data import check_features
 
     array = decode(
@@ -102,4 +107,7 @@ def _read_features(path: Path, features: int) -> Any:
             expected=f"{features}, the model's layer sizes begin with that",
             remedy="Give data of the shape that the model was trained on.",
         )
-    return checked
+    check_feature_dtype(checked, model)
+    if model.scaling == Scaling():
+        return checked
+    return scaled_on_host(model.scaling, checked)

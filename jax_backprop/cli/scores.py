@@ -24,7 +24,7 @@ def scores(model: Model, data: Dataset) -> dict[str, float]:
     @jax.jit
     def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
         return {
-            name: evaluate(params, split, network=model.network, scaling=model.scaling)
+            name: evaluate(params, split, network=model.network, scaling=data.scaling)
             for name, split in splits.items()
         }
 

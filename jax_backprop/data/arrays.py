@@ -33,7 +33,7 @@ def plain_array(given: ArrayLike) -> np.ndarray:
 def check_features(inputs: ArrayLike) -> np.ndarray:
     """Return features as (examples, features), or raise InputError: empty, text, NaN.
 
-    Bytes (uint8) stay bytes and floats stay as they are; other integers become float32.
+    Bytes (uint8) stay bytes and floats stay as they are; other integers become float64.
     """
     array = plain_array(inputs)
     if array.dtype.kind not in "fiub" or array.ndim != 2:
@@ -58,7 +58,7 @@ def check_features(inputs: ArrayLike) -> np.ndarray:
             expected="finite numbers",
             remedy="Remove such examples, or fill in the missing values.",
         )
-    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float64)
 
 
 def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarray:

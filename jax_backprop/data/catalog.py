@@ -74,7 +74,7 @@ def describe(data: Dataset) -> list[str]:
 
 
 def _scaling(data: Dataset) -> str:
-    factor, offset = data.scaling
+    factor, offset = data.of_source
     if isinstance(factor, tuple) or isinstance(offset, tuple):
         return "each feature standardized by its mean and deviation over train"
     if (factor, offset) == (1.0, 0.0):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jax_backprop.data.precision import single
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
@@ -60,19 +61,23 @@ def load_csv(
     split_seed: int = 0,
     standardize: bool = False,
 ) -> Dataset:
-    """Load a CSV file with a header: one column of labels, all others features in float32."""
+    """Load a CSV file with a header: one column of labels, all others features.
+
+    They are read in float64, and become float32 after they are scaled.
+    """
     table = _read_csv(path)
     names = table.column_names
     _check_columns(path, names, label)
     assert label is not None
-    features = [_feature(path, name, table[name]) for name in names if name != label]
+    columns = [_feature(path, name, table[name]) for name in names if name != label]
+    features = np.stack(columns, axis=1)
     labels = table[label]
     if labels.null_count:
         row = labels.is_null().to_numpy(zero_copy_only=False).argmax()
         raise _wrong_value(path, row, label, "nothing", "a label in every row")
     found = labels.to_numpy()
     return make_dataset(
-        np.stack(features, axis=1),
+        features if standardize else single(features),
         found.astype(str) if found.dtype == object else found,
         name=f"csv:{path},label={label}" + (",relabel" if relabel else ""),
         source=f"{path}, labels {label}, features {', '.join(n for n in names if n != label)}",
@@ -127,7 +132,7 @@ def _check_columns(path: Path, names: list[str], label: str | None) -> None:
 
 
 def _feature(path: Path, name: str, column: Any) -> np.ndarray:
-    """Return a column in float32, or raise InputError with the row and what stands there."""
+    """Return a column in float64, or raise InputError with the row and what stands there."""
     import pyarrow as pa
 
     kind = column.type
@@ -139,11 +144,11 @@ def _feature(path: Path, name: str, column: Any) -> np.ndarray:
         raise _wrong_value(path, row, name, repr(str(column[row])), "a number")
     values = column.to_numpy()
     with np.errstate(over="ignore"):
-        numbers = values.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers)))
+        finite = np.isfinite(values.astype(np.float32))
+    if not finite.all():
+        row = int(np.argmin(finite))
         raise _wrong_value(path, row, name, values[row], "a finite number that float32 can hold")
-    return numbers
+    return values.astype(np.float64)
 
 
 def _first_text(column: Any) -> int:

@@ -17,6 +17,12 @@ from jax_backprop.data.arrays import (
     plain_array,
     relabelled,
 )
+from jax_backprop.data.precision import (
+    scaled_on_host,
+    single,
+    standardizing,
+    warn_of_constants,
+)
 from jax_backprop.data.stratified import hold_out
 from jax_backprop.errors import InputError
 from jax_backprop.types import Batch, Dataset, Scaling
@@ -26,7 +32,6 @@ TEST_FRACTION = 0.2
 MOST_VALIDATION = 5_000  # of a source's train split: enough to tell 0.2% of accuracy
 BYTES = Scaling(1 / 255)
 FEWEST_TO_SPLIT = 10  # examples of a class, so that a tenth of them is one
-STATISTICS_ROWS = 4_096  # taken as float64 at a time
 
 Pair: TypeAlias = tuple[ArrayLike, ArrayLike]
 
@@ -70,7 +75,7 @@ def make_dataset(
     """
     given = {"train": (inputs, labels), "validation": validation, "test": test}
     parts = {key: pair for key, pair in given.items() if pair is not None}
-    features = {key: check_features(pair[0]) for key, pair in parts.items()}
+    features = {key: _features(pair[0], standardize) for key, pair in parts.items()}
     _check_widths(features)
     found = [plain_array(pair[1]) for pair in parts.values()]
     for rows, each in zip(features.values(), found, strict=True):
@@ -116,8 +121,21 @@ def assemble(
     checksum: str | None = None,
 ) -> Dataset:
     """Return checked splits as a Dataset, with the scaling that their features need."""
+    checksum = checksum or array_checksum([train, validation, test])
+    in_bytes = train.inputs.dtype == np.uint8
     if scaling is None:
-        scaling = BYTES if train.inputs.dtype == np.uint8 else Scaling()
+        scaling = BYTES if in_bytes else Scaling()
+    standardization = None
+    if standardize:
+        standardization = standardizing(np.asarray(train.inputs))
+        warn_of_constants(standardization)
+        if in_bytes:
+            scaling = standardization
+        else:
+            train, validation, test = (
+                each._replace(inputs=scaled_on_host(standardization, np.asarray(each.inputs)))
+                for each in (train, validation, test)
+            )
     return Dataset(
         name=f"{name},standardize" if standardize else name,
         train=train,
@@ -126,33 +144,19 @@ def assemble(
         class_names=tuple(class_names),
         source=source,
         split_seed=split_seed,
-        checksum=checksum or array_checksum([train, validation, test]),
-        scaling=standardizing(np.asarray(train.inputs)) if standardize else scaling,
+        checksum=checksum,
+        scaling=scaling,
+        standardization=standardization,
         split=split,
         example_shape=example_shape,
     )
 
 
-def standardizing(features: np.ndarray) -> Scaling:
-    """Return the scaling to mean 0 and standard deviation 1 of each feature of the train split.
-
-    In float64, in two passes over blocks of rows. A feature that is constant there becomes 0: it
-    says nothing, and a test example that differs in it would count without measure.
-    """
-    blocks = range(0, len(features), STATISTICS_ROWS)
-
-    def mean(power: int, centre: np.ndarray) -> np.ndarray:
-        sums = (
-            ((features[row : row + STATISTICS_ROWS] - centre) ** power).sum(axis=0)
-            for row in blocks
-        )
-        return np.sum(list(sums), axis=0) / len(features)
-
-    means = mean(1, np.zeros(features.shape[1]))
-    deviations = np.sqrt(mean(2, means))
-    constant = deviations <= 1e-12 * np.abs(means)
-    factors = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviations))
-    return Scaling(tuple(factors.tolist()), tuple((-means * factors).tolist()))
+def _features(given: ArrayLike, standardize: bool) -> np.ndarray:
+    """Return checked features; integers become float32 here, unless they are scaled first."""
+    found = check_features(given)
+    whole = plain_array(given).dtype.kind != "f" and found.dtype != np.uint8
+    return single(found) if whole and not standardize else found
 
 
 def array_checksum(batches: Iterable[Batch]) -> str:

@@ -1,0 +1,72 @@
+"""Data for a saved model: scaled by what it was trained with; what differs is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jax_backprop.cli import console
+from jax_backprop.cli.data import load
+from jax_backprop.errors import InputError
+
+if TYPE_CHECKING:
+    from jax_backprop.training.model import Model
+    from jax_backprop.types import Dataset
+
+
+def load_for(model: Model, name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
+    """Load data as a model takes them: scaled by the statistics that it was trained with."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from jax_backprop.data.names import parse_name
+    from jax_backprop.data.precision import scaled_on_host
+    from jax_backprop.training import check_fit
+    from jax_backprop.types import Scaling
+
+    raw = str(parse_name(name)._replace(standardize=False))
+    data = load(raw, split_seed=split_seed, data_dir=data_dir)
+    check_fit(model.params, data, model.network)
+    check_feature_dtype(data.train.inputs, model)
+    say_differences(model, data)
+    if data.train.inputs.dtype == "uint8" or model.scaling == Scaling():
+        return replace(data, scaling=model.scaling)
+    scaled = {
+        split: batch._replace(inputs=scaled_on_host(model.scaling, np.asarray(batch.inputs)))
+        for split, batch in data.splits.items()
+    }
+    return replace(data, **scaled)
+
+
+def say_differences(model: Model, data: Dataset) -> None:
+    """Say on standard error in what data differ from those that a model was trained on."""
+    here = {
+        "class names": ", ".join(data.class_names),
+        "source": data.source,
+        "split seed": data.split_seed,
+        "SHA-256": data.checksum,
+    }
+    known = model.data
+    there = {
+        "class names": ", ".join(model.class_names),
+        "source": known.get("source"),
+        "split seed": known.get("split_seed"),
+        "SHA-256": known.get("checksum"),
+    }
+    differing = [key for key in here if there[key] is not None and here[key] != there[key]]
+    if differing:
+        text = "; ".join(f"{key}: {there[key]} there, {here[key]} here" for key in differing)
+        console.complain(f"note: not the data that the model was trained on ({text})")
+
+
+def check_feature_dtype(features: Any, model: Model) -> None:
+    """Raise InputError for features of another dtype than the model's: its scaling isn't theirs."""
+    found, expected = str(features.dtype), model.feature_dtype
+    if (found == "uint8") != (expected == "uint8"):
+        raise InputError(
+            "features",
+            got=found,
+            expected=f"{expected}, what the model was trained on",
+            remedy="Give features as they come from the model's data set: they are scaled here.",
+        )
