@@ -125,6 +125,20 @@ def test_another_machine_or_kind_of_random_numbers_extends_nothing(begun: Path) 
     manifest.write_text(content)
 
 
+def test_the_probe_sees_what_a_name_hides(tmp_path: Path) -> None:
+    """Functions that were changed under an unchanged name of the user's give other bits."""
+    run(tmp_path, identity="mine")
+
+    def other(params: Any, batch: Any) -> Any:
+        loss, grads = value_and_grad(params, batch)
+        return loss, jax.tree.map(lambda grad: grad * np.float32(1 + 1e-6), grads)
+
+    more = Grid(GRID | {"seed": (0, 1, 2)})
+    with pytest.raises(InputError, match="holds another study.*first_tile = "):
+        run(tmp_path, grid=more, identity="mine", value_and_grad=other)
+    assert len(run(tmp_path, grid=more, identity="mine")) == 6
+
+
 def test_a_function_is_known_by_its_rates_over_the_whole_run() -> None:
     def late(drop: float) -> Callable[[Any], Any]:
         return lambda step: jnp.where(step < 1500, 1.0, drop)
