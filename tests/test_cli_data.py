@@ -114,6 +114,35 @@ def test_a_model_of_bytes_scales_what_it_predicts(capsys, tmp_path: Path) -> Non
     assert "expected uint8" in capsys.readouterr().err
 
 
+def test_a_model_of_timestamps_scales_what_it_is_shown(capsys, tmp_path: Path) -> None:
+    """By what it was trained with, in float64, whatever the data's own statistics are."""
+    seconds = 1_700_000_000 + np.arange(120)
+    rows = [f"{at},{n % 7},k{n * 3 // 120}" for n, at in enumerate(seconds)]
+    table = tmp_path / "stamps.csv"
+    table.write_text("\n".join(["at,other,kind", *rows]))
+    data = f"csv:{table},label=kind,relabel,standardize"
+    out = tmp_path / "model"
+    arguments = ["--dataset", data, "--hidden", 4, "--learning-rate", 2, "--batch-size", 10]
+    assert call("train", *arguments, "--epochs", 20, "--out", out) == 0
+    saved = json.loads((out / "model.json").read_text())
+    assert saved["scores"]["test_accuracy"] > 0.8, "seconds apart are told apart"
+    capsys.readouterr()
+    assert call("evaluate", out) == 0
+    printed = capsys.readouterr().out
+    for name in ("train", "validation", "test"):
+        loss, accuracy = saved["scores"][f"{name}_loss"], saved["scores"][f"{name}_accuracy"]
+        (line,) = [line for line in printed.splitlines() if f"│ {name} " in line]
+        assert f"{loss:.4f}" in line and f"{accuracy:.4f}" in line
+    assert call("predict", out, "--split", "test") == 0
+    by_name = capsys.readouterr().out
+    raw = load_dataset(f"csv:{table},label=kind,relabel,standardize")
+    factor, offset = (np.asarray(part) for part in raw.of_source)
+    np.save(tmp_path / "raw.npy", (np.asarray(raw.test.inputs, np.float64) - offset) / factor)
+    assert call("predict", out, "--inputs", tmp_path / "raw.npy") == 0
+    again = [line.split(",")[:2] for line in capsys.readouterr().out.splitlines()]
+    assert again == [line.split(",")[:2] for line in by_name.splitlines()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -134,7 +134,7 @@ def test_the_probe_sees_what_a_name_hides(tmp_path: Path) -> None:
         return loss, jax.tree.map(lambda grad: grad * np.float32(1 + 1e-6), grads)
 
     more = Grid(GRID | {"seed": (0, 1, 2)})
-    with pytest.raises(InputError, match="holds another study.*first_tile = "):
+    with pytest.raises(InputError, match=r"holds another study.*first_tile = "):
         run(tmp_path, grid=more, identity="mine", value_and_grad=other)
     assert len(run(tmp_path, grid=more, identity="mine")) == 6
 

@@ -18,7 +18,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
-    from jax_backprop.types import Dataset
+    from jax_backprop.types import Dataset, Scaling
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -149,13 +149,21 @@ def verify(
         sys.exit(1)
 
 
-def load(name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
+def load(
+    name: str, *, split_seed: int, data_dir: Path | None, scaling: Scaling | None = None
+) -> Dataset:
     """Load a data set, with a progress bar where its arrays have to be written first."""
     from jax_backprop.data import load_dataset
 
     check_number("--split-seed", split_seed, 0, MOST_SEED)
     with _progress() as on_progress:
-        return load_dataset(name, split_seed=split_seed, data_dir=data_dir, on_progress=on_progress)
+        return load_dataset(
+            name,
+            split_seed=split_seed,
+            data_dir=data_dir,
+            on_progress=on_progress,
+            scaling=scaling,
+        )
 
 
 def _print_counts(data: Dataset) -> None:

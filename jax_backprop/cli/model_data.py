@@ -16,27 +16,20 @@ if TYPE_CHECKING:
 
 def load_for(model: Model, name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
     """Load data as a model takes them: scaled by the statistics that it was trained with."""
-    from dataclasses import replace
-
-    import numpy as np
-
     from jax_backprop.data.names import parse_name
-    from jax_backprop.data.precision import scaled_on_host
     from jax_backprop.training import check_fit
-    from jax_backprop.types import Scaling
 
-    raw = str(parse_name(name)._replace(standardize=False))
-    data = load(raw, split_seed=split_seed, data_dir=data_dir)
+    by_feature = isinstance(model.scaling.factor, tuple)
+    data = load(
+        str(parse_name(name)._replace(standardize=False)),
+        split_seed=split_seed,
+        data_dir=data_dir,
+        scaling=model.scaling if by_feature else None,
+    )
     check_fit(model.params, data, model.network)
     check_feature_dtype(data.train.inputs, model)
     say_differences(model, data)
-    if data.train.inputs.dtype == "uint8" or model.scaling == Scaling():
-        return replace(data, scaling=model.scaling)
-    scaled = {
-        split: batch._replace(inputs=scaled_on_host(model.scaling, np.asarray(batch.inputs)))
-        for split, batch in data.splits.items()
-    }
-    return replace(data, **scaled)
+    return data
 
 
 def say_differences(model: Model, data: Dataset) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jax_backprop.data.precision import single
+from jax_backprop.data.precision import Standardize, single
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
@@ -21,7 +21,7 @@ ARRAY_NAMES = (("inputs", "labels"), ("x", "y"), ("X", "y"))
 
 
 def load_npz(
-    path: Path, *, relabel: bool = False, split_seed: int = 0, standardize: bool = False
+    path: Path, *, relabel: bool = False, split_seed: int = 0, standardize: Standardize = False
 ) -> Dataset:
     """Load ``inputs`` and ``labels`` (or x and y) of a .npz file, whole or already split.
 
@@ -59,7 +59,7 @@ def load_csv(
     label: str | None,
     relabel: bool = False,
     split_seed: int = 0,
-    standardize: bool = False,
+    standardize: Standardize = False,
 ) -> Dataset:
     """Load a CSV file with a header: one column of labels, all others features.
 

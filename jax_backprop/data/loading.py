@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jax_backprop.data.cache import OnProgress, is_current, read_arrays
 from jax_backprop.data.digits import load_digits
 from jax_backprop.data.files import load_csv, load_npz
 from jax_backprop.data.names import DatasetName, parse_name
 from jax_backprop.data.noise import load_noise
+from jax_backprop.data.precision import Standardize
 from jax_backprop.data.preparation import BUILT_HERE, not_prepared, prepare, set_name
 from jax_backprop.data.prepared import check_readable, find_prepared
 from jax_backprop.data.splits import make_dataset
-from jax_backprop.types import Dataset
+from jax_backprop.types import Dataset, Scaling
 
 
 def load_dataset(
@@ -21,6 +23,7 @@ def load_dataset(
     split_seed: int = 0,
     data_dir: Path | None = None,
     on_progress: OnProgress | None = None,
+    scaling: Scaling | None = None,
 ) -> Dataset:
     """Load a data set by name.
 
@@ -30,6 +33,8 @@ def load_dataset(
         ``relabel`` (CSV, npz) and ``standardize``, as in ``csv:iris.csv,label=species,relabel``.
       split_seed: of what the source leaves to be split.
       data_dir: the folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR, or the user's cache.
+      scaling: of the source's features, in place of statistics of their own: what a model was
+        trained with (``Dataset.of_source``).
       on_progress: called while the arrays of a prepared set are written, the first time.
 
     Raises:
@@ -37,7 +42,8 @@ def load_dataset(
         or data that can't be learned from.
     """
     parsed = parse_name(name)
-    shared = {"split_seed": split_seed, "standardize": parsed.standardize}
+    standardize: Standardize = parsed.standardize if scaling is None else scaling
+    shared: dict[str, Any] = {"split_seed": split_seed, "standardize": standardize}
     match parsed.kind:
         case "digits":
             return load_digits(**shared)
@@ -50,11 +56,16 @@ def load_dataset(
                 Path(parsed.argument), label=parsed.label, relabel=parsed.relabel, **shared
             )
         case _:
-            return _load_prepared(parsed, split_seed, data_dir, on_progress)
+            return _load_prepared(parsed, data_dir, on_progress, **shared)
 
 
 def _load_prepared(
-    name: DatasetName, split_seed: int, data_dir: Path | None, on_progress: OnProgress | None
+    name: DatasetName,
+    data_dir: Path | None,
+    on_progress: OnProgress | None,
+    *,
+    split_seed: int,
+    standardize: Standardize,
 ) -> Dataset:
     """Load a set from its arrays, which are written now if only the prepared set is there."""
     called = set_name(name)
@@ -75,6 +86,6 @@ def _load_prepared(
         class_names=arrays.meta["class_names"],
         split_seed=split_seed,
         source=f"{called} {arrays.meta['version']}, tensorflow-datasets; {arrays.meta['homepage']}",
-        standardize=name.standardize,
+        standardize=standardize,
         example_shape=tuple(arrays.meta["example_shape"]),
     )

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from jax_backprop.data.precision import Standardize
 from jax_backprop.data.splits import assemble
 from jax_backprop.errors import InputError
 from jax_backprop.types import Batch, Dataset
@@ -13,7 +14,7 @@ from jax_backprop.types import Batch, Dataset
 MOST_NUMBERS = 10**9  # 4 GB in float32
 
 
-def load_noise(sizes: str, *, split_seed: int = 0, standardize: bool = False) -> Dataset:
+def load_noise(sizes: str, *, split_seed: int = 0, standardize: Standardize = False) -> Dataset:
     """Return standard-normal inputs and balanced labels that don't depend on them.
 
     Args:

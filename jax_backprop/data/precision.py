@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from jax_backprop.errors import DataWarning
 from jax_backprop.types import Scaling
 
+# Whether features are standardized: by their own train split, or as another's already were.
+Standardize: TypeAlias = bool | Scaling
 ROWS = 4_096  # taken as float64 at a time
 MOST_NAMED = 6
 

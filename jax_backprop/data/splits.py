@@ -18,6 +18,7 @@ from jax_backprop.data.arrays import (
     relabelled,
 )
 from jax_backprop.data.precision import (
+    Standardize,
     scaled_on_host,
     single,
     standardizing,
@@ -47,7 +48,7 @@ def make_dataset(
     split_seed: int = 0,
     source: str = "arrays in memory",
     relabel: bool = False,
-    standardize: bool = False,
+    standardize: Standardize = False,
     scaling: Scaling | None = None,
     example_shape: tuple[int, ...] = (),
     checksum: str | None = None,
@@ -66,7 +67,8 @@ def make_dataset(
       class_names: one a class; by default "0", "1" ... up to the largest label.
       split_seed: of what is split here.
       relabel: take any labels, and number the classes in their order.
-      standardize: scale each feature to mean 0 and standard deviation 1 over the train split.
+      standardize: scale each feature to mean 0 and standard deviation 1 over the train split; a
+        Scaling in its place is taken as it is.
       scaling: another scaling of the features.
       checksum: of the arrays, where it is known.
 
@@ -115,7 +117,7 @@ def assemble(
     source: str,
     split_seed: int,
     split: str,
-    standardize: bool = False,
+    standardize: Standardize = False,
     scaling: Scaling | None = None,
     example_shape: tuple[int, ...] = (),
     checksum: str | None = None,
@@ -127,8 +129,11 @@ def assemble(
         scaling = BYTES if in_bytes else Scaling()
     standardization = None
     if standardize:
-        standardization = standardizing(np.asarray(train.inputs))
-        warn_of_constants(standardization)
+        if isinstance(standardize, Scaling):
+            standardization = standardize
+        else:
+            standardization = standardizing(np.asarray(train.inputs))
+            warn_of_constants(standardization)
         if in_bytes:
             scaling = standardization
         else:
@@ -152,7 +157,7 @@ def assemble(
     )
 
 
-def _features(given: ArrayLike, standardize: bool) -> np.ndarray:
+def _features(given: ArrayLike, standardize: Standardize) -> np.ndarray:
     """Return checked features; integers become float32 here, unless they are scaled first."""
     found = check_features(given)
     whole = plain_array(given).dtype.kind != "f" and found.dtype != np.uint8
