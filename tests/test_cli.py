@@ -91,6 +91,8 @@ def test_evaluate_and_predict_load_it_again(model: Path, capsys, tmp_path: Path)
     np.save(features, load_dataset("digits").test.inputs[:3])
     assert call("predict", model, "--inputs", features) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + 4
+    assert call("evaluate", model, "--dataset", "digits,standardize") == 2
+    assert "a model of features as they are" in capsys.readouterr().err
 
 
 def test_training_again_gives_the_same_bits(model: Path, tmp_path: Path) -> None:

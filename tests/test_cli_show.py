@@ -227,5 +227,3 @@ def test_widen_stops_after_four_decades(tmp_path: Path, capsys) -> None:
     text = printed(capsys, "sweep", path, "--out", tmp_path / "out", *tiny)
     assert text.count("going on a decade") == 2
     assert "constant 0.0001 (the largest): as far as --widen goes" in text
-    text = printed(capsys, "sweep", path, "--out", "x", "--part", "1/2", "--widen", code=2)
-    assert "--widen with --part 1/2" in text

@@ -11,6 +11,7 @@ from test_cli import call
 from jax_backprop import InputError, load_dataset, make_dataset
 from jax_backprop.data import name_with, parse_name
 from jax_backprop.data.names import DatasetName
+from jax_backprop.types import Scaling
 
 INPUTS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 LABELS = np.tile([0, 1, 2], 20)
@@ -70,7 +71,8 @@ def test_wrong_names_are_explained(name: str, message: str) -> None:
 
 def test_options_on_the_command_line_become_part_of_the_name() -> None:
     assert name_with("csv:a.csv", label="y", relabel=True) == "csv:a.csv,label=y,relabel"
-    assert name_with("csv:a.csv,label=x", label="y") == "csv:a.csv,label=y"
+    with pytest.raises(InputError, match="label of a data set: got 'x'"):
+        name_with("csv:a.csv,label=x", label="y")
     assert name_with("digits") == "digits"
     with pytest.raises(InputError, match="unknown option"):
         name_with("digits", relabel=True)
@@ -120,6 +122,19 @@ def test_a_source_split_in_three_is_left_as_it_is() -> None:
     np.testing.assert_array_equal(data.train.inputs, INPUTS)
     without_test = make_dataset(INPUTS, LABELS, validation=(INPUTS[:9], LABELS[:9]))
     assert [len(split.labels) for split in without_test.splits.values()] == [48, 9, 12]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"split_seed": 1, "validation": (INPUTS, LABELS), "test": (INPUTS, LABELS)}, "split_seed"),
+        ({"class_names": "abc", "relabel": True}, "class_names"),
+        ({"scaling": Scaling(2.0), "standardize": True}, "scaling"),
+    ],
+)
+def test_arguments_that_would_do_nothing(given, message: str) -> None:
+    with pytest.raises(InputError, match=f"{message}: got"):
+        make_dataset(INPUTS.astype(np.uint8), LABELS, **given)
 
 
 @pytest.mark.parametrize("classes", [2, 5])

@@ -112,6 +112,47 @@ def test_the_projects_own_studies_say_nothing_in_vain() -> None:
     assert len(sizes) >= 8 and sizes["learning_rate"] == 1470 and sizes["no_rate"] == 2880
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train --epochs 3 --epochs=5", "--epochs: got it 2 times"),
+        ("train --hidden 3 --hidden 5", "--hidden: got it 2 times"),
+        ("sweep s.toml --dry-run --no-dry-run", "--dry-run: got it 2 times"),
+        ("sweep s.toml --tile_width 3 --tile-width 4", "--tile-width: got it 2 times"),
+        ("sweep s.toml --set epochs=1 --set epochs=2", "each field once"),
+        ("predict m --inputs x.npy --split test", "--split: got it with --inputs"),
+        ("predict m --inputs x.npy --data-dir d", "--data-dir: got it with --inputs"),
+        ("sweep s.toml --dry-run --tune-width", "--dry-run: got it with --tune-width"),
+        ("sweep s.toml --out x --tune-width", "--out: got it with --tune-width"),
+        ("sweep s.toml --dry-run --widen", "--widen: got it with --dry-run"),
+        ("sweep s.toml --new x --set-aside", "--set-aside: got it with --new"),
+        ("sweep s.toml --out x --part 1/2 --widen", "--widen: got it with --part"),
+        ("sweep s.toml --out x --widen", "--widen: got no grid of rates"),
+        ("verify --loss squared_error", "--loss: got it without --layer-sizes"),
+        ("derive --seed 1", "--seed: got it without --example or --out"),
+        ("check a:b a:c --example a:d --network-loss squared_error", "without --network"),
+        ("check-folder --problem p.npz --seed 1", "--seed: got it with --problem"),
+        ("check-folder --save-problem p.npz --out o", "--out: got it with --save-problem"),
+        ("check-folder . --save-problem p.npz", "got . beside --save-problem"),
+        ("train --dataset csv:x.csv,label=a,label=b", "'label' twice"),
+        ("train --dataset csv:x.csv,relabel,label=a,relabel", "'relabel' twice"),
+        ("train --dataset csv:x.csv,label=a --label b", "'a' in 'csv:x.csv,label=a', and 'b'"),
+        ("train --dataset digits --data-dir d", "data folder (--data-dir): got d for digits"),
+        ("data verify mnist,standardize", "without options"),
+        ("data prepare mnist,standardize", "without options"),
+        ("data prepare tfds:iris --from d", "--from: got d for tfds:iris"),
+    ],
+)
+def test_flags_that_would_do_nothing(
+    line: str, message: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text(STUDY)
+    assert call(*line.split()) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
+
+
 def test_parameters_without_a_name_are_the_default_choice() -> None:
     for model, given in ((Optimizer, {"b1": 0.5}), (Schedule, {"drops": 3})):
         with pytest.raises(ValidationError, match="takes no parameters"):

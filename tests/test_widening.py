@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jax_backprop import Study
-from jax_backprop.study.widening import Edge, as_recorded, edges, widened
+from jax_backprop import InputError, Study
+from jax_backprop.study.widening import Edge, as_recorded, check_widens, edges, widened
 from jax_backprop.sweep import load_study, run_study
 from jax_backprop.sweep.store import read_manifest
 
@@ -68,7 +68,9 @@ def test_widening_ends() -> None:
         alone = study(given)
         assert widened(alone, at(given[0], "low"), begun=alone) is None
     zipped = study([0.1, 0.2], zip=(("learning_rate", "l2"),))
-    assert widened(zipped, at(0.2, "high"), begun=zipped) is None
+    for kept in (zipped, study([0.1, 0.2])):
+        with pytest.raises(InputError, match="--widen"):
+            check_widens(kept)
     assert widened(begun, [], begun=begun) is None
 
 

@@ -20,6 +20,7 @@ from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.no_rate import no_rate
 from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.reports import draw_map, report
+from jax_backprop.cli.said import check_flags
 from jax_backprop.cli.show import compare, show
 from jax_backprop.cli.studies import merge, sweep
 from jax_backprop.cli.submissions import check_submissions
@@ -83,6 +84,7 @@ def _run(
 ) -> None:
     """Run the command that the arguments begin with, or list the commands."""
     if args and args[0] in commands:
+        check_flags(args[0], commands[args[0]], args[1:])
         tyro.cli(commands[args[0]], prog=f"{prog} {args[0]}", args=args[1:])
         return
     if args and not args[0].startswith("-"):

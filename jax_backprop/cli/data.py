@@ -133,10 +133,10 @@ def verify(
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
     from jax_backprop.data.catalog import prepared_names
-    from jax_backprop.data.preparation import set_name
+    from jax_backprop.data.preparation import prepared_name
     from jax_backprop.data.verification import verify_set
 
-    names = [set_name(parse_name(name))] if name is not None else prepared_names(data_dir)
+    names = [prepared_name(parse_name(name))] if name is not None else prepared_names(data_dir)
     if not names:
         console.out.print("No set is prepared: see `jax-backprop data list`.")
     sound = True

@@ -20,8 +20,16 @@ def load_for(model: Model, name: str, *, split_seed: int, data_dir: Path | None)
     from jax_backprop.training import check_fit
 
     by_feature = isinstance(model.scaling.factor, tuple)
+    parsed = parse_name(name)
+    if parsed.standardize and not by_feature:
+        raise InputError(
+            "data set",
+            got=f"{name!r} for a model of features as they are",
+            expected="no 'standardize': data are scaled as the model's were",
+            remedy="Leave it out, or train a model with --standardize.",
+        )
     data = load(
-        str(parse_name(name)._replace(standardize=False)),
+        str(parsed._replace(standardize=False)),
         split_seed=split_seed,
         data_dir=data_dir,
         scaling=model.scaling if by_feature else None,

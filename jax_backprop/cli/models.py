@@ -15,7 +15,7 @@ from jax_backprop.cli.data import load
 from jax_backprop.cli.model_data import load_for
 from jax_backprop.cli.scores import print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
-from jax_backprop.data.names import name_with
+from jax_backprop.data.names import name_with, parse_name
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
@@ -219,7 +219,9 @@ def evaluate(
 
     loaded = load_model(model)
     seed = loaded.run.split_seed if split_seed is None else split_seed
-    name = name_with(dataset or loaded.run.dataset, label=label, relabel=relabel)
+    trained = parse_name(loaded.run.dataset)
+    own = str(trained._replace(label=label if label is not None else trained.label))
+    name = name_with(dataset or own, label=label, relabel=relabel)
     data = load_for(loaded, name, split_seed=seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))
 

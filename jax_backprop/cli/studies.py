@@ -106,13 +106,6 @@ def sweep(
         from jax_backprop.cli.estimates import show
 
         return show(chosen, options)
-    if widen and options.share != (1, 1):
-        raise InputError(
-            "--widen",
-            got=f"--widen with --part {part}",
-            expected="a whole study: a share doesn't see where the optimum is",
-            remedy="Leave --part out, or widen the study file and run all its shares again.",
-        )
     folder = _folder(out, new)
     begun = _begin(chosen, folder, options, set_aside=set_aside, widen=widen)
     _run_to_the_optimum(chosen, begun, folder, options, widen=widen, json_progress=json_progress)
@@ -193,9 +186,11 @@ def _folder(out: Path | None, new: Path | None) -> Path:
 
 def _begin(study: Study, folder: Path, options: Options, *, set_aside: bool, widen: bool) -> Study:
     """Return the study to begin with: as its folder was widened, unless that is set aside."""
-    from jax_backprop.study.widening import as_recorded
+    from jax_backprop.study.widening import as_recorded, check_widens
     from jax_backprop.sweep.studies import set_aside_other
 
+    if widen:
+        check_widens(study)
     begun = as_recorded(study, folder) if widen else study
     if set_aside and (moved := set_aside_other(begun, folder)):
         options.on_notice(f"{folder} held another study: it is now {moved}")
@@ -220,7 +215,7 @@ def _run_to_the_optimum(
     if found:
         further = (
             "as far as --widen goes (4 decades beyond the study file's rates, and not beyond a "
-            "rate of 0, a single rate or zipped ones)"
+            "rate of 0 or a single rate)"
             if widen
             else "a better one may lie beyond; --widen goes there and keeps what is here"
         )

@@ -82,17 +82,18 @@ def check_submissions(
         given = read_problem(problem)
     else:
         given = make_problem(parse_sizes(layer_sizes), batch_size, learning_rate, seed)
+    if (folder is None) == (save_problem is None):
+        raise InputError(
+            "folder of submissions",
+            got="none" if folder is None else f"{folder} beside --save-problem",
+            expected="a folder to judge, or a problem to write",
+            remedy="Name it, or --save-problem.",
+        )
     if save_problem is not None:
         write_atomic(save_problem, given.npz)
         console.out.print(f"Problem: {save_problem}", markup=False, soft_wrap=True)
         return
-    if folder is None:
-        raise InputError(
-            "folder of submissions",
-            got="none",
-            expected="a folder",
-            remedy="Name it, or --save-problem.",
-        )
+    assert folder is not None
     counts = _judge_all(
         find_submissions(folder, besides=problem), given, out, tolerance=tolerance, seconds=seconds
     )

@@ -14,6 +14,7 @@ from jax_backprop.data.precision import Standardize
 from jax_backprop.data.preparation import BUILT_HERE, not_prepared, prepare, set_name
 from jax_backprop.data.prepared import check_readable, find_prepared
 from jax_backprop.data.splits import make_dataset
+from jax_backprop.errors import InputError
 from jax_backprop.types import Dataset, Scaling
 
 
@@ -42,6 +43,13 @@ def load_dataset(
         or data that can't be learned from.
     """
     parsed = parse_name(name)
+    if data_dir is not None and parsed.kind not in (*BUILT_HERE, "tfds"):
+        raise InputError(
+            "data folder (--data-dir)",
+            got=f"{data_dir} for {name}",
+            expected=f"none but for {', '.join(BUILT_HERE)} and tfds:NAME, which lie prepared",
+            remedy="Leave it out.",
+        )
     standardize: Standardize = parsed.standardize if scaling is None else scaling
     shared: dict[str, Any] = {"split_seed": split_seed, "standardize": standardize}
     match parsed.kind:

@@ -54,7 +54,9 @@ def parse_name(name: str) -> DatasetName:
     options: dict[str, str] = {}
     while len(parts) > 1 and (parts[-1] in FLAGS or parts[-1].startswith("label=")):
         option, _, value = parts.pop().partition("=")
-        options.setdefault(option, value)
+        if option in options:
+            raise _said_twice(option, f"{option!r} twice in {name!r}")
+        options[option] = value
     kind, colon, argument = ",".join(parts).partition(":")
     _check_kind(name, kind, colon, argument)
     takes = (*TAKES.get(kind, ()), "standardize")
@@ -67,6 +69,13 @@ def parse_name(name: str) -> DatasetName:
         label=options.get("label"),
         relabel="relabel" in options,
         standardize="standardize" in options,
+    )
+
+
+def _said_twice(option: str, got: str) -> InputError:
+    remedy = "Leave the others out."
+    return InputError(
+        f"{option} of a data set", got=got, expected="each option once", remedy=remedy
     )
 
 
@@ -91,6 +100,8 @@ def name_with(
 ) -> str:
     """Return a name with some options added: the one form that a run or a study records."""
     parsed = parse_name(name)
+    if None not in (label, parsed.label) and label != parsed.label:
+        raise _said_twice("label", f"{parsed.label!r} in {name!r}, and {label!r} beside it")
     added = parsed._replace(
         label=label if label is not None else parsed.label,
         relabel=relabel or parsed.relabel,

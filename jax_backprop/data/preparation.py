@@ -29,6 +29,18 @@ def set_name(name: DatasetName) -> str:
     return name.argument if name.kind == "tfds" else name.kind
 
 
+def prepared_name(name: DatasetName) -> str:
+    """Return what a set that can be prepared is called; raise InputError for any other."""
+    if name.kind not in (*BUILT_HERE, "tfds") or name.standardize:
+        raise InputError(
+            "data set to prepare",
+            got=repr(str(name)),
+            expected=f"one of {', '.join(BUILT_HERE)}, tfds:NAME, without options",
+            remedy="The others are read as they are: there is nothing to prepare.",
+        )
+    return set_name(name)
+
+
 def prepare(
     name: DatasetName,
     *,
@@ -51,13 +63,13 @@ def prepare(
       InputError: no network, wrong files, no space, a set in another format; nothing half-made
         stays behind.
     """
-    called = set_name(name)
-    if name.kind not in (*BUILT_HERE, "tfds"):
+    called = prepared_name(name)
+    if source is not None and name.kind == "tfds":
         raise InputError(
-            "data set to prepare",
-            got=repr(str(name)),
-            expected=f"one of {', '.join(BUILT_HERE)}, tfds:NAME",
-            remedy="The others are read as they are: there is nothing to prepare.",
+            "--from",
+            got=f"{source} for {name}",
+            expected=f"none but for {', '.join(BUILT_HERE)}, which are built here",
+            remedy="Leave it out; or name the folder where the set lies by --data-dir.",
         )
     folder, root = arrays_folder(called, data_dir), data_folder(data_dir)
 

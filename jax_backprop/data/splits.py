@@ -75,6 +75,11 @@ def make_dataset(
     Raises:
       InputError: anything above doesn't hold, or a class has too few examples to split.
     """
+    _check_used(
+        split_seed if validation is not None and test is not None else 0,
+        class_names if relabel else None,
+        scaling if standardize and plain_array(inputs).dtype == np.uint8 else None,
+    )
     given = {"train": (inputs, labels), "validation": validation, "test": test}
     parts = {key: pair for key, pair in given.items() if pair is not None}
     features = {key: _features(pair[0], standardize) for key, pair in parts.items()}
@@ -171,6 +176,17 @@ def array_checksum(batches: Iterable[Batch]) -> str:
         for array in batch:
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _check_used(split_seed: int, names: Sequence[str] | None, scaling: Scaling | None) -> None:
+    """Raise InputError for an argument that the others leave nothing to do."""
+    for what, given, expected in (
+        ("split_seed", split_seed or None, "0 for data that come split"),
+        ("class_names", names, "none beside relabel, which names the classes by their labels"),
+        ("scaling", scaling, "none beside standardize, which scales bytes by their statistics"),
+    ):
+        if given is not None:
+            raise InputError(what, got=given, expected=expected, remedy="It would do nothing.")
 
 
 def _check_widths(features: dict[str, np.ndarray]) -> None:

@@ -21,6 +21,7 @@ from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import Study, axis_values
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import MANIFEST, read_manifest
+from jax_backprop.sweep.studies import study_grid
 
 RATE = "learning_rate"
 DECADE = 10.0
@@ -35,6 +36,18 @@ class Edge(NamedTuple):
     series: str
     learning_rate: float
     side: str  # "low" or "high"
+
+
+def check_widens(study: Study) -> None:
+    """Raise InputError for a study whose rates can't be widened, whatever is found."""
+    grid, zipped = study_grid(study), any(RATE in group for group in study.zip)
+    if zipped or max(len(table.get(RATE, ())) for table in (grid.axes, *grid.include)) < FEWEST:
+        raise InputError(
+            "--widen",
+            got="rates that are zipped with another axis" if zipped else "no grid of rates",
+            expected=f"an axis {RATE} of {FEWEST} rates or more, crossed with the others",
+            remedy="Leave --widen out, or mend the axis.",
+        )
 
 
 def edges(folder: Path) -> list[Edge]:
@@ -71,10 +84,8 @@ def widened(study: Study, at_edge: Sequence[Edge], *, begun: Study) -> Study | N
       begun: the study file: rates go at most 4 decades beyond its own.
 
     Returns None where nothing can be widened: no optimum at an end, the limit reached, one rate
-    alone, a rate of 0 the best, or rates that are zipped with another axis.
+    alone, or a rate of 0 the best.
     """
-    if any(RATE in group for group in study.zip):
-        return None
     wider = _with_rates(
         study,
         [

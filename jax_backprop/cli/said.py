@@ -1,0 +1,90 @@
+"""What a command line says is done: a flag that would not be used is refused by its name."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from jax_backprop.errors import InputError
+
+# Of each command: flags that it doesn't use beside another one ("with"), or without any of several
+# ("without"), and why.
+UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
+    "predict": [
+        ("with", ("--inputs",), ("--split", "--data-dir"), "A file's rows are no split of a set."),
+    ],
+    "sweep": [
+        (
+            "with",
+            ("--tune-width",),
+            (
+                *("--dry-run", "--out", "--new", "--set-aside", "--part", "--tile-width"),
+                *("--widen", "--json-progress"),
+            ),
+            "It measures tile widths and runs no study: run that afterwards.",
+        ),
+        ("with", ("--dry-run",), ("--json-progress", "--widen"), "It shows a table of the file."),
+        ("with", ("--new",), ("--set-aside",), "A new folder holds nothing to set aside."),
+        ("with", ("--part",), ("--widen",), "A share doesn't see where the optimum is."),
+    ],
+    "verify": [
+        (
+            "without",
+            ("--layer-sizes",),
+            ("--activation", "--loss", "--batch-size"),
+            "They are of the one network that --layer-sizes names.",
+        )
+    ],
+    "derive": [
+        (
+            "without",
+            ("--example", "--out"),
+            ("--layer-sizes", "--learning-rate", "--seed"),
+            "They are of the worked example: add --example.",
+        )
+    ],
+    "check": [
+        ("without", ("--network",), ("--network-loss",), "Name that network's activation, too.")
+    ],
+    "check-folder": [
+        (
+            "with",
+            ("--problem",),
+            ("--layer-sizes", "--batch-size", "--learning-rate", "--seed"),
+            "The problem's file has them.",
+        ),
+        (
+            "with",
+            ("--save-problem",),
+            ("--out", "--tolerance", "--seconds"),
+            "It writes a problem and judges nothing.",
+        ),
+    ],
+}
+
+
+def check_flags(name: str, command: Callable[..., None], args: Sequence[str]) -> None:
+    """Raise InputError for a flag that is given twice, or that would not be used beside others."""
+    flags = [each.partition("=")[0].replace("_", "-") for each in args if each.startswith("--")]
+    times = Counter(each.replace("--no-", "--", 1) for each in flags)
+    for flag, count in times.items():
+        if count > 1 and not _appends(command, flag):
+            raise InputError(
+                flag, got=f"it {count} times", expected="each flag once", remedy="Leave one out."
+            )
+    for kind, others, unused, why in UNUSED.get(name, []):
+        found = [other for other in others if other in flags]
+        for flag in unused if bool(found) == (kind == "with") else ():
+            if flag in flags:
+                beside = f"{kind} {' or '.join(found or others)}"
+                raise InputError(
+                    flag, got=f"it {beside}", expected=f"no {flag} {beside}", remedy=why
+                )
+
+
+def _appends(command: Callable[..., None], flag: str) -> bool:
+    hint = typing.get_type_hints(command, include_extras=True).get(flag[2:].replace("-", "_"))
+    return tyro.conf.UseAppendAction in typing.get_args(hint)
