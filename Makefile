@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-READY_BENCH := $(VENV)/.ready-bench
+READY_LINT := $(VENV)/.ready-lint
+READY_BENCH := $(VENV)/.ready-torch
 READY_MUTATION := $(VENV)/.ready-mutation
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable
 STUDY := learning_rate
 RESULTS := experiments/results/$(STUDY)
 BENCH := experiments/benchmarks/results
@@ -30,13 +32,13 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is $$($(PYTHON) --version); Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: $(PYTHON) can't make virtual environments; on Debian: apt install python3-venv"; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[all]'
 	@touch $@
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: $(READY) ## Check style (ruff) and types (pyright)
+lint: $(READY_LINT) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -44,9 +46,9 @@ lint: $(READY) ## Check style (ruff) and types (pyright)
 mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix (half an hour)
 	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
 
-# The peers that are measured against, once: they are large, and no user needs them.
-$(READY_BENCH): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,bench]'
+# Extras that no user needs, such as the peers that are measured against, once: they are large.
+$(VENV)/.ready-%: $(READY)
+	$(INSTALL) '.[all,$*]'
 	@touch $@
 
 verify: $(READY) ## Prove the equations, the gradient and the second order: one screen, verdict last
@@ -113,10 +115,6 @@ JOBS ?= 2
 mutation: $(READY_MUTATION) ## Change the package in 300 small ways: which tests turn red (two hours)
 	$(BIN)/python experiments/mutation/run.py --seed $(SEED) --count $(COUNT) --rooms $(ROOMS) \
 	  --jobs $(JOBS) $(if $(AGAIN),--again)
-
-$(READY_MUTATION): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,mutation]'
-	@touch $@
 
 # Every failure is kept in experiments/results/fuzz, with its files and its command.
 SEED ?= 0

@@ -7,8 +7,9 @@ milliseconds. ``jax_backprop.value_and_grad`` is the gradient derived by hand; t
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
@@ -68,28 +69,20 @@ __all__ = [
     "value_and_grad",
 ]
 
-_ROOMS = {
-    "backprop": ("value_and_grad",),
-    "curvature": ("hessian_vector_product", "sharpness"),
-    "data": ("load_dataset", "make_dataset"),
-    "derivation": ("check_steps",),
-    "errors": ("InputError",),
-    "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
-    "network": ("evaluate", "forward", "init_params", "loss"),
-    "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
-    "study_file": ("Range", "Study"),
-    "sweep": ("Grid", "load_study"),
-    "training": ("fit", "network_learner", "role_keys", "step"),
-    "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
-}
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "backprop": ("value_and_grad",),
+        "curvature": ("hessian_vector_product", "sharpness"),
+        "data": ("load_dataset", "make_dataset"),
+        "derivation": ("check_steps",),
+        "errors": ("InputError",),
+        "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
+        "network": ("evaluate", "forward", "init_params", "loss"),
+        "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
+        "study_file": ("Range", "Study"),
+        "sweep": ("Grid", "load_study"),
+        "training": ("fit", "network_learner", "role_keys", "step"),
+        "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
+    },
+)

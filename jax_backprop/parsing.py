@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -88,6 +89,31 @@ def _path(nested: Any) -> list[str]:
         ((name, nested),) = nested.items()
         path.append(name)
     return path
+
+
+def with_field(text: str, name: str, value: int) -> str:
+    """Return a text in TOML with one of its fields set, the rest of it as it is.
+
+    Args:
+      text: that can be parsed.
+      name: of a field outside all tables.
+      value: the field's new value.
+    """
+    wanted = {**parse_toml(text), name: value}
+    line = f"{name} = {value}"
+    tried = (
+        re.sub(rf"(?m)^{name}\s*=\s*\d+", line, text, count=1),
+        re.sub(r"(?m)^(?=\[)", f"{line}\n\n", text, count=1),  # above the first table
+        f"{line}\n{text}",
+    )
+    return next(each for each in tried if _is_toml_of(each, wanted))
+
+
+def _is_toml_of(text: str, wanted: dict[str, Any]) -> bool:
+    try:
+        return parse_toml(text) == wanted
+    except ValueError:
+        return False
 
 
 def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:

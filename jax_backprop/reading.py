@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jax_backprop.errors import InputError
+from jax_backprop.extras import extras_named
 
 MOST_TEXT = 64 * 1024**2  # bytes of a TOML or JSON file
 MOST_BITS = 256
@@ -109,6 +110,7 @@ def read_npy(path: Path) -> Any:
     return np.array(array)
 
 
+@extras_named()
 def read_csv(path: Path) -> Any:
     """Return a CSV file with a header as a table; errors tell the row."""
     import pyarrow.csv

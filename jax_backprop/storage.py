@@ -11,9 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from jax_backprop.errors import InputError
+from jax_backprop.extras import extras_named
 
 LOCK, HOLDER = ".lock", ".holder"
 TEMPORARY = ".writing"
@@ -108,6 +107,9 @@ def locked(folder: Path) -> Iterator[None]:
 
     Whoever holds it may hold it again, within.
     """
+    with extras_named():
+        from filelock import FileLock, Timeout
+
     lock, holder = FileLock(folder / LOCK, timeout=0, is_singleton=True), folder / HOLDER
     with explained(folder):
         try:
@@ -202,6 +204,9 @@ def exclusive(lock: Path, on_wait: Callable[[], None] | None = None) -> Iterator
     The system frees it when its holder ends, however that ends. ``on_wait`` is called once if there
     is anything to wait for.
     """
+    with extras_named():
+        from filelock import FileLock, Timeout
+
     with explained(lock, option="--data-dir"):
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock)

@@ -11,8 +11,9 @@ import pytest
 from test_cli import call
 
 from jax_backprop.derivation import EQUATIONS, Finding, Proof
+from jax_backprop.derivation.notation import plain
 from jax_backprop.gradcheck import second_order
-from jax_backprop.report.notation import mathml, plain
+from jax_backprop.report.notation import mathml
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 # A file imports only from rows above its own, or from its own folder.
 ROWS = [
     ("errors",),
-    ("types", "settings", "storage", "reading"),
+    ("extras",),
+    ("lazy", "types", "settings", "storage", "reading"),
     ("study_file",),
     ("parsing", "activations", "losses", "blocks", "lanes"),
     ("network",),

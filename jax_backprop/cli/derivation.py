@@ -50,7 +50,7 @@ def derive(
       learning_rate: Of the example's update.
       seed: Of the example's numbers.
     """
-    from jax_backprop.derivation import conclude, work_through
+    from jax_backprop.derivation import work_through
 
     check_number("--seed", seed, 0, MOST_SEED)
     worked = work_through(parse_sizes(layer_sizes), learning_rate, seed)
@@ -59,6 +59,8 @@ def derive(
     if example and out is None:
         _print_example(worked)
         return
+    from jax_backprop.derivation import conclude
+
     proofs, findings = prove()
     verdict = conclude(proofs, findings)
     if out is None:
@@ -124,7 +126,7 @@ def _check_page(path: Path) -> None:
 def _print_equations(proofs: list[Proof], findings: list[Finding]) -> None:
     from rich.text import Text
 
-    from jax_backprop.report.derivation import parts
+    from jax_backprop.derivation.verdict import parts
 
     for title, chosen in parts(proofs):
         console.out.print(Text(f"\n{title}\n", style="bold underline"))
@@ -136,7 +138,7 @@ def _print_equation(proof: Proof, findings: list[Finding]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from jax_backprop.report.notation import plain, sentence_text
+    from jax_backprop.derivation.notation import plain, sentence_text
 
     def line(text: str, style: str = "", indent: int = 5) -> None:
         console.out.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
@@ -160,7 +162,7 @@ def _print_equation(proof: Proof, findings: list[Finding]) -> None:
 
 def residuals(proof: Proof) -> str:
     """Return a proof's figures in a line."""
-    from jax_backprop.report.derivation import residual_text
+    from jax_backprop.derivation.verdict import residual_text
 
     shown = [f"{'proven' if proof.passed else 'NOT PROVEN'}:"]
     for name in ("symbolic", "autodiff", "differences", "program", "code"):
@@ -174,7 +176,7 @@ def residuals(proof: Proof) -> str:
 def _print_errata(findings: list[Finding]) -> None:
     from rich.table import Table
 
-    from jax_backprop.report.notation import sentence_text
+    from jax_backprop.derivation.notation import sentence_text
 
     table = Table(title="errata: wrong, loose or missing as printed", show_lines=True)
     for name in ("where", "as printed", "should be", "check", "found"):
@@ -192,7 +194,7 @@ def _print_errata(findings: list[Finding]) -> None:
 def _print_example(worked: Worked) -> None:
     from rich.text import Text
 
-    from jax_backprop.report.notation import plain, sentence_text
+    from jax_backprop.derivation.notation import plain, sentence_text
 
     console.out.print(sentence_text(worked.setting), markup=False)
     for part, lines in groupby(worked.lines, key=lambda line: line.part):

@@ -70,8 +70,7 @@ def _say_power(study: Study, options: Options) -> None:
 
 def tune(path: Path, study: Study, options: Options) -> None:
     """Measure tile widths, and write the fastest into the study file, the rest of it as it is."""
-    import tomlkit
-
+    from jax_backprop.parsing import with_field
     from jax_backprop.storage import write_atomic
     from jax_backprop.sweep.estimates import fastest_width
 
@@ -81,9 +80,7 @@ def tune(path: Path, study: Study, options: Options) -> None:
         console.out.print(f"tiles of {width:2}: {seconds:,.2f} s expected")
 
     width = fastest_width(runner, runner.groups, options, tell)
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    document["tile_width"] = width
-    write_atomic(path, tomlkit.dumps(document))
+    write_atomic(path, with_field(path.read_text(encoding="utf-8"), "tile_width", width))
     console.out.print(
         f"tile_width = {width} is now in {path}. Results of other widths don't mix with it: a "
         "study that has been begun keeps its own.",

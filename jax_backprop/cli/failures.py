@@ -9,17 +9,19 @@ import sys
 from collections.abc import Iterator
 
 from jax_backprop.errors import InputError, printable
+from jax_backprop.extras import extras_named
 
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
     """End the process with exit code 2 and a line for what a user can mend, and for nothing else.
 
-    Those are an InputError, memory that isn't there, a path that the system refuses, and settings
-    of JAX that can't be had.
+    Those are an InputError, a library of an extra or memory that isn't there, a path that the
+    system refuses, and settings of JAX that can't be had.
     """
     try:
-        yield
+        with extras_named():
+            yield
     except Exception as error:
         found = error if isinstance(error, InputError) else _of_the_machine(error)
         if found is None:

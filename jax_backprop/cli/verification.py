@@ -59,12 +59,13 @@ def verify(
       batch_size: Of that network.
       json: Write the verdict and every leaf's figures to this file as well.
     """
-    from jax_backprop.derivation import conclude
     from jax_backprop.gradcheck.problems import Problem, check_all, grid
 
-    equations = conclude(*prove()) if layer_sizes is None else None
+    equations = None
     if layer_sizes is None:
-        problems = list(grid())
+        from jax_backprop.derivation import conclude
+
+        equations, problems = conclude(*prove()), list(grid())
     else:
         fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
         network = parse(Network, fields, "command line")

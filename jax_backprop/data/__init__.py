@@ -5,8 +5,9 @@ The names below are imported on first use: preparing a set needs no JAX.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
     from jax_backprop.data.arrays import check_features, check_labels
@@ -27,18 +28,14 @@ __all__ = [
     "prepare",
 ]
 
-_FILES = {
-    "arrays": ("check_features", "check_labels"),
-    "digits": ("load_digits",),
-    "loading": ("load_dataset",),
-    "names": ("name_with", "parse_name"),
-    "preparation": ("prepare",),
-    "splits": ("make_dataset",),
-}
-_HOME = {name: file for file, names in _FILES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "arrays": ("check_features", "check_labels"),
+        "digits": ("load_digits",),
+        "loading": ("load_dataset",),
+        "names": ("name_with", "parse_name"),
+        "preparation": ("prepare",),
+        "splits": ("make_dataset",),
+    },
+)

@@ -15,9 +15,11 @@ from jax_backprop.data.preparation import BUILT_HERE, not_prepared, prepare, set
 from jax_backprop.data.prepared import check_readable, find_prepared
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import InputError
+from jax_backprop.extras import extras_named
 from jax_backprop.types import Dataset, Scaling
 
 
+@extras_named()
 def load_dataset(
     name: str,
     *,
@@ -41,6 +43,7 @@ def load_dataset(
     Raises:
       InputError: an unknown name (the nearest is named), a set that isn't prepared, damaged files,
         or data that can't be learned from.
+      MissingExtraError: the set needs a library that isn't installed.
     """
     parsed = parse_name(name)
     if data_dir is not None and parsed.kind not in (*BUILT_HERE, "tfds"):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import sympy
 from jaxtyping import Shaped
 
 from jax_backprop.types import AnyArray, Batch, Params
@@ -31,18 +30,6 @@ class Example(NamedTuple):
     hidden_biases: Shaped[AnyArray, " hidden"]
     output_weights: Shaped[AnyArray, "hidden classes"]
     output_biases: Shaped[AnyArray, " classes"]
-
-
-class E(sympy.Function):
-    """e^x as a symbol that is its own derivative.
-
-    sympy's own exp merges products, e^a e^b to e^(a + b), and then can't tell that a sum of
-    fractions vanishes; the identities proven here need of e^x no more than its derivative.
-    """
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        """Return the derivative: itself."""
-        return self
 
 
 def pre_activations(
@@ -82,9 +69,7 @@ def log_outputs(outputs: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " cla
     return log(outputs)
 
 
-def loss(
-    labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]
-) -> Shaped[AnyArray, ""] | sympy.Expr | np.floating:
+def loss(labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]) -> Any:
     """(5): E = -sum_k L_k log Y_k, in nats."""
     return -(labels * log_outputs).sum()
 
@@ -132,24 +117,35 @@ def examples(params: Params, batch: Batch) -> list[Example]:
 
 def exp(values: Any) -> Any:
     """Return e^values for floats, tracers and symbols alike."""
-    return _dispatch(values, np.exp, jnp.exp, E)
+    return _elementwise(values, np.exp, jnp.exp, "E")
 
 
 def log(values: Any) -> Any:
     """Return the natural logarithm for floats, tracers and symbols alike."""
-    return _dispatch(values, np.log, jnp.log, sympy.log)
+    return _elementwise(values, np.log, jnp.log, "log")
 
 
 def shift(values: Any) -> Any:
     """Return the largest value, or a symbol for any number."""
-    return _dispatch(values, np.max, lambda array: jax.lax.stop_gradient(jnp.max(array)), None)
+    if _are_symbols(values):
+        return _of_symbols("ANY_NUMBER")
+    if isinstance(values, np.ndarray | np.generic):
+        return np.max(values)
+    return jax.lax.stop_gradient(jnp.max(values))
 
 
-def _dispatch(values: Any, on_numbers: Function, on_tracers: Function, on_symbols: Any) -> Any:
-    if not isinstance(values, np.ndarray | np.generic):
-        return on_tracers(values)
-    if values.dtype != object:
-        return on_numbers(values)
-    if on_symbols is None:
-        return sympy.Symbol("m", real=True)
-    return np.frompyfunc(on_symbols, 1, 1)(values)
+def _elementwise(values: Any, on_numbers: Function, on_tracers: Function, name: str) -> Any:
+    if _are_symbols(values):
+        return np.frompyfunc(_of_symbols(name), 1, 1)(values)
+    return (on_numbers if isinstance(values, np.ndarray | np.generic) else on_tracers)(values)
+
+
+def _are_symbols(values: Any) -> bool:
+    return isinstance(values, np.ndarray | np.generic) and values.dtype == object
+
+
+def _of_symbols(name: str) -> Any:
+    """Return a function of symbols; numbers need no sympy."""
+    from jax_backprop.derivation import elementary
+
+    return getattr(elementary, name)

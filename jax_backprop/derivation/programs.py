@@ -16,7 +16,8 @@ import numpy as np
 import sympy
 from jax.extend.core import Literal
 
-from jax_backprop.derivation.definitions import E, Function, Values, parameters
+from jax_backprop.derivation.definitions import Function, Values, parameters
+from jax_backprop.derivation.elementary import E
 
 
 def on_symbols(

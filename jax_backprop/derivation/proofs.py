@@ -80,7 +80,7 @@ class Setting(NamedTuple):
 def prove_all(
     equations: Sequence[Equation] = EQUATIONS, on_step: Callable[[str], None] = lambda name: None
 ) -> list[Proof]:
-    """Prove every equation at every size; ``on_step`` hears of each of ``STEPS``."""
+    """Prove every equation at every size; ``on_step`` hears of each of ``PROOF_STEPS``."""
     proofs = {equation.label: Proof(equation) for equation in equations}
     for method, found in _proofs(equations):
         for label, value in found.items():
@@ -91,7 +91,7 @@ def prove_all(
     return list(proofs.values())
 
 
-STEPS = 2 * (2 * 2 + 3 * len(SIZES))
+PROOF_STEPS = 2 * (2 * 2 + 3 * len(SIZES))
 
 
 def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, dict[str, Any]]]:

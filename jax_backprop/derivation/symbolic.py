@@ -10,7 +10,8 @@ import numpy as np
 import sympy
 
 from jax_backprop.derivation.batch import PARAMETERS
-from jax_backprop.derivation.definitions import E, Values
+from jax_backprop.derivation.definitions import Values
+from jax_backprop.derivation.elementary import E
 from jax_backprop.gradcheck.jacobians import Pair, Quantities
 
 

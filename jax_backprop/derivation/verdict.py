@@ -8,6 +8,13 @@ from typing import NamedTuple
 from jax_backprop.derivation.errata import Finding
 from jax_backprop.derivation.proofs import SYMBOLIC_EXAMPLES, SYMBOLIC_SIZES, Proof
 
+PARTS = (
+    ("Forward", ("1", "2", "3", "4", "5")),
+    ("Gradient of the output layer", tuple(str(number) for number in range(6, 17))),
+    ("Gradient of the hidden layer", tuple(str(number) for number in range(17, 22))),
+    ("What the homework leaves out", ("5N", "14N", "16N", "bk", "18N", "19N", "21N", "bh", "U")),
+)
+
 
 class Verdict(NamedTuple):
     """Whether everything holds, and what was found, a line a subject."""
@@ -50,6 +57,19 @@ def symbolic_sizes() -> str:
 def sizes_text(sizes: Sequence[tuple[int, int, int]]) -> str:
     """Return sizes as "d, H, K = 2, 3, 4 and 2, 2, 2"."""
     return "d, H, K = " + " and ".join(", ".join(map(str, each)) for each in sizes)
+
+
+def parts(proofs: Sequence[Proof]) -> list[tuple[str, list[Proof]]]:
+    """Return the proofs under the titles of the derivation's parts."""
+    return [
+        (title, [proof for proof in proofs if proof.equation.label in labels])
+        for title, labels in PARTS
+    ]
+
+
+def residual_text(value: float | int) -> str:
+    """Return a residual by its size; 0 where it is exactly that."""
+    return f"{value:.0e}" if value else "0"
 
 
 def _counts(proofs: Sequence[Proof]) -> str:

@@ -18,19 +18,13 @@ from pygments.lexers import PythonLexer
 
 from jax_backprop.derivation import Finding, Proof, Worked, conclude
 from jax_backprop.derivation.proofs import AUTODIFF_GATE, DIFFERENCES_GATE, EXAMPLES, SIZES
-from jax_backprop.derivation.verdict import sizes_text, symbolic_sizes
+from jax_backprop.derivation.verdict import parts, residual_text, sizes_text, symbolic_sizes
 from jax_backprop.report.notation import mathml, sentence_mathml
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
 
 GENERATOR = '<meta name="generator" content="jax-backprop derive">'
 LIGHT, DARK = "default", "github-dark"  # Pygments styles
-PARTS = (
-    ("Forward", ("1", "2", "3", "4", "5")),
-    ("Gradient of the output layer", tuple(str(number) for number in range(6, 17))),
-    ("Gradient of the hidden layer", tuple(str(number) for number in range(17, 22))),
-    ("What the homework leaves out", ("5N", "14N", "16N", "bk", "18N", "19N", "21N", "bh", "U")),
-)
 
 
 def write_derivation(
@@ -70,19 +64,6 @@ def is_our_page(path: Path) -> bool:
             return GENERATOR.encode() in file.read(2000)
     except OSError:
         return False
-
-
-def parts(proofs: Sequence[Proof]) -> list[tuple[str, list[Proof]]]:
-    """Return the proofs under the titles of the derivation's parts."""
-    return [
-        (title, [proof for proof in proofs if proof.equation.label in labels])
-        for title, labels in PARTS
-    ]
-
-
-def residual_text(value: float | int) -> str:
-    """Return a residual by its size; 0 where it is exactly that."""
-    return f"{value:.0e}" if value else "0"
 
 
 def code_html(text: str) -> Markup:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 from jax_backprop.errors import InputError, unknown_name
 
@@ -175,8 +175,8 @@ def _corrected_t(
     if scale <= TIES * largest:
         p_value = float(mean == 0)
     else:
-        p_value = 2 * float(stats.t.sf(abs(mean) / scale, size - 1))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, size - 1)) * scale
+        p_value = 2 * float(special.stdtr(size - 1, -abs(mean) / scale))
+    reach = float(special.stdtrit(size - 1, (1 + CONFIDENCE) / 2)) * scale
     if smallest_p(size) > 1 - CONFIDENCE:
         reach = np.inf
     low, high = mean - reach, mean + reach

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors.numpy
 
+from jax_backprop.extras import extras_named
 from jax_backprop.parsing import parse
 from jax_backprop.reading import decode, read_json
 from jax_backprop.settings import Network, Run
@@ -37,6 +37,9 @@ from jax_backprop.training.checkpoint import (
 from jax_backprop.training.history import History
 from jax_backprop.training.running import FitResult
 from jax_backprop.types import Dataset, Layer, Params, Scaling
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SEAL = "checksum"  # of all else in the manifest
 MANIFEST = "model.json"
@@ -64,8 +67,10 @@ def model_folder(folder: Path, run: Run, data: Dataset) -> Iterator[Model | None
     """Hold a model's folder, new or of the same run; yield the model if it is finished.
 
     Raises InputError, changing nothing, if it is in use, or holds something else, another model or
-    the checkpoint of another run.
+    the checkpoint of another run; MissingExtraError without the libraries that a history takes.
     """
+    with extras_named():
+        importlib.import_module("pyarrow.parquet")  # the history's: missed now, or after training
     begun = folder / CHECKPOINT
     claim_folder(folder, marker=CHECKPOINT if begun.is_file() else MANIFEST)
     wanted = described(run, data)
@@ -98,6 +103,8 @@ def save_model(
 
     Until it is there, the folder is one of a run that isn't finished; then the checkpoint goes.
     """
+    import pyarrow.parquet as pq
+
     tensors = {
         f"layers.{index}.{name}": np.asarray(leaf)
         for index, layer in enumerate(model.params)
@@ -200,6 +207,8 @@ def _check(holds: bool, why: str) -> None:
 
 def history_tables(history: History) -> dict[str, pa.Table]:
     """Return ``history`` (a row a step) and ``evaluations`` (a row an evaluation)."""
+    import pyarrow as pa
+
     steps: dict[str, Any] = {"step": np.arange(len(history.steps.loss), dtype=np.int32)}
     steps |= history.steps._asdict()
     evaluations: dict[str, Any] = {"step": history.evaluated_at.astype(np.int32)}
