@@ -249,6 +249,7 @@ def test_a_folder_that_keeps_losing_parts_is_not_complete(tmp_path: Path) -> Non
         ({"study": {"axes": 3}}, "study.axes"),
         ({"study": {"title": "t", "question": "q", "axes": {}, "epochs": "many"}}, "'epochs'"),
         ({"seconds": {"sweep": "long"}}, "seconds"),
+        ({"seconds": {"sweep": "1"}}, "seconds"),
     ],
 )
 def test_a_manifest_is_checked_before_it_is_used(

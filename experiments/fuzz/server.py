@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 MODULES = (
     *("altair", "jax", "jax.numpy", "numpy", "optax", "pandas", "pyarrow.csv", "pyarrow.dataset"),
-    *("pyarrow.parquet", "safetensors.numpy", "scipy.stats", "sklearn.datasets", "tomlkit"),
+    *("pyarrow.parquet", "safetensors.numpy", "scipy.special", "sklearn.datasets", "filelock"),
     *("vl_convert", "rich.table", "rich.progress", "tensorflow_datasets", "PIL.Image"),
     *(f"jax_backprop.{room}" for room in ("data", "derivation", "report", "study", "sweep")),
     *("jax_backprop.cli.commands", "jax_backprop.data.loading", "jax_backprop.data.preparation"),
@@ -161,8 +161,9 @@ def _redirect(log: Path, encoding: str) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(output, number)
+        errors = "strict" if number == 1 else "backslashreplace"  # as Python opens them
         stream = io.TextIOWrapper(
-            io.FileIO(number, "w", closefd=False), encoding, write_through=True
+            io.FileIO(number, "w", closefd=False), encoding, errors, write_through=True
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

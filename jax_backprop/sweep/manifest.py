@@ -11,7 +11,7 @@ from jax_backprop.settings import Run, Settings
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Seconds = Annotated[float, Field(ge=0, strict=False)]
+Seconds = Annotated[float, Field(ge=0)]
 # Parts lie in the study's own folder: a name that leads out of it is no part's name.
 PartName = Annotated[str, Field(pattern=r"^(cells|curves|steps)/part-[0-9]{5,9}\.parquet$")]
 Share = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$")]
