@@ -75,7 +75,7 @@ no-rate: experiments/results/no_rate/no_rate.json ## What it costs to leave the 
 reproduce: ablation boundaries edge schedules no-rate map findings ## Run every study but MNIST's, and write what they found
 
 findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
-	$(BIN)/python experiments/findings.py
+	$(BIN)/python experiments/analyses/findings.py
 
 mnist: experiments/results/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
 	@cat $(<D)/answer.txt
@@ -100,7 +100,7 @@ window = {low=$(word 1,$(subst :, ,$1)),high=$(word 2,$(subst :, ,$1)),count=$(S
 map: $(READY) ## A million networks as one picture: hidden-layer rate x output-layer rate
 	$(BIN)/jax-backprop sweep experiments/trainability_map.toml --out experiments/results/$(MAP) --set-aside \
 	  --set 'axes."layer_factors.0"=$(call window,$(HIDDEN))' --set 'axes."layer_factors.1"=$(call window,$(OUTPUT))'
-	$(BIN)/jax-backprop map experiments/results/$(MAP)
+	$(BIN)/jax-backprop report experiments/results/$(MAP)
 
 torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (half an hour)
 	$(BIN)/python experiments/torture.py
@@ -131,10 +131,12 @@ experiments/results/boundaries/boundaries.json: experiments/boundaries.toml $(SO
 	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside
 experiments/results/edge/edge.json: experiments/edge.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
-	$(BIN)/jax-backprop edge $(@D)
+	$(BIN)/jax-backprop report $(@D)
+	$(BIN)/python experiments/analyses/edge.py $(@D)
 experiments/results/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
-	$(BIN)/jax-backprop no-rate $(@D)
+	$(BIN)/jax-backprop report $(@D)
+	$(BIN)/python experiments/analyses/no_rate_figures.py $(@D)
 
 # The ablation's answer tells the boundaries of its network, too: a search beside it.
 $(RESULTS)/report.html: experiments/$(STUDY).toml $(SOURCES) | $(READY)

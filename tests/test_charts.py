@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import edge
+import no_rate_figures
 import numpy as np
 import pandas as pd
 from blobs_study import BATCH, contrast
 from drawn import Drawn, drawn, of_kind
+from no_rate import TUNED
 
-from jax_backprop.report import boundaries, charts, edge, no_rate
+from jax_backprop.report import boundaries, charts
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.comparisons import forest
+from jax_backprop.report.sharpness import time_axis
 from jax_backprop.study import Summary
 
 GREEN, BLUE, YELLOW, ORANGE, RED = "#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
@@ -240,7 +244,7 @@ def test_the_pictures_of_the_edge() -> None:
         }
         | {"train_loss": [1.5, 0.5], "sharpness": [3.0, 30.0], "limit": 20.0, "diverged": False}
     )
-    loss, sharpness, limit = drawn(edge.time_axis(points))
+    loss, sharpness, limit = drawn(time_axis(points))
     assert loss.fields("y")["y"] == ("train_loss", "training loss")
     assert sharpness.fields("y")["y"] == ("sharpness", "sharpness")
     assert limit.mark == "rule" and limit.encoding["y"]["field"] == "limit"
@@ -271,8 +275,8 @@ def test_the_pictures_of_leaving_the_rate_out() -> None:
         {"setting": "s", "method": ["tuned", "rate 1, sum"], "times": [1.0, 30.0]}
         | {"diverged": 0, "seeds": 5, "difference": 0.1, "p_value": 0.06}
     )
-    found["method"] = [no_rate.TUNED, "rate 1, sum"]
-    point = next(mark for mark in drawn(no_rate.cost_strip(found)) if mark.mark == "point")
+    found["method"] = [TUNED, "rate 1, sum"]
+    point = next(mark for mark in drawn(no_rate_figures.cost_strip(found)) if mark.mark == "point")
     field, title = point.fields("x")["x"]
     assert field == "times" and title is not None
     assert title.startswith("validation loss, in times of the tuned rate's")
@@ -281,7 +285,7 @@ def test_the_pictures_of_leaving_the_rate_out() -> None:
         {"setting": "s", "learning_rate": [0.1, 1.0, 10.0, 100.0], "times": [1.0, 2.0, 20.0, 9.0]}
         | {"state": ["near", "survives", "poor", "diverged"]}
     )
-    (rect,) = drawn(no_rate.survival_map(survived))
+    (rect,) = drawn(no_rate_figures.survival_map(survived))
     expected = {"near": GREEN, "survives": BLUE, "poor": ORANGE, "diverged": RED}
     assert rect.colors() == expected and rect.encoding["color"]["field"] == "state"
     assert rect.fields("x")["x"] == ("left", "learning rate on the mean loss")

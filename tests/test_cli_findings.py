@@ -1,4 +1,4 @@
-"""``boundaries``, ``edge``, ``no-rate``, and a report beside a search: from file to pictures."""
+"""``boundaries``, a report beside a search or of sharpness, and the findings' own analyses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from edge import where_at_edge, write_edge
+from no_rate_figures import write_no_rate
 from test_cli import call
 
 HEAD = 'title = "t"\nquestion = "q"\ndataset = "noise:24,6,3"\nhidden_sizes = [4]\nepochs = 30\n'
@@ -60,20 +62,22 @@ def test_a_report_tells_the_boundaries_that_lie_beside_it(
     assert SVG in (out / "answer.svg").read_text()
 
 
-def test_the_edge_is_told_and_drawn(tmp_path: Path, capsys) -> None:
+def test_the_edge_is_told_and_drawn(tmp_path: Path) -> None:
     text = "sharpness_iterations = 5\n[axes]\nlearning_rate = [0.1, 1.0, 10.0]\n"
     study = write(tmp_path / "edge.toml", f"{text}seed = {{ count = 2 }}\n")
     out = tmp_path / "edge"
     more = ("--set", "epochs=200")
     assert call("sweep", study, "--out", out, *more) == 0
-    assert call("edge", out) == 0
-    assert "by step 200" in capsys.readouterr().out
-    for name in ("edge_time.svg", "edge_map.svg"):
+    assert call("report", out) == 0
+    assert "Sharpness along training" in (out / "report.html").read_text()
+    heads, _ = where_at_edge(write_edge(out))
+    assert heads[-1] == "by step 200"
+    for name in ("sharpness.svg", "edge_map.svg"):
         assert SVG in (out / name).read_text()
     assert {row["horizon"] for row in json.loads((out / "edge.json").read_text())} == {100, 200}
 
 
-def test_what_leaving_the_rate_out_costs(tmp_path: Path, capsys) -> None:
+def test_what_leaving_the_rate_out_costs(tmp_path: Path) -> None:
     study = write(
         tmp_path / "no_rate.toml",
         'curves = "none"\nzip = [["batch_size", "data_fraction"]]\n[axes]\n'
@@ -85,8 +89,7 @@ def test_what_leaving_the_rate_out_costs(tmp_path: Path, capsys) -> None:
     )
     out = tmp_path / "out"
     assert call("sweep", study, "--out", out) == 0
-    assert call("no-rate", out) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(write_no_rate(out)[1])
     assert "rate 1, sum" in printed and "line search" in printed and "One fixed rate" in printed
     found = json.loads((out / "no_rate.json").read_text())
     assert len({row["setting"] for row in found["costs"]}) == 2

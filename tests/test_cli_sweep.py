@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from test_cli import call
 
-from jax_backprop.report.trainability import draw_map
+from jax_backprop.report.maps import draw_map
 
 STUDY = """
 # A comment that stays.
@@ -47,9 +47,15 @@ def results(tmp_path_factory) -> Path:
     return folder / "results"
 
 
-def test_the_map_is_a_picture_with_a_pixel_a_network(results: Path, capsys) -> None:
-    assert call("map", results) == 0
+def test_the_map_is_a_picture_with_a_pixel_a_network(results: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("jax_backprop.study.overview.MANY_SERIES", 10)
+    assert call("report", results) == 2
+    assert "too many series for a page" in capsys.readouterr().err
+    monkeypatch.setattr("jax_backprop.report.maps.FEWEST_VALUES", 5)
+    assert call("report", results) == 0
     assert "30 networks" in capsys.readouterr().out
+    page = (results / "report.html").read_text()
+    assert (results / "map_axes.svg").read_text() in page and "A pixel a network" in page
     with Image.open(results / "map.png") as picture:
         assert picture.size == (6, 5)
     assert (results / "map_axes.svg").read_text().startswith("<svg")

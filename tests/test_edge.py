@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from edge import by_rate, states, where_at_edge
+from no_rate import TUNED, costs, methods, survival
+from no_rate import sentences as no_rate_sentences
 
 from jax_backprop import InputError
 from jax_backprop.settings import Optimizer
-from jax_backprop.study.edge import along_training, by_rate, limit_times_rate, states, where_at_edge
-from jax_backprop.study.no_rate import TUNED, costs, methods, survival
-from jax_backprop.study.no_rate import sentences as no_rate_sentences
+from jax_backprop.study.sharpness import along_training, limit_times_rate
 from jax_backprop.study.summary import Summary
 
 STEPS = np.arange(0, 1001, 10)

@@ -15,6 +15,7 @@ from drawn import drawn
 from jax_backprop.report import charts, write_report
 from jax_backprop.report.tables import best_table, control_table, versus_table, what_was_run
 from jax_backprop.study import OUTCOMES, Summary
+from jax_backprop.study.overview import overview
 from jax_backprop.study.tuned import against_control, sensitivities
 
 
@@ -88,7 +89,7 @@ def test_what_was_run_is_told(summary: Summary) -> None:
 
 
 def test_a_report_puts_each_picture_under_its_own_name(summary: Summary, blobs_study: Path) -> None:
-    page = write_report(summary, blobs_study).read_text()
+    page = write_report(overview(blobs_study), blobs_study).read_text()
     figures = charts.figures(summary, against_control(summary))
     specs = json.loads(re.findall(r"\{\"loss_by_rate\".*?\}(?=;|<)", page, re.DOTALL)[0])
     assert list(specs) == list(figures)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import duckdb
 import pandas as pd
-import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from small_study import AXES, go, parts, stop_after
@@ -34,12 +32,14 @@ def test_a_study_is_stored_and_not_run_twice(whole: Path) -> None:
 
 
 def test_other_tools_read_it_as_one_table(whole: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="the extra [readers] isn't installed")
+    polars = pytest.importorskip("polars", reason="the extra [readers] isn't installed")
     expected = load_study(whole).to_pandas()["validation_loss"].sum()
     pattern = str(whole / "cells" / "*.parquet")
     by_duckdb = duckdb.sql(f"select sum(validation_loss::double) from '{pattern}'").fetchall()
     sums = [
         pd.read_parquet(whole / "cells")["validation_loss"].sum(),
-        pl.scan_parquet(pattern).select("validation_loss").sum().collect().item(),
+        polars.scan_parquet(pattern).select("validation_loss").sum().collect().item(),
         by_duckdb[0][0],
     ]
     assert sums == pytest.approx([expected] * 3, rel=1e-6)

@@ -15,6 +15,7 @@ from jax_backprop import Study
 from jax_backprop.report import write_report
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.study import answer, best_rates, classify, estimate, interquartile_mean, summarize
+from jax_backprop.study.overview import overview
 from jax_backprop.sweep import run_study
 
 
@@ -144,11 +145,11 @@ def test_the_answer_claims_no_more_than_the_grid_shows(tmp_path: Path) -> None:
         # One width: one compilation for all four.
         run_study(Study.model_validate(fields | {"axes": axes, "tile_width": 2}), out)
         assert answer(summarize(out))[0].startswith(verdict)
-        write_report(summarize(out), out)
+        write_report(overview(out), out)
 
 
 def test_the_report_is_one_page_that_needs_no_network(folder: Path) -> None:
-    page = write_report(summarize(folder), folder).read_text()
+    page = write_report(overview(folder), folder).read_text()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert found is not None and len(scripts) == 2

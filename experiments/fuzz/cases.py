@@ -27,7 +27,7 @@ from material import TRAIN as TRAINED
 from server import Fault, Kill
 
 STUDY = copied("study.toml")
-READERS = ("show", "report", "map", "edge", "no-rate")
+READERS = ("show", "report")
 SHARES = ("share1", "share2")
 SWEEP_AGAIN = ("sweep", "study.toml", "--out", "study")
 REFUSED = ("sweep", "study.toml", "--out", "out", "--max-cells", "1")
@@ -122,7 +122,7 @@ def damaged_files() -> SearchStrategy[Case]:
         *(manifest(name, ("show",)) for name in names),
         *(manifest(name, ("show", "--json")) for name in names),
         *(build((name,), ("show", name), (), name) for name in names),
-        *(manifest("study", (reader,), ("study",)) for reader in ("map", "edge", "no-rate")),
+        manifest("study", ("report",), ("study",)),
         manifest("bounds", ("report",), ("bounds",)),
         build(("study",), ("report", "study"), ("study",), "study/cells"),
         build(("study", "bounds"), ("compare", "study", "bounds"), (), "study/study.json"),

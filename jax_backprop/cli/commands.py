@@ -15,11 +15,9 @@ from jax_backprop.cli.boundaries import boundaries
 from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
-from jax_backprop.cli.edge import edge
 from jax_backprop.cli.models import evaluate, train
-from jax_backprop.cli.no_rate import no_rate
 from jax_backprop.cli.prediction import predict
-from jax_backprop.cli.reports import draw_map, report
+from jax_backprop.cli.reports import report
 from jax_backprop.cli.said import check_flags
 from jax_backprop.cli.show import compare, show
 from jax_backprop.cli.studies import merge, sweep
@@ -39,9 +37,6 @@ COMMANDS: dict[str, Command] = {
     "sweep": sweep,
     "merge": merge,
     "boundaries": boundaries,
-    "edge": edge,
-    "no-rate": no_rate,
-    "map": draw_map,
     "report": report,
     "show": show,
     "compare": compare,

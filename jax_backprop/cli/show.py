@@ -171,7 +171,7 @@ def _print_best_cell(found: Overview) -> None:
     from jax_backprop.study.runs import REPLICATES
 
     cells = math.prod(each.values for each in found.axes if each.name not in REPLICATES)
-    _say(f"{cells:,} combinations of these axes are too many to list: `jax-backprop map` draws two")
+    _say(f"{cells:,} combinations are too many to list: `jax-backprop report` draws two axes")
     told = ", ".join(
         f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in found.best.items()

@@ -41,13 +41,24 @@ def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
     Returns the table, what it says in sentences, and the paths.
     """
     summary = summarize(folder)
-    found = boundaries(summary.cells)
-    found.insert(1, "name", differing([summary.settings[name] for name in found["series"]]))
+    found = _named(summary)
     path = folder / "boundaries.json"
     rows = found.replace([np.inf], 1e300).to_dict(orient="records")
     write_atomic(path, json.dumps(rows, indent=1) + "\n")
     pictures = write_chart(folder, "boundaries", figure(summary, found).to_dict())
     return found, [sentence(row) for _, row in found.iterrows()], [path, *pictures]
+
+
+def boundary_figure(summary: Summary) -> Any:
+    """Return the figure of a search: rates against each axis that varies."""
+    return figure(summary, _named(summary))
+
+
+def _named(summary: Summary) -> Frame:
+    """Return the boundaries of each series, and its name beside the others."""
+    found = boundaries(summary.cells)
+    found.insert(1, "name", differing([summary.settings[name] for name in found["series"]]))
+    return found
 
 
 def sentence(row: Any) -> str:

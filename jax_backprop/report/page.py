@@ -6,27 +6,47 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import vl_convert as vlc
 
+from jax_backprop.errors import InputError
 from jax_backprop.report.answer_figure import answer_figure
+from jax_backprop.report.boundaries import boundary_figure
 from jax_backprop.report.charts import figures
 from jax_backprop.report.drawing import write_chart
+from jax_backprop.report.maps import map_chart, map_of, pixels_png
 from jax_backprop.report.policy import content_security_policy
-from jax_backprop.report.tables import best_table, control_table, unit, what_was_run
+from jax_backprop.report.sharpness import time_axis
+from jax_backprop.report.tables import best_table, control_table, made_with, unit, what_was_run
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
+from jax_backprop.study.overview import Overview
 from jax_backprop.study.questions import asked
 from jax_backprop.study.searches import boundaries_beside, say_boundaries
+from jax_backprop.study.sharpness import along_training
 from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+from jax_backprop.sweep.store import read_manifest
 
 ANSWER = (
     "The first series: final validation loss against the learning rate, with the boundaries that "
     "bisection found at a constant rate (bands: 95% over seeds). 2/sharpness is "
     "where the quadratic model fails."
 )
+BOUNDARIES = (
+    "Where the loss first rises, where training is best and where it fails, with 95% intervals "
+    "over seeds; dashed: 2/sharpness at the start, where the quadratic model fails."
+)
+SHARPNESS = (
+    "Training loss over the sharpness of its curvature, at a few rates of one seed; dashed: the "
+    "limit of the quadratic model at each rate."
+)
+PICTURE = (
+    "A pixel a network. Blue: it ended below its start; red: above; the darker, the faster. "
+    "map.png has the pixels as they are."
+)
+MAP = "map_axes"
 TESTS = {False: "the two-sided sign-flip test", True: "the t-test corrected for overlapping splits"}
 HEADINGS = {
     "training_curves": "Training curves",
@@ -40,38 +60,91 @@ for (const [name, spec] of Object.entries(specs)) vegaEmbed("#" + name, spec, { 
 """
 
 
-def write_report(summary: Summary, folder: Path) -> Path:
+class Figure(NamedTuple):
+    """A chart with its caption, and the heading above it where a section begins."""
+
+    caption: str
+    chart: Any
+    heading: str | None = None
+
+
+class Page(NamedTuple):
+    """What a page says and shows: the answer, figures by the names of their files, the rest."""
+
+    answer: list[str]
+    figures: dict[str, Figure]
+    texts: dict[str, Any]
+
+
+def write_report(found: Overview, folder: Path) -> Path:
     """Write report.html, answer.txt and the figures into a study's folder; return the page's path.
 
-    The page opens offline: scripts and data are inside it.
+    What the study holds decides what is shown. The page opens offline: scripts and data are inside.
+
+    Raises:
+      InputError: a study of too many series for a page that isn't a grid of two numbers.
     """
+    page = _of_series(found.summary, folder) if found.summary is not None else _of_map(folder)
     shown, specs = [], {}
-    contrasts = against_control(summary)
-    lines, found = answer(summary), boundaries_beside(folder)
-    drawn = figures(summary, contrasts)
-    if found is not None:
-        if asked(summary).is_about_rates:
-            lines.insert(2, say_boundaries(found))
-        drawn = {"answer": (ANSWER, answer_figure(summary, found)), **drawn}
-    for name, (caption, chart) in drawn.items():
-        spec = chart.to_dict()
+    for name, figure in page.figures.items():
+        spec = figure.chart.to_dict()
         svg = write_chart(folder, name, spec)[0].read_text(encoding="utf-8")
-        heading = HEADINGS.get(name)
-        shown.append({"name": name, "caption": caption, "svg": svg, "heading": heading})
-        specs[name] = spec
-    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    scripts = [bundle.replace("</script", "<\\/script"), EMBED]
-    page = _template().render(
-        answer=lines,
+        shown.append({"name": name, "svg": svg, **figure._asdict()})
+        if name != MAP:  # a picture: nothing in it could be pointed at
+            specs[name] = spec
+    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if specs else ""
+    scripts = [bundle.replace("</script", "<\\/script"), EMBED] if specs else []
+    study = found.manifest["study"]
+    text = _template().render(
+        title=study.get("title", "A sweep"),
+        question=study.get("question", ""),
+        answer=page.answer,
         figures=shown,
         scripts=scripts,
         policy=content_security_policy(scripts),
         specs=json.dumps(specs).replace("<", "\\u003c"),
-        **_texts(summary, contrasts),
+        **page.texts,
     )
-    write_atomic(folder / "answer.txt", "\n".join(lines) + "\n")
-    write_atomic(folder / "report.html", page)
+    write_atomic(folder / "answer.txt", "\n".join(page.answer) + "\n")
+    write_atomic(folder / "report.html", text)
     return folder / "report.html"
+
+
+def _of_series(summary: Summary, folder: Path) -> Page:
+    """Return the page of a study whose series can be listed."""
+    contrasts = against_control(summary)
+    lines, beside = answer(summary), boundaries_beside(folder)
+    drawn = {
+        name: Figure(caption, chart, HEADINGS.get(name))
+        for name, (caption, chart) in figures(summary, contrasts).items()
+    }
+    if beside is not None:
+        if asked(summary).is_about_rates:
+            lines.insert(2, say_boundaries(beside))
+        drawn = {"answer": Figure(ANSWER, answer_figure(summary, beside)), **drawn}
+    if "resolution" in summary.study:
+        drawn["boundaries"] = Figure(BOUNDARIES, boundary_figure(summary), "Boundaries")
+    if summary.curves is not None and "sharpness" in summary.curves:
+        chart = time_axis(along_training(summary))
+        drawn["sharpness"] = Figure(SHARPNESS, chart, "Sharpness along training")
+    return Page(lines, drawn, _texts(summary, contrasts))
+
+
+def _of_map(folder: Path) -> Page:
+    """Return the page of a large grid of two numbers: its picture."""
+    found = map_of(folder)
+    if found is None:
+        raise InputError(
+            "results folder",
+            got=f"{folder}, a study of too many series for a page",
+            expected="a study whose series can be listed, or a grid of two numbers above 0",
+            remedy="`jax-backprop show` counts any study.",
+        )
+    write_atomic(folder / "map.png", pixels_png(found))
+    manifest = read_manifest(folder)
+    lines = [f"{found.networks:,} networks, {found.converged:.1%} ended below their start."]
+    texts = {"about_rates": False, "tables": {}, "facts": made_with(manifest)}
+    return Page(lines, {MAP: Figure(PICTURE, map_chart(found))}, texts)
 
 
 def _texts(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
@@ -80,8 +153,6 @@ def _texts(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
     if contrasts:
         tables["control"] = control_table(summary, contrasts, sensitivities(summary))
     return {
-        "title": summary.study.get("title", "A sweep"),
-        "question": summary.study.get("question", ""),
         "about_rates": asked(summary).is_about_rates,
         "over": summary.design.over,
         "paired": contrasts[0].unit if contrasts else summary.design.unit,

@@ -93,7 +93,6 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
 def what_was_run(summary: Summary) -> list[tuple[str, str]]:
     """Return the study's provenance as name and value."""
     manifest, study = summary.manifest, summary.study
-    provenance = manifest["provenance"]
     rates = summary.rates["learning_rate"]
     grid = (
         f"{counted(rates.nunique(), 'learning rate')} from {rates.min():g} to {rates.max():g}, "
@@ -106,6 +105,14 @@ def what_was_run(summary: Summary) -> list[tuple[str, str]]:
         ("loss", _loss(study)),
         ("gradient", study.get("gradient", "one's own functions")),
         ("batches", _batches(manifest)),
+        *made_with(manifest),
+    ]
+
+
+def made_with(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return with what a study was run, as name and value."""
+    provenance = manifest["provenance"]
+    return [
         ("tile width", ", ".join(map(str, sorted(set(manifest["tile_widths"].values()))))),
         ("versions", versions(manifest)),
         ("device", f"{provenance['device']} ({provenance.get('machine', 'unknown')})"),

@@ -1,4 +1,4 @@
-"""Sharpness along training beside the limit of the quadratic model, and where it hovers there.
+"""Sharpness along training beside the limit of the quadratic model.
 
 On a quadratic loss gradient descent with a rate diverges along every direction whose curvature
 exceeds 2 / rate; with momentum b the limit is (2 + 2 b) / rate (heavy ball) or
@@ -9,22 +9,17 @@ stability.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
 from jax_backprop.study.frame import Frame
-from jax_backprop.study.outcomes import NOTHING_LEARNED, has_diverged
+from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary
-
-NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge
-HORIZONS = (100, 200, 500, 1000)  # steps
-STATES = ("below", "edge", "above", "nothing learned", "diverged")
 
 
 def limit_times_rate(optimizer: Optimizer) -> float | None:
@@ -67,74 +62,6 @@ def along_training(summary: Summary) -> Frame:
     names = ["cell", "series", "title", "seed", "learning_rate", "limit", "times", "loss_at_start"]
     points = summary.curves.astype({"cell": str}).merge(cells[[*names, "diverged"]], on="cell")
     return points.assign(ratio=points["sharpness"] / points["limit"])
-
-
-def states(points: Frame, horizons: Sequence[int] = HORIZONS) -> Frame:
-    """Return how each run stands at each horizon: a row a run and horizon, with its ``state``.
-
-    Looked at are the measurements of the horizon's second half. **diverged**: the last loss isn't
-    finite or above the start; **nothing learned**: it is over 0.9 of the start; else **edge**: at
-    least half of them lie within 0.8 to 1.25 of the limit; else **below** or **above** it, by their
-    median ratio.
-    """
-    rows = []
-    last = points["step"].max()
-    for horizon in [h for h in horizons if h <= last]:
-        late = points[(points["step"] > horizon / 2) & (points["step"] <= horizon)]
-        for cell, run in late.groupby("cell", sort=False):
-            rows.append({"cell": cell, "horizon": horizon, "state": _state(run)})
-    keys = ["cell", "series", "title", "seed", "learning_rate", "times"]
-    return pd.DataFrame(rows).merge(points[keys].drop_duplicates("cell"), on="cell")
-
-
-def by_rate(found: Frame) -> Frame:
-    """Return the commonest state over seeds: a row a series, rate and horizon.
-
-    ``share`` is its share of the seeds; the first of ``STATES`` where two are as common.
-    """
-    keys = ["title", "series", "learning_rate", "horizon"]
-    counts = found.groupby(keys, sort=False)["state"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=list(STATES), fill_value=0)
-    times = found.groupby(keys, sort=False)["times"].median()
-    share = counts.max(axis=1) / counts.sum(axis=1)
-    return (
-        pd.DataFrame({"state": counts.idxmax(axis=1), "share": share, "times": times})
-        .reset_index()
-        .sort_values(keys)
-    )
-
-
-def where_at_edge(table: Frame) -> tuple[list[str], list[list[str]]]:
-    """Return heads and rows: by series and horizon, how many rates were at the edge, and which.
-
-    In brackets the lowest and highest of them in units of 2/sharpness at the start.
-    """
-    horizons = sorted(table["horizon"].unique())
-    rows = []
-    for name, group in table.groupby("title", sort=False):
-        told = [_told(group[group["horizon"] == horizon]) for horizon in horizons]
-        rows.append([str(name), *told])
-    return ["", *(f"by step {horizon:,}" for horizon in horizons)], rows
-
-
-def _told(rows: Frame) -> str:
-    at = rows[rows["state"] == "edge"].sort_values("times")
-    if at.empty:
-        return f"0 of {len(rows)}"
-    ends = dict.fromkeys(f"{times:.2g}" for times in at["times"].iloc[[0, -1]])
-    return f"{len(at)} of {len(rows)} ({' to '.join(ends)})"
-
-
-def _state(run: Frame) -> str:
-    end = run.iloc[-1]
-    if not np.isfinite(end["train_loss"]) or end["train_loss"] > end["loss_at_start"]:
-        return "diverged"
-    if end["train_loss"] > NOTHING_LEARNED * end["loss_at_start"]:
-        return "nothing learned"
-    ratio = run["ratio"].to_numpy(np.float64)
-    if np.mean((ratio >= NEAR[0]) & (ratio <= NEAR[1])) >= 0.5:
-        return "edge"
-    return "below" if np.median(ratio) < 1 else "above"
 
 
 def _titles(summary: Summary) -> dict[str, str]:

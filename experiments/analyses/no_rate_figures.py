@@ -1,39 +1,42 @@
-"""What leaving the learning rate out costs, and where one fixed rate survives, as two pictures."""
+"""What leaving the learning rate out costs, and where one fixed rate survives, as two pictures.
+
+`make no-rate` writes them.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
+from no_rate import TUNED, sentences, summarize_no_rate
 
 from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.frame import Frame
-from jax_backprop.study.no_rate import TUNED, sentences, summarize_no_rate
 
 WORST = 1e5  # where the axis of costs ends
 STATES = {"near": "#009E73", "survives": "#56B4E9", "poor": "#E69F00", "diverged": "#D55E00"}
 
 
-def write_no_rate(folder: Path) -> tuple[Frame, list[str], list[Path]]:
+def write_no_rate(folder: Path) -> tuple[Frame, list[str]]:
     """Write no_rate.json, no_rate and fixed_rates (.svg, .png) into a study's folder.
 
-    Returns the table of costs, what it says in sentences, and the paths.
+    Returns the table of costs, and what it says in sentences.
     """
     found, survived = summarize_no_rate(summarize(folder))
-    paths = [folder / "no_rate.json"]
     tables = {"costs": found, "survival": survived}
     rows = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-    write_atomic(paths[0], json.dumps(rows, indent=1) + "\n")
+    write_atomic(folder / "no_rate.json", json.dumps(rows, indent=1) + "\n")
     charts = {"no_rate": cost_strip(found), "fixed_rates": survival_map(survived)}
     for name, chart in charts.items():
-        paths += write_chart(folder, name, chart.to_dict())
-    return found, sentences(found, survived), paths
+        write_chart(folder, name, chart.to_dict())
+    return found, sentences(found, survived)
 
 
 def cost_strip(found: Frame) -> Any:
@@ -88,3 +91,8 @@ def survival_map(survived: Frame) -> Any:
         )
         .properties(width=460, height=260)
     )
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:]:
+        write_no_rate(Path(each))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from edge import by_rate, states
 
 from jax_backprop.study import summarize
-from jax_backprop.study.edge import along_training, by_rate, states
 from jax_backprop.study.searches import boundaries_beside
+from jax_backprop.study.sharpness import along_training
 from jax_backprop.study.tuned import Contrast, against_control, sensitivities
 
 SIGNIFICANT = 0.05

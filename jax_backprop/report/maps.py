@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 import pandas as pd
-import vl_convert as vlc
 from PIL import Image
 
-from jax_backprop.errors import InputError
-from jax_backprop.storage import write_atomic
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.runs import REPLICATES, run_keys
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network
+FEWEST_VALUES = 32  # of an axis
 DIVERGED = 1 + 1e-6  # a tail loss over so many times the start
 # Dark where the change is fast, light near the boundary: blue for falling loss, red for growing.
 CONVERGED_COLORS = ((8, 29, 88), (65, 182, 196), (255, 255, 217))
@@ -42,6 +40,11 @@ class Map(NamedTuple):
     ends: tuple[tuple[float, float], tuple[float, float]]
     converged: float
 
+    @property
+    def networks(self) -> int:
+        """How many there are."""
+        return self.pixels.shape[0] * self.pixels.shape[1]
+
 
 def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     """Return the picture of a grid of two axes, one network each."""
@@ -61,56 +64,38 @@ def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     return Map(pixels.astype(np.uint8), axes, ends, float(np.mean(~diverged)))  # pyright: ignore
 
 
-def write_map(folder: Path) -> tuple[Map, list[Path]]:
-    """Draw a study's map into its folder: map.png (a pixel a network), map_axes.svg and .png.
+def map_of(folder: Path) -> Map | None:
+    """Return a study's picture; None unless it is a large grid of two numbers and nothing else.
 
-    Raises InputError if the study hasn't two numeric axes, or isn't finished.
+    Of several seeds or splits the first is drawn.
     """
     manifest = read_manifest(folder)
     axes = [name for name in manifest["identity"]["axes"] if name not in REPLICATES]
-    problem = f"with axes {', '.join(axes) or 'of seeds alone'}" if len(axes) != 2 else ""
-    problem = problem or ("" if manifest["complete"] else "unfinished")
-    if problem:
-        raise _no_map(folder, problem)
+    if len(axes) != 2 or not manifest["complete"]:
+        return None
     table = load_study(folder)
     columns = [*run_keys(table.column_names), *axes, "tail_loss", "loss_at_start"]
     columns += ["mean_relative_loss", "mean_inverse_loss"]
     cells = table.select(columns).to_pandas()
-    for name in axes:
-        problem = problem or _not_drawn(cells[name], name)
+    if not all(_is_drawn(cells[name]) for name in axes):
+        return None
     first = cells[(cells[run_keys(cells)] == cells[run_keys(cells)].min()).all(axis=1)]
-    if not problem and len(first) != first[axes[0]].nunique() * first[axes[1]].nunique():
-        problem = f"whose {len(first):,} networks of one seed don't fill a rectangle"
-    if problem:
-        raise _no_map(folder, problem)
-    found = draw_map(first, (axes[0], axes[1]))
-    spec = _chart(found, manifest["study"].get("title", "")).to_dict()
-    contents: dict[str, Any] = {
-        "map.png": _png(found.pixels),
-        "map_axes.svg": vlc.vegalite_to_svg(spec),
-        "map_axes.png": vlc.vegalite_to_png(spec, scale=1.5),
-    }
-    for name, content in contents.items():
-        write_atomic(folder / name, content)
-    return found, [folder / name for name in contents]
+    if len(first) != first[axes[0]].nunique() * first[axes[1]].nunique():
+        return None
+    return draw_map(first, (axes[0], axes[1]))
 
 
-def _not_drawn(values: Frame, name: str) -> str:
-    """Return why an axis can't be drawn in log; "" if it can."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return f"whose axis {name} isn't of numbers"
-    if not (np.isfinite(values) & (values > 0)).all():
-        return f"whose axis {name} has values that aren't above 0"
-    return "" if values.nunique() > 1 else f"whose axis {name} has one value"
+def pixels_png(found: Map) -> bytes:
+    """Return the picture as a PNG, a pixel a network."""
+    return _png(found.pixels)
 
 
-def _no_map(folder: Path, problem: str) -> InputError:
-    return InputError(
-        "results folder",
-        got=f"{folder}, {problem}",
-        expected="a finished study of two numeric axes above 0 (and seeds), all their combinations",
-        remedy="experiments/trainability_map.toml is one; `jax-backprop show` counts any study.",
-    )
+def _is_drawn(values: Frame) -> bool:
+    """Tell whether an axis can be drawn in log, and has enough values to be looked at."""
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if not numeric or not (np.isfinite(values) & (values > 0)).all():
+        return False
+    return values.nunique() >= FEWEST_VALUES
 
 
 def _ranked(values: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -131,7 +116,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _chart(found: Map, title: str) -> Any:
+def map_chart(found: Map) -> Any:
     """Return the picture with its axes, log-scaled."""
     picture = Image.fromarray(found.pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     url = "data:image/png;base64," + base64.b64encode(_png(np.asarray(picture))).decode()
@@ -144,12 +129,8 @@ def _chart(found: Map, title: str) -> Any:
     axis = alt.Axis(format="~g", tickCount=6)
     x = alt.X("x:Q", scale=scales[0], title=names[0], axis=axis)
     y = alt.Y("y:Q", scale=scales[1], title=names[1], axis=axis)
-    subtitle = (
-        f"{found.pixels.shape[0] * found.pixels.shape[1]:,} networks; blue: converged "
-        f"({found.converged:.0%}), red: ended above its start; the darker, the faster"
-    )
     return (
-        alt.Chart(pd.DataFrame([middle]), title=alt.Title(title, subtitle=subtitle))
+        alt.Chart(pd.DataFrame([middle]))
         .mark_image(width=SIDE, height=SIDE, aspect=False)
         .encode(x=x, y=y, url="url:N")
         .properties(width=SIDE, height=SIDE)

@@ -15,21 +15,20 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow.compute as pc
+from edge import where_at_edge, write_edge
+from no_rate_figures import write_no_rate
 from remarks import REMARKS
 
 from jax_backprop.parsing import read_study
-from jax_backprop.report.edge import write_edge
-from jax_backprop.report.no_rate import write_no_rate
+from jax_backprop.report.maps import map_of
 from jax_backprop.report.tables import control_table
-from jax_backprop.report.trainability import write_map
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.answers import setting_of
-from jax_backprop.study.edge import where_at_edge
 from jax_backprop.study.tuned import against_control, sensitivities
 from jax_backprop.sweep import load_study
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results"
 HEAD = """# What the studies found
 
@@ -131,13 +130,14 @@ def say_boundaries(folder: Path) -> list[str]:
 
 def say_map(folder: Path) -> list[str]:
     """Return how many of the map's networks converged."""
-    found, _ = write_map(folder)
+    found = map_of(folder)
+    assert found is not None, "the map's own study"
     return [f"{found.converged:.1%} of the networks ended below their start."]
 
 
 def say_edge(folder: Path) -> list[str]:
     """Return where the edge of stability was seen."""
-    found, _ = write_edge(folder)
+    found = write_edge(folder)
     return [
         "How many rates were at the edge of stability over the second half of each horizon; in "
         "brackets the lowest and the highest, in units of 2/sharpness at the start:",
@@ -147,7 +147,7 @@ def say_edge(folder: Path) -> list[str]:
 
 def say_no_rate(folder: Path) -> list[str]:
     """Return what leaving the rate out cost."""
-    found, sentences, _ = write_no_rate(folder)
+    found, sentences = write_no_rate(folder)
     table = found.pivot(index="method", columns="setting", values="times")
     table = table.reindex(index=list(dict.fromkeys(found["method"])))
     table = table[list(dict.fromkeys(found["setting"]))]
@@ -204,7 +204,7 @@ ENTRIES = [
         "edge",
         "make edge",
         {
-            "edge_time": "Loss over sharpness, one time axis; dashed: the limit at each rate.",
+            "sharpness": "Loss over sharpness, one time axis; dashed: the limit at each rate.",
             "edge_map": "The state of the sharpness by rate and horizon.",
         },
         with_remarks("edge", say_edge),
