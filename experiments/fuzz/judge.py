@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import signal
 import stat
 from pathlib import Path
@@ -46,9 +47,9 @@ def complaint(
         return outcome.wrong
     allowed = CODES | ({SIGNALS[signal.Signals(kill.number)]} if kill and outcome.killed else set())
     if outcome.code not in allowed:
-        return f"exit code {outcome.code}"
+        return f"exit code {outcome.code}{_place(outcome.text)}"
     if marks := [mark for mark in MARKS if mark in outcome.text]:
-        return marks[0]
+        return f"{marks[0]}{_place(outcome.text)}"
     touched = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     stray = sorted(name for name in touched if not _is_own(name, own))
     if stray:
@@ -56,6 +57,12 @@ def complaint(
     if outcome.code == 2 and not outcome.text.strip():
         return "exit code 2 without a word"
     return ""
+
+
+def _place(text: str) -> str:
+    """Return where a traceback ends, so that failures of different kinds are told apart."""
+    frames = re.findall(r'File "[^"]*?([^/"]+)", line (\d+)', text)
+    return f" at {frames[-1][0]}:{frames[-1][1]}" if frames else ""
 
 
 def _is_own(name: str, own: tuple[str, ...]) -> bool:
