@@ -30,6 +30,7 @@ WORKING = (
     "verify --layer-sizes 3 4 2 --batch-size 5",
     "train --dataset noise:60,4,3 --epochs 2 --hidden 5",
     "data list",
+    "new mine",
     "data info noise:60,4,3",
     "check-folder --save-problem problem.npz",
 )

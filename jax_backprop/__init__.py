@@ -12,43 +12,105 @@ from typing import TYPE_CHECKING
 from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
-    from jax_backprop.backprop import value_and_grad
-    from jax_backprop.curvature import hessian_vector_product, sharpness
-    from jax_backprop.data import load_dataset, make_dataset
-    from jax_backprop.derivation import check_steps
-    from jax_backprop.errors import InputError
+    from jax_backprop.backprop import (
+        value_and_grad,
+    )
+    from jax_backprop.curvature import (
+        hessian_vector_product,
+        sharpness,
+    )
+    from jax_backprop.data import (
+        load_dataset,
+        make_dataset,
+    )
+    from jax_backprop.derivation import (
+        check_steps,
+    )
+    from jax_backprop.errors import (
+        InputError,
+    )
     from jax_backprop.gradcheck import (
+        Report,
         assert_gradient,
+        assert_value_and_grad,
+        assert_vjp,
         check_gradient,
         check_value_and_grad,
         check_vjp,
     )
-    from jax_backprop.network import evaluate, forward, init_params, loss
-    from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
-    from jax_backprop.study_file import Range, Study
-    from jax_backprop.sweep import Grid, load_study
-    from jax_backprop.training import fit, network_learner, role_keys, step
-    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties, Scaling
+    from jax_backprop.network import (
+        evaluate,
+        forward,
+        init_params,
+        loss,
+    )
+    from jax_backprop.settings import (
+        Network,
+        Optimizer,
+        Rule,
+        Run,
+        Schedule,
+    )
+    from jax_backprop.study import (
+        Summary,
+        summarize,
+    )
+    from jax_backprop.study_file import (
+        Range,
+        Study,
+    )
+    from jax_backprop.sweep import (
+        Grid,
+        Options,
+        Tables,
+        load_study,
+        run_study,
+    )
+    from jax_backprop.training import (
+        FitResult,
+        RateRule,
+        fit,
+        network_learner,
+        role_keys,
+        step,
+    )
+    from jax_backprop.types import (
+        Batch,
+        Dataset,
+        Evaluation,
+        Layer,
+        Params,
+        Penalties,
+        Scaling,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "Dataset",
     "Evaluation",
+    "FitResult",
     "Grid",
     "InputError",
     "Layer",
     "Network",
     "Optimizer",
+    "Options",
     "Params",
     "Penalties",
     "Range",
+    "RateRule",
+    "Report",
     "Rule",
     "Run",
     "Scaling",
     "Schedule",
     "Study",
+    "Summary",
+    "Tables",
     "assert_gradient",
+    "assert_value_and_grad",
+    "assert_vjp",
     "check_gradient",
     "check_steps",
     "check_value_and_grad",
@@ -64,8 +126,10 @@ __all__ = [
     "make_dataset",
     "network_learner",
     "role_keys",
+    "run_study",
     "sharpness",
     "step",
+    "summarize",
     "value_and_grad",
 ]
 
@@ -73,16 +137,69 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "backprop": ("value_and_grad",),
-        "curvature": ("hessian_vector_product", "sharpness"),
-        "data": ("load_dataset", "make_dataset"),
+        "curvature": (
+            "hessian_vector_product",
+            "sharpness",
+        ),
+        "data": (
+            "load_dataset",
+            "make_dataset",
+        ),
         "derivation": ("check_steps",),
         "errors": ("InputError",),
-        "gradcheck": ("assert_gradient", "check_gradient", "check_value_and_grad", "check_vjp"),
-        "network": ("evaluate", "forward", "init_params", "loss"),
-        "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
-        "study_file": ("Range", "Study"),
-        "sweep": ("Grid", "load_study"),
-        "training": ("fit", "network_learner", "role_keys", "step"),
-        "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
+        "gradcheck": (
+            "Report",
+            "assert_gradient",
+            "assert_value_and_grad",
+            "assert_vjp",
+            "check_gradient",
+            "check_value_and_grad",
+            "check_vjp",
+        ),
+        "network": (
+            "evaluate",
+            "forward",
+            "init_params",
+            "loss",
+        ),
+        "settings": (
+            "Network",
+            "Optimizer",
+            "Rule",
+            "Run",
+            "Schedule",
+        ),
+        "study": (
+            "Summary",
+            "summarize",
+        ),
+        "study_file": (
+            "Range",
+            "Study",
+        ),
+        "sweep": (
+            "Grid",
+            "Options",
+            "Tables",
+            "load_study",
+            "run_study",
+        ),
+        "training": (
+            "FitResult",
+            "RateRule",
+            "fit",
+            "network_learner",
+            "role_keys",
+            "step",
+        ),
+        "types": (
+            "Batch",
+            "Dataset",
+            "Evaluation",
+            "Layer",
+            "Params",
+            "Penalties",
+            "Scaling",
+        ),
     },
 )

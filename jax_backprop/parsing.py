@@ -31,7 +31,7 @@ def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
         path,
         what="study file",
         expected="valid TOML",
-        remedy="See experiments/learning_rate.toml for one.",
+        remedy="`jax-backprop new DIR` writes one to start from.",
     )
     done: list[list[str]] = []
     for change in changes:

@@ -10,7 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_backprop import InputError, Network, assert_gradient, check_gradient, check_value_and_grad
+from jax_backprop import (
+    InputError,
+    Network,
+    assert_gradient,
+    assert_value_and_grad,
+    assert_vjp,
+    check_gradient,
+    check_value_and_grad,
+)
 from jax_backprop.gradcheck import Report
 from jax_backprop.gradcheck.elements import bisect
 
@@ -235,6 +243,18 @@ def test_assert_gradient_shows_the_report() -> None:
         assert_gradient(cubes, lambda x: -squares(x), X)
     for text in ("verdict: FAIL", "params", "autodiff", "taylor", "likely bug: sign"):
         assert text in str(failure.value)
+
+
+def test_values_and_backward_rules_have_such_a_test_too() -> None:
+    assert_value_and_grad(cubes, lambda x: (cubes(x), squares(x)), X)
+    with pytest.raises(AssertionError, match="the value is not the loss's"):
+        assert_value_and_grad(cubes, lambda x: (cubes(x) + 1, squares(x)), X)
+    cubed = jax.custom_vjp(lambda x: x**3)
+    cubed.defvjp(lambda x: (x**3, x), lambda x, d: (3 * x**2 * d,))
+    assert_vjp(cubed, lambda x: x**3, X)
+    cubed.defvjp(lambda x: (x**3, x), lambda x, d: (2 * x**2 * d,))
+    with pytest.raises(AssertionError, match="verdict: FAIL"):
+        assert_vjp(cubed, lambda x: x**3, X)
 
 
 def test_a_report_is_plain_data_too() -> None:

@@ -45,7 +45,7 @@ def boundaries(
     left to do.
 
     Args:
-      study: The study file, such as experiments/boundaries.toml.
+      study: The study file; `jax-backprop new DIR` writes one to start from.
       out: Folder of the results: new, empty, or of the same study.
       set: Replace fields of the study file, such as epochs=100 or 'axes.seed={count=3}'.
       resolution: Decades to which a boundary is narrowed; 1/32 is 7.5 percent.

@@ -16,6 +16,7 @@ from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.models import evaluate, train
+from jax_backprop.cli.new import new
 from jax_backprop.cli.prediction import predict
 from jax_backprop.cli.reports import report
 from jax_backprop.cli.said import check_flags
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "new": new,
     "sweep": sweep,
     "merge": merge,
     "boundaries": boundaries,

@@ -81,7 +81,7 @@ def sweep(
     cells that run side by side.
 
     Args:
-      study: The study file, such as experiments/learning_rate.toml.
+      study: The study file; `jax-backprop new DIR` writes one to start from.
       out: Folder of the results: new, empty, or of the same study.
       new: Folder of the results, which must not be there yet: starts beside another study.
       set_aside: If --out holds another study, rename it to DIR.old-1 (-2 ...) and start anew.

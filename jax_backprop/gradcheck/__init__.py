@@ -4,9 +4,14 @@ from jax_backprop.gradcheck.agreement import Distance, distance
 from jax_backprop.gradcheck.general_bugs import GENERAL_BUGS
 from jax_backprop.gradcheck.network_bugs import NETWORK_BUGS
 from jax_backprop.gradcheck.network_location import LOCATIONS
-from jax_backprop.gradcheck.referee import assert_gradient, check_gradient, check_value_and_grad
+from jax_backprop.gradcheck.referee import (
+    assert_gradient,
+    assert_value_and_grad,
+    check_gradient,
+    check_value_and_grad,
+)
 from jax_backprop.gradcheck.report import Complaint, Diagnosis, Law, LeafReport, Report
-from jax_backprop.gradcheck.vjp import check_vjp
+from jax_backprop.gradcheck.vjp import assert_vjp, check_vjp
 
 BUGS = GENERAL_BUGS | NETWORK_BUGS | LOCATIONS
 __all__ = [
@@ -18,6 +23,8 @@ __all__ = [
     "LeafReport",
     "Report",
     "assert_gradient",
+    "assert_value_and_grad",
+    "assert_vjp",
     "check_gradient",
     "check_value_and_grad",
     "check_vjp",

@@ -21,6 +21,7 @@ __all__ = [
     "LeafReport",
     "Report",
     "assert_gradient",
+    "assert_value_and_grad",
     "check_gradient",
     "check_value_and_grad",
     "jitted_autodiff",
@@ -125,7 +126,22 @@ def assert_gradient(
     **options: Any,
 ) -> None:
     """Raise AssertionError with the report's text unless ``check_gradient`` passes: for pytest."""
-    report = check_gradient(loss, gradient, params, *args, **options)
+    raise_unless_passed(check_gradient(loss, gradient, params, *args, **options))
+
+
+def assert_value_and_grad(
+    loss: Callable[..., Any],
+    value_and_grad: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    **options: Any,
+) -> None:
+    """Raise AssertionError with the report's text unless ``check_value_and_grad`` passes."""
+    raise_unless_passed(check_value_and_grad(loss, value_and_grad, params, *args, **options))
+
+
+def raise_unless_passed(report: Report) -> None:
+    """Raise AssertionError with a report's text unless it passed."""
     if not report.passed:
         raise AssertionError(report.text())
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.gradcheck.agreement import distance
-from jax_backprop.gradcheck.referee import BUDGET, check_gradient
+from jax_backprop.gradcheck.referee import BUDGET, check_gradient, raise_unless_passed
 from jax_backprop.gradcheck.report import Complaint, Law, Report
 from jax_backprop.gradcheck.subject import is_floating, to_dtype
 
@@ -80,6 +80,11 @@ def check_vjp(
     with jax.default_matmul_precision(precision):
         laws = _laws(function, reference, primals, shapes, seed)
     return report._replace(laws=tuple(laws), seconds=time.monotonic() - started)
+
+
+def assert_vjp(function: Function, reference: Function, *primals: Any, **options: Any) -> None:
+    """Raise AssertionError with the report's text unless ``check_vjp`` passes: for pytest."""
+    raise_unless_passed(check_vjp(function, reference, *primals, **options))
 
 
 def _complain(kind: str, message: str, started: float) -> Report:

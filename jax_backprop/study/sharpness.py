@@ -51,7 +51,7 @@ def along_training(summary: Summary) -> Frame:
             "study",
             got="results without the sharpness along training",
             expected="a study with sharpness_iterations and curves",
-            remedy="Such as experiments/edge.toml; run it into a folder of its own.",
+            remedy="Add sharpness_iterations = 15, say, and run it into a folder of its own.",
         )
     cells = summary.cells.assign(
         limit=_limits(summary) / summary.cells["learning_rate"],

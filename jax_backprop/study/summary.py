@@ -63,8 +63,9 @@ class Summary:
         return self.manifest["study"]
 
 
-def summarize(folder: Path) -> Summary:
+def summarize(folder: Path | str) -> Summary:
     """Read a study's folder and summarize it. Raises InputError if it holds none."""
+    folder = Path(folder)
     tables, manifest = load_tables(folder), read_manifest(folder)
     table = to_frame(tables.cells)
     found = series(table, axis_order(manifest))

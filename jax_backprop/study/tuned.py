@@ -2,7 +2,7 @@
 
 Both sides are tuned on the runs that they share, by the interquartile mean of the validation loss;
 what is compared is the test split, which had no part in that choice. The control is the study's
-first series, such as the constant schedule of experiments/learning_rate.toml.
+first series, such as the constant schedule where several are compared.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.data import load_dataset
 from jax_backprop.errors import InputError
 from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
-from jax_backprop.parsing import explain
+from jax_backprop.parsing import explain, read_study
 from jax_backprop.settings import Network, Run
 from jax_backprop.storage import set_aside
 from jax_backprop.study_file import Study, axis_values
@@ -29,14 +29,21 @@ from jax_backprop.sweep.runner import Runner
 from jax_backprop.types import Batch, Evaluation, Params, Penalties, Scalar, Scalars, Scaling
 
 
-def run_study(study: Study, out: Path, options: Options | None = None) -> None:
+def run_study(study: Study | Path | str, out: Path | str, options: Options | None = None) -> None:
     """Run what a study's folder doesn't hold yet; ``load_study`` reads it.
 
-    Raises InputError if the study can't be run, or the folder holds something else.
+    Args:
+      study: itself, or the path of its file.
+      out: the folder.
+      options: how it is run.
+
+    Raises:
+      InputError: the study can't be run, or the folder holds something else.
     """
+    study = study if isinstance(study, Study) else read_study(Path(study))
     grid = study_grid(study)
     described = study.model_dump(mode="json", exclude_none=True)
-    run_in_folder(study_problem(study), grid, out, options or Options(), described)
+    run_in_folder(study_problem(study), grid, Path(out), options or Options(), described)
 
 
 def make_runner(study: Study, options: Options) -> Runner:
