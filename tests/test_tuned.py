@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,29 @@ def test_two_studies_series_by_series() -> None:
     assert (found.pairs, found.unpaired) == (6, 4)
     assert ("epochs", "5", "9") in disagreements(first, second)
     assert disagreements(first, first) == []
+
+
+def test_axes_that_differ_are_told_in_every_form() -> None:
+    first = summary(runs("constant", 1.0, range(8)))
+    forms = {
+        "seed": {"count": 3},
+        "schedule": {"name": "cosine", "final_fraction": 0.1},
+        "l2": {"low": 0.1, "high": 10.0, "points_per_decade": 4},
+        "loss": "squared_error",
+        "batch_size": [8, "full"],
+        "init_scale": 0.5,
+    }
+    study = {**first.study, "axes": {**first.study["axes"], **forms}}
+    second = replace(first, manifest={**first.manifest, "study": study})
+    told = {each.field: each.second for each in disagreements(first, second)}
+    assert told == {
+        "seed": "axis: 3 from 0",
+        "schedule": "axis: cosine(final_fraction=0.1)",
+        "l2": "axis: 0.1 to 10, 4 a decade",
+        "loss": "axis: squared_error",
+        "batch_size": "axis: 8, full",
+        "init_scale": "axis: 0.5",
+    }
 
 
 def test_two_studies_without_a_common_series_compare_their_best() -> None:

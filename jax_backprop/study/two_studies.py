@@ -129,7 +129,9 @@ def _told(value: Any) -> str:
 
 def _axis(given: Any) -> str:
     if not isinstance(given, Mapping):
-        return ", ".join(map(_shown, given))
+        return ", ".join(map(_shown, given)) if isinstance(given, list) else _shown(given)
+    if "name" in given:
+        return _shown(given)
     if "low" not in given:
         return f"{given['count']} from {given.get('start', 0)}"
     number = f"{given['count']} in all" if "count" in given else None

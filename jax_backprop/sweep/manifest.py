@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Run, Settings
+from jax_backprop.study_file import Counted, Range
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -53,13 +54,23 @@ class Probe(_Open, frozen=True):
     first_tile: Sha256
 
 
+class Choice(_Open, frozen=True):
+    """A schedule, an optimizer or a rule, by its name."""
+
+    name: str
+
+
+# An axis as a study file may give it; of a sweep's own functions a list.
+Axis = list[Any] | Range | Counted | Choice | str | float | bool | None
+
+
 class Described(_Open, frozen=True):
     """What a study says of itself; the fields of a run are checked by a run's own model."""
 
     title: str = ""
     question: str = ""
-    axes: dict[str, Any] = Field(default_factory=dict)
-    include: list[dict[str, Any]] = Field(default_factory=list)
+    axes: dict[str, Axis] = Field(default_factory=dict)
+    include: list[dict[str, Axis]] = Field(default_factory=list)
 
 
 class Manifest(_Open, frozen=True):
