@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -22,8 +23,10 @@ def shape_function(schedule: Schedule, steps: int) -> StepToRate:
     """Return the schedule of peak 1 for a run of so many steps, numbered from 0.
 
     What ends at ``final_fraction`` would reach it at step ``steps``, the one after the last: the
-    last update's rate lies just above. Runs are parted at round(k steps / parts).
+    last update's rate lies just above. Runs are parted at round(k steps / parts). Raises InputError
+    for a run too short for the schedule's drops, cycles or warm-up.
     """
+    _check_length(schedule, steps)
     final = schedule.final_fraction or 0.0
     warmup = min(round((schedule.warmup_fraction or 0.0) * steps), steps - 1)
     match schedule.name:
@@ -47,6 +50,26 @@ def shape_function(schedule: Schedule, steps: int) -> StepToRate:
             return _restarts(steps, schedule.cycles or 1, final)
         case _:
             return optax.constant_schedule(1.0)
+
+
+def _check_length(schedule: Schedule, steps: int) -> None:
+    """Raise InputError unless each drop, cycle and warm-up gets steps of its own."""
+    fewest = 1
+    if schedule.name == "step_decay":
+        fewest = (schedule.drops or 0) + 1
+    elif schedule.name == "restarts":  # a cycle of one step would be its peak alone
+        fewest = 2 * (schedule.cycles or 1)
+    elif schedule.warmup_fraction and schedule.name == "one_cycle":  # optax cuts its steps off
+        fewest = max(2, math.ceil(1 / schedule.warmup_fraction))
+    elif schedule.warmup_fraction:  # rounded, a half to the even number
+        fewest = max(2, math.floor(0.5 / schedule.warmup_fraction) + 1)
+    if steps < fewest:
+        raise InputError(
+            f"schedule {schedule.label!r}",
+            got=f"a run of {steps} steps",
+            expected=f"at least {fewest}, so that no drop, cycle or warm-up is lost",
+            remedy="Train for more steps, or give it fewer drops or cycles, or warmup_fraction 0.",
+        )
 
 
 def _parted(steps: int, parts: int) -> Array:

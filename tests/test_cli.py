@@ -104,7 +104,7 @@ def test_training_again_gives_the_same_bits(model: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", SCHEDULE_PARAMETERS)
 def test_schedules_and_their_parameters_on_the_command_line(name: str, tmp_path: Path) -> None:
-    given = {"epochs": 2, "schedule": name, "learning-rate": 0.1, "out": tmp_path / "m"}
+    given = {"epochs": 10, "schedule": name, "learning-rate": 0.1, "out": tmp_path / "m"}
     given |= {key.replace("_", "-"): value for key, value in SCHEDULE_PARAMETERS[name].items()}
     assert (
         call("train", *(part for key, value in given.items() for part in (f"--{key}", value))) == 0

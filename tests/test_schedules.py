@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import numpy as np
 import optax
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 
 from jax_backprop import InputError, Range, Schedule
 from jax_backprop.schedules import learning_rates, shape_function
-from jax_backprop.settings import SCHEDULE_PARAMETERS, ScheduleName
+from jax_backprop.settings import SCHEDULE_PARAMETERS
 
 STEPS = 100
 
@@ -48,13 +47,17 @@ def test_named_schedules(schedule: dict[str, object], expected) -> None:
     [
         # Parts end at round(k steps / parts), a half to the even step.
         ({"name": "step_decay", "drops": 3}, 10, [1, 1, 0.5, 0.5, 0.5] + [0.25] * 3 + [0.125] * 2),
-        ({"name": "step_decay", "drops": 5}, 4, [1, 0.25, 0.125, 0.03125]),
+        ({"name": "step_decay", "drops": 3}, 4, [1, 0.5, 0.25, 0.125]),
         (
             {"name": "restarts", "cycles": 4},
             10,
             [1, 0.5, 1, 0.75, 0.25, 1, 0.75, 0.25, 1, 0.5],
         ),
-        ({"name": "restarts", "cycles": 3, "final_fraction": 0.5}, 5, [1, 0.75, 1, 1, 0.75]),
+        (
+            {"name": "restarts", "cycles": 3, "final_fraction": 0.5},
+            7,
+            [1, 0.75, 1, 0.875, 0.625, 1, 0.75],
+        ),
     ],
 )
 def test_short_runs_keep_every_drop_and_cycle(schedule, steps: int, expected: list[float]) -> None:
@@ -63,7 +66,7 @@ def test_short_runs_keep_every_drop_and_cycle(schedule, steps: int, expected: li
 
 
 @pytest.mark.parametrize("name", ["exponential", "cosine", "warmup_cosine", "inverse_time"])
-@pytest.mark.parametrize("steps", [2, 7, 200])
+@pytest.mark.parametrize("steps", [6, 7, 200])
 def test_the_final_fraction_is_the_rate_one_step_after_the_last(name: str, steps: int) -> None:
     schedule = Schedule.model_validate({"name": name, "final_fraction": 0.25})
     shape = shape_function(schedule, steps)
@@ -78,16 +81,38 @@ def test_warmup_rises_to_the_peak_and_ends_low() -> None:
     assert 1.0 <= rates[-1] < 1.01
 
 
-@pytest.mark.parametrize("name", get_args(ScheduleName))
-@pytest.mark.parametrize("steps", [1, 2, 3, 50])
-def test_every_schedule_is_usable_at_any_length(name: ScheduleName, steps: int) -> None:
-    whole = [Schedule(name=name)]
-    if "warmup_fraction" in SCHEDULE_PARAMETERS[name]:
-        whole += [Schedule(name=name, warmup_fraction=share) for share in (0.0, 0.99)]
-    for schedule in whole:
+WARM = ("warmup_cosine", "one_cycle")  # a long warm-up peaks at the last update
+LENGTHS = [
+    ({"name": "step_decay", "drops": 3}, 4),
+    ({"name": "restarts"}, 8),
+    ({"name": "restarts", "cycles": 5}, 10),
+    ({"name": "warmup_cosine"}, 6),
+    ({"name": "warmup_cosine", "warmup_fraction": 0.25}, 3),
+    ({"name": "warmup_cosine", "warmup_fraction": 0.99}, 2),
+    ({"name": "warmup_cosine", "warmup_fraction": 0.0}, 1),
+    ({"name": "one_cycle"}, 4),
+    ({"name": "one_cycle", "warmup_fraction": 0.99}, 2),
+    ({"name": "one_cycle", "warmup_fraction": 0.0}, 1),
+    *(({"name": name}, 1) for name in ("constant", "exponential", "cosine", "inverse_time")),
+]
+
+
+@pytest.mark.parametrize(("given", "fewest"), LENGTHS)
+def test_short_runs_lose_no_drop_cycle_or_warm_up_or_are_refused(given, fewest: int) -> None:
+    """A decay ends below its peak, a warm-up starts below it, and no cycle is its peak alone."""
+    schedule = Schedule.model_validate(given)
+    for steps in range(1, 21):
+        if steps < fewest:
+            with pytest.raises(InputError, match=f"at least {fewest}, so that"):
+                learning_rates(3.0, steps, schedule)
+            continue
         rates = learning_rates(3.0, steps, schedule)
         assert rates.shape == (steps,) and rates.dtype == np.float32
         assert 0 < rates.max() <= 3.0 * (1 + 1e-6)
+        assert steps == 1 or schedule.name == "constant" or rates[-1] < 3 or schedule.name in WARM
+        assert not schedule.warmup_fraction or rates[0] < 3
+        assert len(set(rates)) == 4 or schedule.name != "step_decay"
+        assert np.sum(rates > 2.999) == schedule.cycles or schedule.name != "restarts"
 
 
 def test_a_schedule_beside_rates_that_are_one_is_refused() -> None:
