@@ -168,12 +168,10 @@ class Schedule(_Named, frozen=True):
       final_fraction: rate at the end over the peak, reached one step after the last update
         (``restarts``: where the next cycle begins).
       warmup_fraction: share of the steps in which the rate rises linearly (one_cycle: as a cosine).
-      initial_fraction: rate at the start over the peak; one_cycle ends at a 10,000th of it, one
-        step after the last update.
+      initial_fraction: rate at the start over the peak; one_cycle ends at a 10,000th of it.
       decay_rate: factor of each drop.
-      drops: number of drops, the k-th at step round(k steps / (drops + 1)); fewer than the steps.
-      cycles: number of cosine cycles, the k-th ending at step round(k steps / cycles); each of two
-        steps at least.
+      drops: number of drops, the k-th at step round(k steps / (drops + 1)).
+      cycles: number of cosine cycles, the k-th ending at step round(k steps / cycles).
     """
 
     parameters = SCHEDULE_PARAMETERS
@@ -185,12 +183,6 @@ class Schedule(_Named, frozen=True):
     decay_rate: PositiveFraction | None = None
     drops: Few | None = None
     cycles: Few | None = None
-
-    @model_validator(mode="after")
-    def _from_below_the_peak(self) -> Schedule:
-        if self.warmup_fraction == 0 and "initial_fraction" in self.model_fields_set:
-            raise ValueError("initial_fraction is where a warm-up starts: warmup_fraction is 0")
-        return self
 
     @model_validator(mode="after")
     def _end_above_zero(self) -> Schedule:

@@ -34,6 +34,11 @@ CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
     "optimizer": (Optimizer, OPTIMIZER_PARAMETERS),
     "rate_rule": (Rule, RULE_PARAMETERS),
 }
+SAID_TWICE = {
+    "got": "a value of its own beside an axis of that name",
+    "expected": "the one or the other",
+    "remedy": "Leave it to the axis, or remove the axis.",
+}
 FIXED_FIELDS = ("dataset", "gradient")  # the same for all cells of a study
 
 
@@ -130,16 +135,9 @@ class Study(Run, frozen=True):
     def _said_once(self) -> Study:
         """Refuse a field that is fixed and an axis, too: one of them would not be used."""
         said = {name: getattr(self, name) for name in self.model_fields_set}
-        for name in dict.fromkeys(name for table in (self.axes, *self.include) for name in table):
-            choice, dot, parameter = name.partition(".")
-            wholes = [said.get(choice), *_values_of(self.axes, choice)] if dot else []
-            if (not dot and name in said) or any(_gives(each, parameter) for each in wholes):
-                raise unused(
-                    name,
-                    "a value of its own beside an axis of that name",
-                    "the one or the other",
-                    f"Leave {name} to the axis, or remove the axis.",
-                )
+        name = said_twice(said, (self.axes, *self.include))
+        if name is not None:
+            raise unused(name, **SAID_TWICE)
         return self
 
     @model_validator(mode="after")
@@ -169,16 +167,33 @@ class Study(Run, frozen=True):
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
 
 
-def _values_of(axes: dict[str, Any], name: str) -> list[Any]:
+def _values_of(axes: Mapping[str, Any], name: str) -> list[Any]:
     given = axes.get(name)
     return list(given) if isinstance(given, list | tuple) else []
 
 
+def said_twice(said: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return an axis whose field has a value of its own, too; None if there is none.
+
+    Args:
+      said: what all cells share.
+      tables: the axes, and each include.
+    """
+    for name in dict.fromkeys(name for table in tables for name in table):
+        choice, dot, parameter = name.partition(".")
+        wholes = [said.get(choice), *_values_of(tables[0], choice)] if dot else []
+        if (not dot and name in said) or any(_gives(each, parameter) for each in wholes):
+            return name
+    return None
+
+
 def _gives(whole: Any, parameter: str) -> bool:
-    """Tell whether a choice, as given, sets a parameter; or factors of all layers one's."""
+    """Tell whether a choice, as given, sets a parameter: one's own function sets them all."""
     if isinstance(whole, Settings):
         return parameter in whole.model_fields_set
-    return isinstance(whole, tuple) or (isinstance(whole, dict) and parameter in whole)
+    if isinstance(whole, Mapping):
+        return parameter in whole
+    return whole is not None and not isinstance(whole, str)
 
 
 def _holds(axis: Any, name: str, given: Any) -> bool:

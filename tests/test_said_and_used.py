@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optax
 import pytest
 from pydantic import ValidationError
 from test_cli import STUDY, call
 
 from jax_backprop import InputError, Optimizer, Run, Schedule, Study
 from jax_backprop.parsing import read_study
+from jax_backprop.settings import Rule
+from jax_backprop.sweep import Grid, sweep
+from jax_backprop.sweep.engine import _check_splits
 
 
 def study(tmp_path: Path, *changes: str, before: str = "", after: str = "") -> Study:
@@ -151,6 +155,37 @@ def test_flags_that_would_do_nothing(
     assert call(*line.split()) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
+
+
+LEARN = {"init": lambda key: {}, "value_and_grad": lambda params, batch: (0.0, params)}
+RATE = {"learning_rate": (0.1,)}
+
+
+@pytest.mark.parametrize(
+    ("axes", "given", "message"),
+    [
+        (RATE, {"wdith": 3}, "unknown setting: got 'wdith'"),
+        (RATE, {"optimizer.momentum": 0.5}, "unknown setting"),
+        ({"epochs": (1, 2)}, {"epochs": 3}, "^epochs: got a value of its own"),
+        ({"batch_size": (1, 2)}, {"batch_size": 3}, "^batch_size: got a value"),
+        ({"rate_rule": ("line_search",)}, {"rate_rule": Rule()}, "^rate_rule: got"),
+        ({"optimizer": ("adam",)}, {"direction": optax.identity()}, "^optimizer: got"),
+        ({"optimizer.b1": (0.1,)}, {"direction": optax.identity()}, "^optimizer.b1: got"),
+        (RATE, {"direction": optax.identity(), "optimizer": "adam"}, "beside a direction"),
+        ({"schedule.drops": (1,)}, {"schedule": lambda step: 1.0}, "^schedule.drops: got"),
+        ({"schedule": [lambda step: 1.0], "schedule.drops": (1,)}, {}, "^schedule.drops: got"),
+        ({"layer_factors.0": (1,)}, {"layer_factors": (1.0,)}, "^layer_factors.0: got"),
+        (RATE, {"vector_product": lambda params, batch, by: by}, "vector_product: got"),
+    ],
+)
+def test_arguments_of_a_sweep_that_would_do_nothing(axes, given, message: str, blobs) -> None:
+    with pytest.raises(InputError, match=message):
+        sweep(**LEARN, data=blobs, grid=Grid(axes), **given)
+
+
+def test_arrays_in_place_of_a_dataset(blobs) -> None:
+    with pytest.raises(InputError, match=r"a mapping of inputs, labels; .* make_dataset\("):
+        _check_splits({"inputs": blobs.train.inputs, "labels": blobs.train.labels}, Grid(RATE))
 
 
 def test_parameters_without_a_name_are_the_default_choice() -> None:

@@ -202,7 +202,7 @@ def test_one_compilation_of_the_training_segment_a_group(blobs: Dataset, caplog)
         }
     )
     with caplog.at_level(logging.DEBUG, "jax"):  # jax.log_compiles knows only its own thread
-        cells = run(blobs, grid, value_and_grad=value_and_grad).cells.to_pandas()
+        cells = run(blobs, grid, value_and_grad=value_and_grad, batch_size=None).cells.to_pandas()
     assert len(cells) == 128 and compilations(caplog, "segment_tile") == 2
     pairs = cells.pivot(
         index=[name for name in grid.axes if name != "l2"], columns="l2", values="loss_at_start"

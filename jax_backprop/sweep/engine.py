@@ -10,13 +10,14 @@ import jax
 import numpy as np
 import optax
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.settings import Rule
-from jax_backprop.sweep.cells import resolve
+from jax_backprop.study_file import SAID_TWICE, said_twice
+from jax_backprop.sweep.cells import ENGINE_DEFAULTS, resolve
 from jax_backprop.sweep.folders import load_tables, run_in_folder
 from jax_backprop.sweep.grid import Grid
 from jax_backprop.sweep.options import Options
-from jax_backprop.sweep.problem import Problem
+from jax_backprop.sweep.problem import Problem, taken_names
 from jax_backprop.sweep.runner import Runner
 from jax_backprop.sweep.tables import Tables, join_tables
 from jax_backprop.training import RateRule
@@ -31,7 +32,7 @@ def sweep(
     *,
     evaluate: Evaluate | None = None,
     batch_size: int | None = None,
-    epochs: int = 50,
+    epochs: int | None = None,
     direction: optax.GradientTransformation | None = None,
     rate_rule: RateRule | Rule | None = None,
     curves: str = "evaluations",
@@ -52,7 +53,7 @@ def sweep(
         those of the three functions that take them: floating numbers traced, all else static.
       evaluate: ``(params, batch) -> Evaluation``; by default the loss alone.
       batch_size: examples a step; None for all.
-      epochs: passes over the train split.
+      epochs: passes over the train split; 50, unless that is an axis.
       direction: an optax transformation without a rate in it, instead of an ``optimizer`` axis.
       rate_rule: decides the rate of a step, for all cells: a named one, or your own.
       curves: what is kept beside the summaries: "none", "evaluations" or "steps".
@@ -67,12 +68,14 @@ def sweep(
       fixed: settings that no axis changes, by the name of their axis.
 
     Raises:
-      InputError: data, axes, batch size or rates that can't be used; nothing has run then.
+      InputError: data, axes, batch size or rates that can't be used, or an argument that would not
+        be; nothing has run then.
       InterruptedSweepError: ``options.should_stop`` said so.
     """
-    settings = {"batch_size": batch_size, "epochs": epochs, **fixed}
+    settings: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs or 50, **fixed}
+    own_rule = None if isinstance(rate_rule, Rule) else rate_rule
     if isinstance(rate_rule, Rule):
-        settings, rate_rule = {**settings, "rate_rule": rate_rule}, None
+        settings["rate_rule"] = rate_rule
     splits = dict(data) if isinstance(data, Mapping) else {}
     _check_splits(splits, grid)
     problem = Problem(
@@ -82,13 +85,15 @@ def sweep(
         next(iter(splits.values())) if isinstance(data, Mapping) else data,
         settings,
         direction,
-        rate_rule,
+        own_rule,
         curves,
         vector_product,
         sharpness_iterations,
         identity=identity,
         splits=splits,
     )
+    said = {"batch_size": batch_size, "epochs": epochs, "rate_rule": rate_rule, **fixed}
+    _check_used(problem, grid, {name: value for name, value in said.items() if value is not None})
     options = options or Options()
     if out is not None:
         run_in_folder(problem, grid, out, options)
@@ -98,8 +103,41 @@ def sweep(
     return join_tables(list(runner.run()))
 
 
-def _check_splits(splits: Mapping[int, Dataset], grid: Grid) -> None:
+def _check_used(problem: Problem, grid: Grid, said: dict[str, Any]) -> None:
+    """Raise InputError for an argument that nothing takes, or that another one stands in for."""
+    taken = {*taken_names(problem), *ENGINE_DEFAULTS, "layer_factors"}
+    for name in said:
+        if name not in taken:
+            raise unknown_name("setting", name, sorted(taken))
+    tables = (grid.axes, *grid.include)
+    if problem.direction is not None:
+        if "optimizer" in said:
+            raise InputError("optimizer", **SAID_TWICE | {"got": "a value beside a direction"})
+        said = {**said, "optimizer": problem.direction}
+    name = said_twice(said, tables)
+    if name is not None:
+        raise InputError(name, **SAID_TWICE)
+    rule = said.get("rate_rule")
+    measures = isinstance(rule, Rule) and rule.name == "curvature"
+    measures = measures or any("rate_rule" in table for table in tables)
+    if problem.vector_product is not None and not (problem.sharpness_iterations or measures):
+        raise InputError(
+            "vector_product",
+            got="it, and nothing that measures the curvature",
+            expected="sharpness_iterations, or the rate rule 'curvature'",
+            remedy="Give one of these, or leave it out.",
+        )
+
+
+def _check_splits(splits: Mapping[Any, Any], grid: Grid) -> None:
     """Raise InputError unless there is a data set of one shape for each value of ``split_seed``."""
+    if any(not isinstance(each, Dataset) for each in splits.values()):
+        raise InputError(
+            "data",
+            got=f"a mapping of {', '.join(map(str, splits))}",
+            expected="a Dataset, or {split seed: Dataset}",
+            remedy="Make one of arrays: make_dataset(inputs, labels).",
+        )
     if bool(splits) != ("split_seed" in grid.axes):
         raise InputError(
             "data",

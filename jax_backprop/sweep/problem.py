@@ -98,9 +98,7 @@ class Problem:
 
 def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
     """Return the axes that the functions take, and whether each is traced: floating numbers are."""
-    functions = [problem.init, problem.value_and_grad, problem.evaluate, problem.vector_product]
-    functions = [function for function in functions if function]
-    taken = {name for function in functions for name in keywords(function)}
+    taken = taken_names(problem)
     extras = {}
     for name, values in cells.values.items():
         if is_engine_name(name):
@@ -109,6 +107,12 @@ def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
             raise unknown_name("axis", name, [*sorted(taken), "learning_rate", "schedule", "seed"])
         extras[name] = all(isinstance(value, float) for value in values)
     return extras
+
+
+def taken_names(problem: Problem) -> set[str]:
+    """Return the settings that the functions of a problem take by name."""
+    functions = (problem.init, problem.value_and_grad, problem.evaluate, problem.vector_product)
+    return {name for function in functions if function for name in keywords(function)}
 
 
 def keywords(function: Callable[..., Any]) -> set[str]:
