@@ -25,6 +25,7 @@ from jax_backprop import (
     network_learner,
     role_keys,
 )
+from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
 from jax_backprop.training import RateRule, epoch_orders, make_plan
 from jax_backprop.training.model import history_tables
 
@@ -44,7 +45,7 @@ def assert_close(first, second, rtol: float) -> None:
 
 @pytest.mark.parametrize("optimizer", ["gradient_descent", "adamw"])
 def test_ten_steps_by_hand_and_by_autodiff(blobs: Dataset, optimizer: str) -> None:
-    autodiff = network_learner(NETWORK, gradient="autodiff").value_and_grad
+    autodiff = autodiff_value_and_grad(NETWORK)
     by_hand = run(blobs, optimizer=optimizer)
     by_autodiff = run(blobs, optimizer=optimizer, value_and_grad=autodiff)
     assert by_hand.history.steps.loss.shape == (10,)

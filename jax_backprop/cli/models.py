@@ -162,14 +162,14 @@ def _train(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> None
 def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[Model, FitResult]:
     import jax
 
+    from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad as autodiff
     from jax_backprop.network import init_params
-    from jax_backprop.training import fit, network_learner, role_keys
+    from jax_backprop.training import fit, role_keys
     from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties
 
     network = run.network(data.features, data.classes)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
-    learner = network_learner(network, penalties=penalties, gradient=run.gradient)
     keys = role_keys(run.seed)
     with console.progress("steps") as advance:
         result = fit(
@@ -178,7 +178,7 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
             key=keys.order,
             network=network,
             penalties=penalties,  # of the products with the Hessian, for a rate from curvature
-            value_and_grad=learner.value_and_grad,
+            value_and_grad=None if run.gradient == "hand" else autodiff(network, penalties),
             learning_rate=run.learning_rate * _per_rate(run, data),
             schedule=run.schedule,
             optimizer=run.optimizer,

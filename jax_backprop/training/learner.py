@@ -14,9 +14,8 @@ from jaxtyping import Array, Int
 from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
-from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
 from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
-from jax_backprop.settings import GradientName, Network, Optimizer
+from jax_backprop.settings import Network, Optimizer
 from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, Scaling, ValueAndGrad
 
 
@@ -66,23 +65,12 @@ def role_keys(seed: int | Int[Array, ""]) -> Keys:
 
 @functools.lru_cache(maxsize=64)
 def network_learner(
-    network: Network,
-    *,
-    penalties: Penalties = Penalties(),
-    optimizer: Optimizer = Optimizer(),
-    gradient: GradientName = "hand",
+    network: Network, *, penalties: Penalties = Penalties(), optimizer: Optimizer = Optimizer()
 ) -> Learner:
     """Return the learner of one of the project's networks; equal arguments give the same object."""
-    if gradient == "hand":
-        value_and_grad = functools.partial(
-            backprop.value_and_grad, network=network, penalties=penalties
-        )
-    else:
-        value_and_grad = autodiff_value_and_grad(network, penalties)
-    evaluate = functools.partial(networks.evaluate, network=network)
     return Learner(
-        value_and_grad,
-        evaluate,
+        functools.partial(backprop.value_and_grad, network=network, penalties=penalties),
+        functools.partial(networks.evaluate, network=network),
         make_direction(optimizer),
         evaluated=evaluated_params(optimizer.name),
     )
