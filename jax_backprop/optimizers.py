@@ -95,7 +95,15 @@ def check_descends(direction: Any, params: Any) -> None:
         for _ in range(2)
     )
     opposite = jax.tree.map(np.negative, grads)
-    gained = [_gain(start, each, direction=direction) for each in (grads, opposite)]
+    try:
+        gained = [_gain(start, each, direction=direction) for each in (grads, opposite)]
+    except TypeError as error:
+        raise InputError(
+            "optimizer",
+            got=f"an update that fails on the gradient, the parameters and the rate alone: {error}",
+            expected="a direction, which is told no loss",
+            remedy="What adapts the rate to the loss is a rate rule: pass rate_rule=RateRule(...).",
+        ) from error
     if any(sum(each) < 0 for each in zip(*map(jax.tree.leaves, gained), strict=True)):
         raise InputError(
             "optimizer",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import optax
 import pytest
 from pydantic import ValidationError
 from test_cli import STUDY, call
 
 from jax_backprop import InputError, Optimizer, Run, Schedule, Study
+from jax_backprop.optimizers import check_descends
 from jax_backprop.parsing import read_study
 from jax_backprop.settings import Rule
 from jax_backprop.sweep import Grid, sweep
@@ -186,6 +188,11 @@ def test_arguments_of_a_sweep_that_would_do_nothing(axes, given, message: str, b
 def test_arrays_in_place_of_a_dataset(blobs) -> None:
     with pytest.raises(InputError, match=r"a mapping of inputs, labels; .* make_dataset\("):
         _check_splits({"inputs": blobs.train.inputs, "labels": blobs.train.labels}, Grid(RATE))
+
+
+def test_what_needs_the_loss_is_no_direction() -> None:
+    with pytest.raises(InputError, match=r"'value'; .* pass rate_rule=RateRule"):
+        check_descends(optax.contrib.reduce_on_plateau(), {"weights": np.ones(2, np.float32)})
 
 
 def test_parameters_without_a_name_are_the_default_choice() -> None:
