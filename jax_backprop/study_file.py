@@ -156,6 +156,17 @@ class Study(Run, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _activations_of_something(self) -> Study:
+        if "activation" in self.axes and not (self.hidden_sizes or "hidden_sizes" in self.axes):
+            raise unused(
+                "axes.activation",
+                "values",
+                "none where hidden_sizes is empty",
+                "The activation is the hidden layers' alone: leave it out.",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _about_an_axis(self) -> Study:
         if self.about is not None and self.about not in self.axes:
             raise ValueError(f"about = {self.about!r} is none of the axes: {', '.join(self.axes)}")

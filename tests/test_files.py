@@ -11,6 +11,7 @@ from test_cli import call
 from jax_backprop import InputError, load_dataset, make_dataset
 from jax_backprop.data import name_with, parse_name
 from jax_backprop.data.names import DatasetName
+from jax_backprop.errors import DataWarning
 from jax_backprop.types import Scaling
 
 INPUTS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
@@ -99,6 +100,16 @@ def test_any_labels_are_numbered_if_that_is_asked_for(flowers: Path, labels: np.
         assert data.class_names == tuple(str(name) for name in np.unique(labels))
         expected = load_dataset("csv:flowers.csv,label=species").train.labels
         np.testing.assert_array_equal(data.train.labels, expected)
+
+
+def test_arrays_that_nothing_takes_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.npz"
+    inputs, labels = np.ones((60, 2)), np.arange(60) % 2
+    np.savez(path, inputs=inputs, labels=labels, val_inputs=inputs, inputs_test=inputs)
+    with pytest.warns(
+        DataWarning, match="inputs_test, val_inputs aren't used, only inputs, labels"
+    ):
+        load_dataset(f"npz:{path}")
 
 
 def test_images_and_splits_of_an_npz_file(tmp_path: Path) -> None:

@@ -178,6 +178,14 @@ def test_other_data_are_evaluated_and_named(tmp_path: Path, capsys, monkeypatch)
     assert call(*train) == 2 and "data_checksum" in capsys.readouterr().err
     assert Path("m/model.safetensors").read_bytes() == before
     assert call("evaluate", "m", "--dataset", "noise:20,3,2") == 2
+    parts = {"": 60, "_validation": 20, "_test": 20}
+    arrays = {f"inputs{name}": np.eye(n, 2, dtype=np.float32) for name, n in parts.items()}
+    arrays |= {f"labels{name}": np.arange(n) % 2 for name, n in parts.items()}
+    np.savez("split.npz", **arrays)
+    seeded = [*train[:-1], "seeded", "--split-seed", 3]
+    assert call(*seeded) == 0 and call("evaluate", "seeded", "--dataset", "npz:split.npz") == 0
+    told = ("evaluate", "seeded", "--dataset", "npz:split.npz", "--split-seed", 3)
+    assert call(*told) == 2 and "data that come split" in capsys.readouterr().err
     assert call("evaluate", "m", "--dataset", "noise:20,2,3") == 2
 
 

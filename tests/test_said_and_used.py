@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import optax
 import pytest
 from pydantic import ValidationError
 from test_cli import STUDY, call
 
-from jax_backprop import InputError, Optimizer, Run, Schedule, Study
+from jax_backprop import (
+    InputError,
+    Network,
+    Optimizer,
+    Penalties,
+    Run,
+    Schedule,
+    Study,
+    fit,
+    init_params,
+    network_learner,
+)
 from jax_backprop.optimizers import check_descends
 from jax_backprop.parsing import read_study
 from jax_backprop.settings import Rule
@@ -188,6 +200,34 @@ def test_arguments_of_a_sweep_that_would_do_nothing(axes, given, message: str, b
 def test_arrays_in_place_of_a_dataset(blobs) -> None:
     with pytest.raises(InputError, match=r"a mapping of inputs, labels; .* make_dataset\("):
         _check_splits({"inputs": blobs.train.inputs, "labels": blobs.train.labels}, Grid(RATE))
+
+
+def test_arguments_of_fit_that_would_do_nothing(blobs) -> None:
+    network = Network(layer_sizes=(6, 4, 3))
+    params = init_params(network, key=jax.random.key(0))
+    given = {"key": jax.random.key(0), "learning_rate": 1.0, "network": network, "epochs": 1}
+    own = network_learner(network).value_and_grad
+    with pytest.raises(InputError, match="penalties beside a value_and_grad of one's own"):
+        fit(params, blobs, value_and_grad=own, penalties=Penalties(l2=0.1), **given)
+    with pytest.raises(InputError, match=r"got a dict; expected a Dataset"):
+        fit(params, {"inputs": blobs.train.inputs}, **given)  # type: ignore[arg-type]
+
+
+def test_shares_that_are_as_many_examples(blobs) -> None:
+    grid = Grid({"data_fraction": (0.5, 0.501)})
+    with pytest.raises(InputError, match=r"0\.5 and 0\.501, each \d+ of \d+ examples"):
+        sweep(lambda key: 0, lambda params, batch: (0, 0), blobs, grid)
+
+
+def test_a_search_keeps_to_what_is_said(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "study.toml"
+    grid = "\n[[exclude]]\nlearning_rate = 0.1\n"
+    path.write_text(STUDY + grid)
+    assert call("boundaries", path, "--out", tmp_path / "out") == 2
+    assert "exclude: got learning_rate, which a search goes beyond" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"'axes.activation': got values; expected none"):
+        study(tmp_path, "hidden_sizes=[]", after='activation = ["tanh", "relu"]\n')
 
 
 def test_what_needs_the_loss_is_no_direction() -> None:

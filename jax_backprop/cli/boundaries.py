@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +61,12 @@ def boundaries(
     with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
         if set_aside and (moved := set_aside_other_search(chosen, out, resolution)):
             console.err.print(f"note: {out} held another study: it is now {moved}", markup=False)
-        options = replace(Options(), on_progress=show, should_stop=stop)
+        options = Options(
+            tile_width=chosen.tile_width,
+            on_progress=show,
+            should_stop=stop,
+            on_notice=lambda sentence: console.err.print(f"note: {sentence}", markup=False),
+        )
         try:
             search_boundaries(chosen, out, options, resolution=resolution)
         except InterruptedSweepError:

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from jax_backprop.types import Dataset
 
 
-def load_for(model: Model, name: str, *, split_seed: int, data_dir: Path | None) -> Dataset:
-    """Load data as a model takes them: scaled by the statistics that it was trained with."""
+def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path | None) -> Dataset:
+    """Load data as a model takes them: scaled by the statistics that it was trained with.
+
+    Without a split seed they are split as the model's were, unless they come split.
+    """
     from jax_backprop.data.names import parse_name
+    from jax_backprop.data.splits import UnusedSplitSeedError
     from jax_backprop.training import check_fit
 
     by_feature = isinstance(model.scaling.factor, tuple)
@@ -28,12 +32,15 @@ def load_for(model: Model, name: str, *, split_seed: int, data_dir: Path | None)
             expected="no 'standardize': data are scaled as the model's were",
             remedy="Leave it out, or train a model with --standardize.",
         )
-    data = load(
-        str(parsed._replace(standardize=False)),
-        split_seed=split_seed,
-        data_dir=data_dir,
-        scaling=model.scaling if by_feature else None,
-    )
+    own = str(parsed._replace(standardize=False))
+    scaling = model.scaling if by_feature else None
+    seed = model.run.split_seed if split_seed is None else split_seed
+    try:
+        data = load(own, split_seed=seed, data_dir=data_dir, scaling=scaling)
+    except UnusedSplitSeedError:
+        if split_seed is not None:
+            raise
+        data = load(own, split_seed=0, data_dir=data_dir, scaling=scaling)
     check_fit(model.params, data, model.network)
     check_feature_dtype(data.train.inputs, model)
     say_differences(model, data)

@@ -170,15 +170,15 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
 
     network = run.network(data.features, data.classes)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
-    keys = role_keys(run.seed)
+    keys, by_hand = role_keys(run.seed), run.gradient == "hand"
     with console.progress("steps") as advance:
         result = fit(
             init_params(network, key=keys.init, init_scale=run.init_scale),
             data,
             key=keys.order,
             network=network,
-            penalties=penalties,  # of the products with the Hessian, for a rate from curvature
-            value_and_grad=None if run.gradient == "hand" else autodiff(network, penalties),
+            penalties=penalties if by_hand or run.rate_rule.name == "curvature" else Penalties(),
+            value_and_grad=None if by_hand else autodiff(network, penalties),
             learning_rate=run.learning_rate * _per_rate(run, data),
             schedule=run.schedule,
             optimizer=run.optimizer,
@@ -218,11 +218,10 @@ def evaluate(
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
-    seed = loaded.run.split_seed if split_seed is None else split_seed
     trained = parse_name(loaded.run.dataset)
     own = str(trained._replace(label=label if label is not None else trained.label))
     name = name_with(dataset or own, label=label, relabel=relabel)
-    data = load_for(loaded, name, split_seed=seed, data_dir=data_dir)
+    data = load_for(loaded, name, split_seed=split_seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))
 
 

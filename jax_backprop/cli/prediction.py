@@ -55,8 +55,7 @@ def predict(
     if inputs is not None:
         features = _read_features(inputs, loaded)
     elif split in SPLITS:
-        name, seed = loaded.run.dataset, loaded.run.split_seed
-        data = load_for(loaded, name, split_seed=seed, data_dir=data_dir)
+        data = load_for(loaded, loaded.run.dataset, split_seed=None, data_dir=data_dir)
         features = data.scaling.apply(data.splits[split].inputs)
     else:
         raise unknown_name("split", split, SPLITS)

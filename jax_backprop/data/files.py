@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from jax_backprop.data.precision import Standardize, single
 from jax_backprop.data.splits import make_dataset
-from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.errors import DataWarning, InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
 from jax_backprop.types import Dataset
 
@@ -162,10 +163,13 @@ def _first_text(column: Any) -> int:
 
 
 def _pairs(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the pairs of inputs and labels by split; all is "train" where nothing is split."""
+    """Return the pairs of inputs and labels by split; all is "train" where nothing is split.
+
+    Warns of arrays that are left: a name that is no split's is soon written.
+    """
     for inputs, labels in ARRAY_NAMES:
-        pairs = {
-            split: (arrays[inputs + end], arrays[labels + end])
+        named = {
+            split: (inputs + end, labels + end)
             for split, end in (
                 ("train", ""),
                 ("train", "_train"),
@@ -174,8 +178,12 @@ def _pairs(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndar
             )
             if inputs + end in arrays and labels + end in arrays
         }
-        if "train" in pairs:
-            return pairs
+        if "train" in named:
+            taken = {"class_names", *(name for pair in named.values() for name in pair)}
+            if left := sorted(set(arrays) - taken):
+                text = f"{path}: arrays {', '.join(left)} aren't used, only {', '.join(sorted(taken & set(arrays)))}"
+                warnings.warn(text, DataWarning, stacklevel=3)
+            return {split: (arrays[one], arrays[two]) for split, (one, two) in named.items()}
     raise InputError(
         f"file {path}",
         got=f"arrays named {', '.join(arrays) or '(none)'}",

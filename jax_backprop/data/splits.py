@@ -178,10 +178,20 @@ def array_checksum(batches: Iterable[Batch]) -> str:
     return digest.hexdigest()
 
 
+class UnusedSplitSeedError(InputError):
+    """A seed of a split for data that come split."""
+
+
 def _check_used(split_seed: int, names: Sequence[str] | None, scaling: Scaling | None) -> None:
     """Raise InputError for an argument that the others leave nothing to do."""
+    if split_seed:
+        raise UnusedSplitSeedError(
+            "split_seed",
+            got=split_seed,
+            expected="0 for data that come split",
+            remedy="It would do nothing.",
+        )
     for what, given, expected in (
-        ("split_seed", split_seed or None, "0 for data that come split"),
         ("class_names", names, "none beside relabel, which names the classes by their labels"),
         ("scaling", scaling, "none beside standardize, which scales bytes by their statistics"),
     ):

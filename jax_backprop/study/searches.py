@@ -33,6 +33,7 @@ def search_boundaries(
 
     Raises InputError if the learning rates aren't a grid, or the folder holds something else.
     """
+    _check_kept(study)
     grid = study_grid(study)
     rates = _first_rates(grid.axes.get("learning_rate", ()))
     names = list(grid.axes)
@@ -44,6 +45,18 @@ def search_boundaries(
 
     described = study.model_dump(mode="json", exclude_none=True) | {"resolution": resolution}
     run_rounds(study_problem(study), grid, out, options or Options(), described, propose)
+
+
+def _check_kept(study: Study) -> None:
+    """Raise InputError for what a search, which chooses rates for itself, wouldn't keep to."""
+    for name, tables in (("zip", study.zip), ("exclude", study.exclude)):
+        if any("learning_rate" in table for table in tables):
+            raise InputError(
+                name,
+                got="learning_rate, which a search goes beyond",
+                expected=f"{name} of other axes",
+                remedy="Leave it out, or run that study by `jax-backprop sweep`.",
+            )
 
 
 def _first_rates(given: object) -> list[float]:

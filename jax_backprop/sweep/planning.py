@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jax_backprop.errors import InputError
 from jax_backprop.network import COPIES
 from jax_backprop.optimizers import check_descends
 from jax_backprop.reading import check_memory
@@ -91,6 +92,7 @@ def make_groups(
     Raises:
       InputError: an axis that nothing takes, a batch size or rate that can't be.
     """
+    _check_fractions(cells, len(problem.data.train.labels))
     traced = traced_axes(problem, cells)
     of_group, statics = static_key(cells, traced)
     groups = []
@@ -101,6 +103,20 @@ def make_groups(
         split = problem.of_split(static["split_seed"])
         groups.append(_make_group(split, own, key, static, traced, width, platform))
     return groups
+
+
+def _check_fractions(cells: Cells, examples: int) -> None:
+    """Raise InputError for two shares of the data that are as many examples: one run twice."""
+    counts: dict[int, Any] = {}
+    for share in cells.values["data_fraction"]:
+        count = used_examples(float(share), examples)  # pyright: ignore[reportArgumentType]
+        if counts.setdefault(count, share) != share:
+            raise InputError(
+                "axis 'data_fraction'",
+                got=f"{counts[count]} and {share}, each {count} of {examples} examples",
+                expected="shares that differ in how many examples they are",
+                remedy="Leave one out.",
+            )
 
 
 def with_width(group: Group, width: int) -> Group:

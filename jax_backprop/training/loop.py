@@ -122,6 +122,13 @@ def fit(
 
 def check_dataset(dataset: Dataset) -> None:
     """Raise InputError if a split has features or labels that can't be trained on."""
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            "data",
+            got=f"a {type(dataset).__name__}",
+            expected="a Dataset",
+            remedy="Make one by make_dataset(inputs, labels), or load_dataset(name).",
+        )
     for split in dataset.splits.values():
         features = check_features(split.inputs)
         check_labels(split.labels, examples=len(features), classes=dataset.classes)
@@ -159,6 +166,8 @@ def _learner(
     evaluate: Evaluate | None,
     rate_rule: str | Rule | RateRule,
 ) -> Learner:
+    if value_and_grad is not None and penalties != Penalties():
+        _check_penalties(rate_rule)
     if isinstance(optimizer, str):
         optimizer = Optimizer.model_validate({"name": optimizer})
     evaluated, vector_product = as_trained, None
@@ -184,6 +193,17 @@ def _learner(
         check_direction(rate_rule, optimizer)
         rate_rule = _same_rule(rate_rule, value_and_grad, vector_product)
     return Learner(value_and_grad, evaluate, direction, rate_rule, evaluated)
+
+
+def _check_penalties(rate_rule: str | Rule | RateRule) -> None:
+    """Raise InputError for penalties that neither one's own gradient nor the rate rule takes."""
+    if (rate_rule if isinstance(rate_rule, str) else getattr(rate_rule, "name", "")) != "curvature":
+        raise InputError(
+            "penalties",
+            got="penalties beside a value_and_grad of one's own",
+            expected="none: that loss has its own",
+            remedy="Put them into that function, or leave it out.",
+        )
 
 
 _same_rule = functools.lru_cache(maxsize=64)(make_rule)  # equal rules compile once
