@@ -179,10 +179,10 @@ def _pairs(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndar
             if inputs + end in arrays and labels + end in arrays
         }
         if "train" in named:
-            taken = {"class_names", *(name for pair in named.values() for name in pair)}
-            if left := sorted(set(arrays) - taken):
-                text = f"{path}: arrays {', '.join(left)} aren't used, only {', '.join(sorted(taken & set(arrays)))}"
-                warnings.warn(text, DataWarning, stacklevel=3)
+            taken = [name for pair in named.values() for name in pair]
+            if left := sorted(set(arrays) - {"class_names", *taken}):
+                text = f"arrays {', '.join(left)} aren't used, only {', '.join(taken)}"
+                warnings.warn(f"{path}: {text}", DataWarning, stacklevel=3)
             return {split: (arrays[one], arrays[two]) for split, (one, two) in named.items()}
     raise InputError(
         f"file {path}",
