@@ -126,6 +126,7 @@ def _child(
     code = 99
     try:
         os.setsid()
+        gc.callbacks[:] = [f for f in gc.callbacks if "hypothesis" not in (f.__module__ or "")]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _redirect(log, encoding)
         os.chdir(folder)
