@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from edge import where_at_edge, write_edge
 from no_rate_figures import write_no_rate
 from test_cli import call
@@ -19,47 +18,34 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture
-def search(tmp_path: Path) -> Path:
-    return write(
+def test_boundaries_are_found_shown_told_and_not_searched_for_twice(tmp_path: Path, capsys) -> None:
+    """And a report tells them once they lie beside its study."""
+    search = write(
         tmp_path / "search.toml",
         'curves = "none"\nsharpness_iterations = 5\n[axes]\nseed = { count = 2 }\n'
         "learning_rate = { low = 0.1, high = 100, points_per_decade = 3 }\n",
     )
-
-
-def test_boundaries_are_found_shown_and_not_searched_for_twice(
-    search: Path, tmp_path: Path, capsys
-) -> None:
-    out = tmp_path / "found"
-    assert call("boundaries", search, "--out", out, "--resolution", 0.1) == 0
-    printed = capsys.readouterr().out
-    assert "training fails from" in printed and "2/sharpness" in printed
-    (row,) = json.loads((out / "boundaries.json").read_text())
-    assert 0 < row["rate_best"] < row["rate_diverged"] and row["seeds"] == 2
-    assert SVG in (out / "boundaries.svg").read_text()
-    before = (out / "study.json").read_bytes()
-    assert call("boundaries", search, "--out", out, "--resolution", 0.1) == 0
-    assert json.loads(before)["parts"] == json.loads((out / "study.json").read_text())["parts"]
-    again = ("--resolution", 0.3, "--set-aside")
-    assert call("boundaries", search, "--out", out, *again) == 0
-    assert (tmp_path / "found.old-1" / "boundaries.json").exists()
-    assert call("boundaries", search, "--out", out, "--resolution", 7) == 2
-
-
-def test_a_report_tells_the_boundaries_that_lie_beside_it(
-    search: Path, tmp_path: Path, capsys
-) -> None:
     out = tmp_path / "study"
-    grid = ("--set", "axes.seed={count=2}", "--set", "sharpness_iterations=0")
-    assert call("sweep", search, "--out", out, *grid) == 0
+    assert call("sweep", search, "--out", out, "--set", "sharpness_iterations=0") == 0
     assert call("report", out) == 0
     assert "Boundaries at a constant rate" not in capsys.readouterr().out
     beside = out / "boundaries"
-    assert call("boundaries", search, "--out", beside, "--resolution", 0.2) == 0
+    assert call("boundaries", search, "--out", beside, "--resolution", 0.1) == 0
+    printed = capsys.readouterr().out
+    assert "training fails from" in printed and "2/sharpness" in printed
+    (row,) = json.loads((beside / "boundaries.json").read_text())
+    assert 0 < row["rate_best"] < row["rate_diverged"] and row["seeds"] == 2
+    assert SVG in (beside / "boundaries.svg").read_text()
     assert call("report", out) == 0
     assert "Boundaries at a constant rate (2 seeds)" in capsys.readouterr().out
     assert SVG in (out / "answer.svg").read_text()
+    before = (beside / "study.json").read_bytes()
+    assert call("boundaries", search, "--out", beside, "--resolution", 0.1) == 0
+    assert json.loads(before)["parts"] == json.loads((beside / "study.json").read_text())["parts"]
+    again = ("--resolution", 0.3, "--set-aside")
+    assert call("boundaries", search, "--out", beside, *again) == 0
+    assert (out / "boundaries.old-1" / "boundaries.json").exists()
+    assert call("boundaries", search, "--out", beside, "--resolution", 7) == 2
 
 
 def test_the_edge_is_told_and_drawn(tmp_path: Path) -> None:

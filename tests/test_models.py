@@ -23,6 +23,7 @@ from jax_backprop.training.checkpoint import CHECKPOINT
 
 NETWORK, KEYS = Network(layer_sizes=(6, 6, 3)), role_keys(0)
 TRAIN = ["train", "--dataset", "noise:20,2,2", "--hidden", 2, "--epochs", 4]
+LONG = [*map(str, TRAIN[:-1]), "60000"]
 FILES = ("model.safetensors", "history.parquet", "evaluations.parquet")
 
 
@@ -105,9 +106,15 @@ def test_a_folder_in_use_is_refused_and_a_finished_one_kept(tmp_path: Path, caps
     assert before == {name: (out / name).read_bytes() for name in before}
 
 
-def test_a_model_is_not_read_once_changed(tmp_path: Path, capsys) -> None:
-    out, copy = tmp_path / "m", tmp_path / "copy"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "m"
     assert call(*TRAIN, "--out", out) == 0
+    return out
+
+
+def test_a_model_is_not_read_once_changed(trained: Path, tmp_path: Path, capsys) -> None:
+    out, copy = trained, tmp_path / "copy"
     for change in (
         lambda m: m["class_names"].reverse(),
         lambda m: m["run"].update(seed=3),
@@ -151,14 +158,17 @@ def first_version(folder: Path, **changes) -> None:
         {"data": 5},
     ],
 )
-def test_models_of_the_first_version(tmp_path: Path, capsys, changes: dict) -> None:
-    assert call(*TRAIN, "--out", tmp_path / "m") == 0
-    first_version(tmp_path / "m")
-    assert call("evaluate", tmp_path / "m") == 0
+def test_models_of_the_first_version(trained: Path, tmp_path: Path, capsys, changes: dict) -> None:
+    shutil.copytree(trained, tmp_path / "m")
     first_version(tmp_path / "m", **changes)
-    capsys.readouterr()
     assert call("evaluate", tmp_path / "m") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_model_of_the_first_version_is_still_read(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "m")
+    first_version(tmp_path / "m")
+    assert call("evaluate", tmp_path / "m") == 0
 
 
 def test_other_data_are_evaluated_and_named(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -189,14 +199,23 @@ def test_other_data_are_evaluated_and_named(tmp_path: Path, capsys, monkeypatch)
     assert call("evaluate", "m", "--dataset", "noise:20,2,3") == 2
 
 
+@pytest.fixture(scope="module")
+def whole_training(tmp_path_factory) -> Path:
+    """The same training without a stop."""
+    out = tmp_path_factory.mktemp("whole") / "w"
+    assert call(*LONG, "--out", out) == 0
+    return out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_train_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_train_goes_on(
+    number: signal.Signals, whole_training: Path, tmp_path: Path
+) -> None:
     """Stopped by a signal in the middle: exit code 130 or 143, then the same bits as without."""
-    long = [str(part) for part in TRAIN[:-1]] + ["60000"]
     code = "from jax_backprop.training import checkpoint; checkpoint.SECONDS = 0.0\n"
     code += "from jax_backprop.cli import main; main()"
     out = tmp_path / "m"
-    command = [sys.executable, "-c", code, *long, "--out", str(out)]
+    command = [sys.executable, "-c", code, *LONG, "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         while child.poll() is None and not (out / CHECKPOINT).exists():
             pass
@@ -207,6 +226,6 @@ def test_a_stopped_train_goes_on(number: signal.Signals, tmp_path: Path) -> None
         assert "the same command goes on" in printed.decode()
     if not (out / "model.json").exists():
         assert call("evaluate", out) == 2
-    assert call(*long, "--out", out) == 0 and call(*long, "--out", tmp_path / "w") == 0
+    assert call(*LONG, "--out", out) == 0
     for name in FILES:
-        assert (out / name).read_bytes() == (tmp_path / "w" / name).read_bytes()
+        assert (out / name).read_bytes() == (whole_training / name).read_bytes()

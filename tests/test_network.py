@@ -57,18 +57,29 @@ def test_the_homework_by_plain_loops() -> None:
     assert_same(grads, (Layer(d_w1, d_b1), Layer(d_w2, d_b2)))
 
 
-@pytest.mark.parametrize("block_size", [1, 4, 5, 17, 100, None])
-def test_blocks_change_nothing(block_size: int | None) -> None:
+@pytest.fixture(scope="module")
+def whole() -> tuple:
+    """Gradient and evaluation of the batch in one block, compiled."""
+    return in_blocks(None)
+
+
+def in_blocks(block_size: int | None) -> tuple:
     penalties = Penalties(l2=0.1, label_smoothing=0.2)
-    whole = value_and_grad(PARAMS, BATCH, network=NETWORK, penalties=penalties, block_size=None)
-    streamed = value_and_grad(
-        PARAMS, BATCH, network=NETWORK, penalties=penalties, block_size=block_size
-    )
-    assert_same(whole, streamed)
-    assert_same(
-        evaluate(PARAMS, BATCH, network=NETWORK, block_size=block_size),
-        evaluate(PARAMS, BATCH, network=NETWORK, block_size=None),
-    )
+
+    @jax.jit
+    def both(params, batch: Batch):
+        gradient = partial(value_and_grad, network=NETWORK, penalties=penalties)
+        return (
+            gradient(params, batch, block_size=block_size),
+            evaluate(params, batch, network=NETWORK, block_size=block_size),
+        )
+
+    return both(PARAMS, BATCH)
+
+
+@pytest.mark.parametrize("block_size", [1, 4, 5, 17, 100])
+def test_blocks_change_nothing(block_size: int, whole: tuple) -> None:
+    assert_same(whole, in_blocks(block_size))
 
 
 def test_streamed_memory_does_not_grow_with_n() -> None:
@@ -88,7 +99,7 @@ def test_streamed_memory_does_not_grow_with_n() -> None:
 
 
 def test_mean_gradient_is_the_mean_of_the_examples() -> None:
-    one = partial(value_and_grad, PARAMS, network=NETWORK)
+    one = jax.jit(partial(value_and_grad, PARAMS, network=NETWORK))
     each = [one(Batch(BATCH.inputs[n : n + 1], BATCH.labels[n : n + 1])) for n in range(17)]
     mean = jax.tree.map(lambda *leaves: sum(leaves) / 17, *each)
     assert_same(one(BATCH), mean)

@@ -103,7 +103,14 @@ def test_a_rate_from_curvature_is_a_multiple_of_one_over_the_sharpness(blobs: Da
     found = run(blobs, rate_rule=again, **settings)
     rates = found.history.steps.learning_rate
     assert len(set(rates.tolist())) == 3 and set(np.flatnonzero(np.diff(rates))) == {9, 19}
-    tenth = run(blobs, rate_rule=again, **settings | {"epochs": 10}).params
+    descend = jax.jit(
+        lambda params: jax.tree.map(
+            lambda leaf, grad: leaf - rates[0] * grad, params, jax.grad(LOSS)(params, blobs.train)
+        )
+    )
+    tenth = params
+    for _ in range(10):
+        tenth = descend(tenth)
     np.testing.assert_allclose(
         rates[10], 2.0 / sharpness(tenth, blobs.train, network=NETWORK).value, rtol=1e-3
     )
@@ -111,13 +118,11 @@ def test_a_rate_from_curvature_is_a_multiple_of_one_over_the_sharpness(blobs: Da
 
 def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -> None:
     learner = network_learner(NETWORK)
-    grid = Grid(
-        {
-            "rate_rule": ("scheduled", "line_search", Rule(name="curvature", every=7)),
-            "reduction": ("mean", "sum"),
-        },
-        exclude=[{"reduction": "sum", "rate_rule": Rule(name="curvature", every=7)}],
-    )
+    axes = {
+        "rate_rule": ("scheduled", "line_search", Rule(name="curvature", every=7)),
+        "reduction": ("sum", "sum", "mean"),
+    }
+    grid = Grid(axes, zipped=[tuple(axes)])
     cells = sweep(
         lambda key: init_params(NETWORK, key=key),
         learner.value_and_grad,
@@ -129,7 +134,7 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
         vector_product=partial(hessian_vector_product, network=NETWORK),
         learning_rate=0.5,
     ).cells.to_pandas()
-    assert len(cells) == 5
+    assert len(cells) == 3
     for _, cell in cells.iterrows():
         rate = cell["learning_rate"] * (10 if cell["reduction"] == "sum" else 1)
         every = {"every": 7} if cell["rate_rule"] == "curvature" else {}

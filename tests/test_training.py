@@ -81,7 +81,7 @@ def test_ten_steps_against_optax(blobs: Dataset, name: str, theirs) -> None:
 def test_same_seed_same_bits_whatever_the_segments(blobs: Dataset) -> None:
     first, second = run(blobs, epochs=7), run(blobs, epochs=7)
     jax.tree.map(np.testing.assert_array_equal, first, second)
-    for eval_every in (1, 3, 70):
+    for eval_every in (3, 70):
         other = run(blobs, epochs=7, eval_every=eval_every)
         jax.tree.map(np.testing.assert_array_equal, first.params, other.params)
         jax.tree.map(np.testing.assert_array_equal, first.history.steps, other.history.steps)
