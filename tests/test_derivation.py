@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sympy import Symbol
+from sympy import Rational, Symbol, log
 
 import jax_backprop.derivation as room
 from jax_backprop import activations
@@ -20,11 +20,13 @@ from jax_backprop.derivation import (
     homework,
     production,
 )
+from jax_backprop.derivation import proofs as proofs_room
 from jax_backprop.derivation.additions import ADDITIONS
 from jax_backprop.derivation.batch import PARAMETERS, update
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import Example, quantities
 from jax_backprop.derivation.entries import PACKAGE, Code, source_lines
+from jax_backprop.derivation.fractions import is_zero
 from jax_backprop.derivation.notation import plain, sentence_text
 from jax_backprop.derivation.programs import on_symbols
 from jax_backprop.derivation.proofs import (
@@ -53,7 +55,12 @@ BY_LABEL = {equation.label: equation for equation in EQUATIONS}
 
 
 @pytest.mark.parametrize(("equations", "held"), [(HOMEWORK, 12), (ADDITIONS, 8)])
-def test_every_equation_is_proven_three_ways_and_is_the_codes(equations, held: int) -> None:
+def test_every_equation_is_proven_three_ways_and_is_the_codes(
+    equations, held: int, monkeypatch
+) -> None:
+    """On symbols at sizes that all differ; on numbers at square ones, too."""
+    different = {kind: sizes[:1] for kind, sizes in proofs_room.SYMBOLIC_SIZES.items()}
+    monkeypatch.setattr(proofs_room, "SYMBOLIC_SIZES", different)
     proofs = prove_all(equations)
     assert [proof.equation.label for proof in proofs if not proof.passed] == []
     for proof in proofs:
@@ -66,6 +73,22 @@ def test_every_equation_is_proven_three_ways_and_is_the_codes(equations, held: i
         shown = [code for code in proof.equation.code if code.function.__module__ not in OWN]
         assert bool(shown) == runs, "what is shown as the project's code is held against it"
     assert sum(proof.code is not None for proof in proofs) == held
+
+
+def test_a_fraction_that_is_zero_is_told_from_others() -> None:
+    a, b, c = (Symbol(name) for name in "abc")
+    zeros = (
+        1 / (a + b) - (a - b) / (a**2 - b**2),
+        (a + b) ** 2 / c - (a**2 + 2 * a * b + b**2) / c,
+        (1 + a / b) ** -2 - b**2 / (a + b) ** 2,
+        c / (a - b) + c / (b - a),
+        (1 + log(a)) ** 2 - log(a) ** 2 - 2 * log(a) - 1,
+    )
+    for zero in zeros:
+        assert is_zero(zero)
+        for other in (c / 10**20, 1 / (a + b), Rational(1, 10**20)):
+            assert not is_zero(zero + other)
+    assert is_zero(0) and not is_zero(1)
 
 
 def test_every_number_of_the_homework_is_there() -> None:
