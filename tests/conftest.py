@@ -1,72 +1,41 @@
-"""What all tests share: strict JAX, two CPU devices, and small problems."""
+"""The processes of one run of the tests: what each loads, and what they share."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
-import small_study
 
-from jax_backprop import Dataset, make_dataset
-from jax_backprop.derivation.errata import Finding, find_errata
+pytest_plugins = ["skips"]
 
-pytest_plugins = ["skips", "blobs_study"]
-
-jax.config.update("jax_num_cpu_devices", 4)
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.
-MADE_HERE = "JAX_BACKPROP_TESTS_COMPILED" not in os.environ
+COMPILED = "JAX_BACKPROP_TESTS_COMPILED"
+MADE_HERE = COMPILED not in os.environ
 if MADE_HERE:
-    os.environ["JAX_BACKPROP_TESTS_COMPILED"] = tempfile.mkdtemp(prefix="jax-")
-COMPILED = os.environ["JAX_BACKPROP_TESTS_COMPILED"]
-jax.config.update("jax_compilation_cache_dir", COMPILED)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_numpy_rank_promotion", "raise")
+    os.environ[COMPILED] = tempfile.mkdtemp(prefix="jax-")
 
 
-@pytest.fixture(scope="session")
-def blobs() -> Dataset:
-    """Three classes of points around distinct centres: 6 features, 150 examples."""
-    generator = np.random.default_rng(0)
-    labels = np.tile(np.arange(3), 50)
-    centres = generator.normal(size=(3, 6))
-    inputs = centres[labels] + 0.5 * generator.normal(size=(150, 6))
-    return make_dataset(inputs.astype(np.float32), labels, name="blobs")
+def pytest_configure(config: pytest.Config) -> None:
+    """Load what the tests share, but not where they are only handed out to other processes."""
+    runs_tests = hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+    if runs_tests or config.option.collectonly:
+        for plugin in ("shared", "blobs_study"):
+            config.pluginmanager.import_plugin(plugin)
 
 
-@pytest.fixture
-def small_shards(monkeypatch) -> None:
-    small_study.make_shards_small(monkeypatch)
+# A file is one process's: the longest begin first, so that none is left alone in the end.
+LONGEST = "sweep rules curvature derivation cli_show cli_findings cli cli_sweep training network"
 
 
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory) -> Path:
-    """The study run without interruption, in shards as above."""
-    folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        small_study.make_shards_small(patch)
-        small_study.go(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def findings() -> list[Finding]:
-    """The errata, each held against the derivation."""
-    return find_errata()
-
-
-@pytest.fixture
-def x64():
-    """Run a test in float64."""
-    with jax.enable_x64(True):
-        yield
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and keep the order of all others."""
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST.split())}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_sessionfinish() -> None:
     """Remove the compiled programs, once all processes have ended."""
     if MADE_HERE:
-        shutil.rmtree(COMPILED, ignore_errors=True)
+        shutil.rmtree(os.environ[COMPILED], ignore_errors=True)

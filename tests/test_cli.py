@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jax_backprop.cli import main
-from jax_backprop.settings import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS
+from jax_backprop.settings import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS, Optimizer
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 STUDY = """
 title = "t"
@@ -111,11 +113,25 @@ def test_schedules_and_their_parameters_on_the_command_line(name: str, tmp_path:
     )
 
 
+class ArrivedError(Exception):
+    """What a training was given."""
+
+
 @pytest.mark.parametrize("name", OPTIMIZER_PARAMETERS)
-def test_optimizers_on_the_command_line(name: str) -> None:
-    parameters = OPTIMIZER_PARAMETERS[name].items()
-    given = [part for key, value in parameters for part in (f"--{key.replace('_', '-')}", value)]
-    assert call("train", "--epochs", 2, "--learning-rate", 0.01, "--optimizer", name, *given) == 0
+def test_optimizers_on_the_command_line(name: str, monkeypatch) -> None:
+    """Name and parameters arrive as given; that each optimizer trains right is test_rules'."""
+
+    def arrive(*_: object, **settings: object) -> None:
+        raise ArrivedError(settings["optimizer"])
+
+    monkeypatch.setattr("jax_backprop.training.fit", arrive)
+    changed = {key: 0.5 if value < 1 else 2 for key, value in OPTIMIZER_PARAMETERS[name].items()}
+    given = [
+        part for key, value in changed.items() for part in (f"--{key.replace('_', '-')}", value)
+    ]
+    with pytest.raises(ArrivedError) as arrived:
+        call("train", "--optimizer", name, *given)
+    assert arrived.value.args == (Optimizer.model_validate({"name": name, **changed}),)
 
 
 def test_verify_prints_a_row_a_leaf_and_writes_json(capsys, tmp_path: Path) -> None:
@@ -142,9 +158,18 @@ def test_verify_fails_on_a_wrong_gradient(capsys, monkeypatch, tmp_path: Path) -
     assert json.loads(path.read_text())["verdict"] == "fail"
 
 
-def test_sweep_and_report(capsys, tmp_path: Path) -> None:
+def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
+    """The sweep interrupted first, then whole, then found; its report; another's refused."""
     study, out = tmp_path / "study.toml", tmp_path / "results"
     study.write_text(STUDY)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jax_backprop.sweep.studies.run_in_folder", interrupt)
+        assert call("sweep", study, "--out", out) == 130
+    assert "the same command continues" in capsys.readouterr().err
     assert call("sweep", study, "--out", out) == 0
     assert "4 networks" in (printed := capsys.readouterr().out) and "4 trained now" in printed
     assert call("sweep", study, "--out", out) == 0
@@ -269,17 +294,3 @@ def test_a_damaged_model_and_an_existing_output(capsys, tmp_path: Path, model: P
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     assert call("evaluate", tmp_path) == 2
     assert "damaged" in capsys.readouterr().err
-
-
-def test_an_interrupted_sweep_says_so(monkeypatch, capsys, tmp_path: Path) -> None:
-    study = tmp_path / "study.toml"
-    study.write_text(STUDY)
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("jax_backprop.sweep.studies.run_in_folder", interrupt)
-    assert call("sweep", study, "--out", tmp_path / "out") == 130
-    assert "the same command continues" in capsys.readouterr().err
-    monkeypatch.undo()
-    assert call("sweep", study, "--out", tmp_path / "out") == 0

@@ -17,6 +17,8 @@ from jax_backprop.study import answer, summarize
 from jax_backprop.sweep import load_study
 from jax_backprop.sweep.store import read_manifest
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 STUDY = """
 title = "Rates [of] noise"
 question = "Which rate?"
@@ -30,28 +32,15 @@ learning_rate = { low = 1e-3, high = 1e3, points_per_decade = 3 }
 schedule = ["constant", "cosine"]
 seed = { count = 6 }
 """
-MAP = """
-title = "A map"
-question = "Where?"
-dataset = "noise:40,6,2"
-hidden_sizes = [5]
-epochs = 2
-curves = "none"
-[axes]
-"layer_factors.0" = { low = 0.1, high = 1e6, count = 12 }
-"layer_factors.1" = { low = 0.1, high = 1e6, count = 10 }
-"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Two studies that differ in a penalty, and a map."""
+    """Two studies that differ in a penalty."""
     place = tmp_path_factory.mktemp("show")
     (place / "study.toml").write_text(STUDY)
-    (place / "map.toml").write_text(MAP)
     assert call("sweep", place / "study.toml", "--out", place / "a") == 0
     assert call("sweep", place / "study.toml", "--out", place / "b", "--set", "l2=0.1") == 0
-    assert call("sweep", place / "map.toml", "--out", place / "map") == 0
     return place
 
 
@@ -142,19 +131,6 @@ def test_show_of_a_study_in_the_middle(folder: Path, tmp_path: Path, capsys) -> 
     assert read_json(capsys, "show", begun)["best_rates"] == []
 
 
-def test_show_counts_what_is_too_much_to_list(folder: Path, capsys) -> None:
-    text = printed(capsys, "show", folder / "map")
-    cells = load_study(folder / "map").to_pandas()
-    best = cells.loc[cells["validation_loss"].idxmin()]
-    assert "12 layer_factors.0 (0.1 to 1e+06)" in text and "120 networks" in text
-    assert f"validation_loss {best['validation_loss']:.6g}" in text
-    assert f"layer_factors.1 {best['layer_factors.1']:.6g}" in text
-    found = read_json(capsys, "show", folder / "map")
-    above = cells["tail_loss"] > cells["loss_at_start"] * (1 + 1e-6)
-    assert found["cells"]["diverged"] == (above | cells["non_finite"]).sum() > 0
-    assert "expected the folder of a study" in printed(capsys, "show", folder, code=2)
-
-
 def halves(text: str) -> tuple[str, str]:
     """Return the first series' row of the table of losses, and of accuracies."""
     _, losses, accuracies = re.split("test loss, each|test accuracy, each", text)
@@ -192,8 +168,6 @@ def test_compare_refuses_what_can_not_be_compared(folder: Path, tmp_path: Path, 
     begun = changed(folder / "a", tmp_path / "begun", complete=False)
     text = printed(capsys, "compare", begun, folder / "a", code=2)
     assert "unfinished (228 of 228 networks)" in text and f"--out {begun}` continues" in text
-    text = printed(capsys, "compare", folder / "a", folder / "map", code=2)
-    assert "a study of too many series" in text
     other = changed(folder / "a", tmp_path / "other", data={"0": "0123456789ab" + "0" * 52})
     text = printed(capsys, "compare", folder / "a", other, code=2)
     assert "data: got" in text and "SHA-256 0123456789ab" in text

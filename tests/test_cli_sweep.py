@@ -15,8 +15,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 from test_cli import call
+from test_cli_show import printed, read_json
 
 from jax_backprop.report.maps import draw_map
+from jax_backprop.sweep import load_study
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 STUDY = """
 # A comment that stays.
@@ -27,8 +31,8 @@ hidden_sizes = [16]
 epochs = 20
 curves = "none"
 [axes]
-"layer_factors.0" = { low = 0.1, high = 10, count = 6 }
-"layer_factors.1" = { low = 0.1, high = 1000, count = 5 }
+"layer_factors.0" = { low = 0.1, high = 10, count = 12 }
+"layer_factors.1" = { low = 0.1, high = 1000, count = 10 }
 """
 
 
@@ -48,18 +52,31 @@ def results(tmp_path_factory) -> Path:
 
 
 def test_the_map_is_a_picture_with_a_pixel_a_network(results: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("jax_backprop.study.overview.MANY_SERIES", 10)
     assert call("report", results) == 2
     assert "too many series for a page" in capsys.readouterr().err
     monkeypatch.setattr("jax_backprop.report.maps.FEWEST_VALUES", 5)
     assert call("report", results) == 0
-    assert "30 networks" in capsys.readouterr().out
+    assert "120 networks" in capsys.readouterr().out
     page = (results / "report.html").read_text()
     assert (results / "map_axes.svg").read_text() in page and "A pixel a network" in page
     with Image.open(results / "map.png") as picture:
-        assert picture.size == (6, 5)
+        assert picture.size == (12, 10)
     assert (results / "map_axes.svg").read_text().startswith("<svg")
     assert (results / "map_axes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_counts_what_is_too_much_to_list(results: Path, capsys) -> None:
+    text = printed(capsys, "show", results)
+    cells = load_study(results).to_pandas()
+    best = cells.loc[cells["validation_loss"].idxmin()]
+    assert "12 layer_factors.0 (0.1 to 10)" in text and "120 networks" in text
+    assert f"validation_loss {best['validation_loss']:.6g}" in text
+    assert f"layer_factors.1 {best['layer_factors.1']:.6g}" in text
+    found = read_json(capsys, "show", results)
+    above = cells["tail_loss"] > cells["loss_at_start"] * (1 + 1e-6)
+    assert found["cells"]["diverged"] == (above | cells["non_finite"]).sum() > 0
+    assert "expected the folder of a study" in printed(capsys, "show", results.parent, code=2)
+    assert "a study of too many series" in printed(capsys, "compare", results, results, code=2)
 
 
 def test_the_maps_colours_and_directions() -> None:
@@ -88,7 +105,7 @@ def test_progress_for_machines_and_another_study_set_aside(
 ) -> None:
     assert call("sweep", study, "--out", results, "--json-progress") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert rows[-1]["done_cells"] == rows[-1]["total_cells"] == 30
+    assert rows[-1]["done_cells"] == rows[-1]["total_cells"] == 120
     other = study.parent / "other"
     assert call("sweep", study, "--new", other, "--set", "epochs=1") == 0
     assert call("sweep", study, "--new", other) == 2
@@ -104,7 +121,7 @@ def test_shares_are_merged(study: Path, capsys) -> None:
     for part, share in enumerate(shares, start=1):
         assert call("sweep", study, "--out", share, "--part", f"{part}/2") == 0
     assert call("merge", study.parent / "whole", *shares) == 0
-    assert "30 networks of 2 shares" in capsys.readouterr().out
+    assert "120 networks of 2 shares" in capsys.readouterr().out
     assert call("sweep", study, "--out", study.parent / "x", "--part", "3/2") == 2
 
 
@@ -112,7 +129,7 @@ def test_a_dry_run_writes_nothing(study: Path, capsys) -> None:
     before = sorted(study.parent.iterdir())
     assert call("sweep", study, "--dry-run") == 0
     printed = capsys.readouterr().out
-    assert "30 cells in 1 groups" in printed and "Nothing was trained" in printed
+    assert "120 cells in 1 groups" in printed and "Nothing was trained" in printed
     assert sorted(study.parent.iterdir()) == before
     assert call("sweep", study) == 2 and "neither --out nor --new" in capsys.readouterr().err
 
@@ -130,6 +147,7 @@ def test_a_signal_stops_after_the_segment_and_the_same_command_continues(
     number: int, code: int, study: Path
 ) -> None:
     long = ["--set", "epochs=20000", "--set", 'axes."layer_factors.0".count=600']
+    long += ["--set", 'axes."layer_factors.1".count=5']
     command = [sys.executable, "-m", "jax_backprop", "sweep", str(study), "--out"]
     command += [str(study.parent / "long"), *long, "--json-progress"]
     with subprocess.Popen(

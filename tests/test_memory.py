@@ -20,7 +20,7 @@ def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
     learner = network_learner(big)
     notices: list[str] = []
 
-    def run_within(max_bytes: int) -> Tables:
+    def run_within(max_bytes: int, tile_width: int) -> Tables:
         return sweep(
             lambda key: init_params(big, key=key),
             learner.value_and_grad,
@@ -29,14 +29,14 @@ def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
             evaluate=learner.evaluate,
             batch_size=10,
             epochs=3,
-            options=Options(tile_width=4, max_bytes=max_bytes, on_notice=notices.append),
+            options=Options(tile_width=tile_width, max_bytes=max_bytes, on_notice=notices.append),
         )
 
     with pytest.raises(OutOfMemoryError, match="1 allowed") as error:
-        run_within(1)
+        run_within(1, tile_width=1)
     needed_by_one = int(error.value.got.split()[0].replace(",", ""))
     notices.clear()
-    assert run_within(needed_by_one).cells.num_rows == 4
+    assert run_within(needed_by_one, tile_width=4).cells.num_rows == 4
     assert len(notices) == 2 and "going on with 1" in notices[1]
 
 

@@ -15,6 +15,8 @@ from jax_backprop.study.widening import Edge, as_recorded, check_widens, edges, 
 from jax_backprop.sweep import load_study, run_study
 from jax_backprop.sweep.store import read_manifest
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 def study(rates: Any, **fields: Any) -> Study:
     axes = {"learning_rate": rates, "seed": {"count": 4}}
