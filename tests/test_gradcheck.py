@@ -70,9 +70,11 @@ PLANTED: list[tuple[Callable[..., Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("mutate", "leaves"), PLANTED, ids=lambda value: getattr(value, "__name__", "")
+    ("mutate", "leaves", "initial"),
+    # At an initial point autodiff is trusted to rounding: there the smallest bug is enough.
+    [*((*planted, False) for planted in PLANTED), (*PLANTED[-1], True)],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
-@pytest.mark.parametrize("initial", [True, False])
 def test_planted_bugs_are_caught_in_their_leaves(
     mutate: Callable[..., Any], leaves: set[str], initial: bool
 ) -> None:

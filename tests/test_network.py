@@ -23,6 +23,9 @@ BATCH = Batch(
 )
 
 
+by_hand = jax.jit(partial(value_and_grad, network=NETWORK))
+
+
 def assert_same(first, second, rtol: float = 2e-6, atol: float = 1e-7) -> None:
     jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=atol), first, second)
 
@@ -52,7 +55,7 @@ def test_the_homework_by_plain_loops() -> None:
                     d_w1[n, h] += d_hidden * i[n]  # (21)
     params = tuple(Layer(jnp.array(w), jnp.array(b)) for w, b in ((w1, b1), (w2, b2)))
     batch = Batch(jnp.array(inputs), jnp.array(labels))
-    value, grads = value_and_grad(params, batch, network=network)
+    value, grads = jax.jit(partial(value_and_grad, network=network))(params, batch)
     np.testing.assert_allclose(value, total, rtol=1e-6)
     assert_same(grads, (Layer(d_w1, d_b1), Layer(d_w2, d_b2)))
 
@@ -99,18 +102,18 @@ def test_streamed_memory_does_not_grow_with_n() -> None:
 
 
 def test_mean_gradient_is_the_mean_of_the_examples() -> None:
-    one = jax.jit(partial(value_and_grad, PARAMS, network=NETWORK))
-    each = [one(Batch(BATCH.inputs[n : n + 1], BATCH.labels[n : n + 1])) for n in range(17)]
+    rows = (Batch(BATCH.inputs[n : n + 1], BATCH.labels[n : n + 1]) for n in range(17))
+    each = [by_hand(PARAMS, row) for row in rows]
     mean = jax.tree.map(lambda *leaves: sum(leaves) / 17, *each)
-    assert_same(one(BATCH), mean)
+    assert_same(by_hand(PARAMS, BATCH), mean)
 
 
 def test_order_of_a_batch_does_not_matter() -> None:
     order = jax.random.permutation(jax.random.key(3), 17)
     shuffled = Batch(BATCH.inputs[order], BATCH.labels[order])
     assert_same(
-        value_and_grad(PARAMS, BATCH, network=NETWORK),
-        value_and_grad(PARAMS, shuffled, network=NETWORK),
+        by_hand(PARAMS, BATCH),
+        by_hand(PARAMS, shuffled),
     )
 
 
@@ -143,9 +146,9 @@ def test_penalties_are_traced_and_leave_biases_out() -> None:
 def test_dtype_of_the_params_decides(x64: None) -> None:
     params = init_params(NETWORK, key=jax.random.key(0))
     assert params[0].weights.dtype == jnp.float64
-    assert value_and_grad(params, BATCH, network=NETWORK)[0].dtype == jnp.float64
+    assert by_hand(params, BATCH)[0].dtype == jnp.float64
     low = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    value, grads = value_and_grad(low, BATCH, network=NETWORK)
+    value, grads = by_hand(low, BATCH)
     assert value.dtype == grads[0].weights.dtype == jnp.float32
     assert forward(low, BATCH.inputs, network=NETWORK).dtype == jnp.float32
 
@@ -173,8 +176,10 @@ def test_networks_are_checked() -> None:
             Network(layer_sizes=sizes)
 
 
-@pytest.mark.parametrize("loss_name", ["softmax_cross_entropy", "squared_error"])
-@pytest.mark.parametrize("sizes", [(6, 5, 4), (6, 6, 6, 4)])
+@pytest.mark.parametrize(
+    ("sizes", "loss_name"),
+    [((6, 6, 6, 4), "softmax_cross_entropy"), ((6, 5, 4), "squared_error")],
+)
 def test_networks_side_by_side_in_a_last_axis_are_each_alone(
     sizes: tuple[int, ...], loss_name: str
 ) -> None:

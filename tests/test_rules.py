@@ -34,6 +34,7 @@ from jax_backprop.training import epoch_orders
 NETWORK = Network(layer_sizes=(6, 6, 3))
 KEYS = role_keys(0)
 LOSS = partial(loss, network=NETWORK)
+GRADIENT = jax.jit(jax.grad(LOSS))
 
 
 def run(data: Dataset, **changes):
@@ -47,7 +48,7 @@ def by_optax(data: Dataset, optimizer) -> tuple:
     state = optimizer.init(params)
     for rows in np.asarray(epoch_orders(KEYS.order, 0, epochs=1, examples=104, batch_size=10)):
         batch = Batch(data.train.inputs[rows], data.train.labels[rows])
-        updates, state = optimizer.update(jax.grad(LOSS)(params, batch), state, params)
+        updates, state = optimizer.update(GRADIENT(params, batch), state, params)
         params = optax.apply_updates(params, updates)
     return params, state
 

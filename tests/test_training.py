@@ -69,10 +69,11 @@ def test_ten_steps_against_optax(blobs: Dataset, name: str, theirs) -> None:
     params = init_params(NETWORK, key=KEYS.init)
     optimizer = theirs(schedule)
     state = optimizer.init(params)
+    gradient = jax.jit(jax.grad(partial(loss, network=NETWORK)))
     order = epoch_orders(KEYS.order, 0, epochs=1, examples=104, batch_size=10)
     for rows in np.asarray(order):
         batch = Batch(blobs.train.inputs[rows], blobs.train.labels[rows])
-        grads = jax.grad(partial(loss, network=NETWORK))(params, batch)
+        grads = gradient(params, batch)
         updates, state = optimizer.update(grads, state, params)
         params = optax.apply_updates(params, updates)
     assert_close(ours.params, params, rtol=2e-5)
