@@ -44,13 +44,7 @@ if TYPE_CHECKING:
         init_params,
         loss,
     )
-    from jax_backprop.settings import (
-        Network,
-        Optimizer,
-        Rule,
-        Run,
-        Schedule,
-    )
+    from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
     from jax_backprop.study import (
         Summary,
         summarize,

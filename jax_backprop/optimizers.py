@@ -12,8 +12,9 @@ import numpy as np
 import optax
 from optax import contrib
 
+from jax_backprop.choices import OptimizerName
 from jax_backprop.errors import InputError
-from jax_backprop.settings import Optimizer, OptimizerName
+from jax_backprop.settings import Optimizer
 from jax_backprop.types import Scalar
 
 # What choose a rate for themselves: a learning rate is a factor of theirs, and is meant to be 1.

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.fields import UNUSED, Settings
 from jax_backprop.reading import parse_toml, read_toml
-from jax_backprop.settings import UNUSED, Settings
 from jax_backprop.study_file import CHOICES, Study
 
 MOST_SEED = 2**31 - 1

@@ -117,6 +117,8 @@ def learning_rates(
     learning_rate: float | StepToRate | np.ndarray,
     steps: int,
     schedule: Schedule = Schedule(),
+    *,
+    factor: int = 1,
 ) -> np.ndarray:
     """Return the row of rates of one run: (steps,), in JAX's default float.
 
@@ -125,6 +127,7 @@ def learning_rates(
         or plain Python), or the row itself.
       steps: updates of the run.
       schedule: the shape, where ``learning_rate`` is a number.
+      factor: of all rates.
 
     Raises:
       InputError: a rate is NaN, infinite or negative (0 is legal), the row's length is wrong, or
@@ -138,11 +141,11 @@ def learning_rates(
             remedy="Give the learning rate as a number, the schedule's peak; or no schedule.",
         )
     if callable(learning_rate):
-        rates = evaluate_schedule(learning_rate, steps)
+        rates = factor * evaluate_schedule(learning_rate, steps)
     elif np.ndim(learning_rate) == 0:
-        rates = float(learning_rate) * schedule_shape(schedule, steps)
+        rates = float(learning_rate) * factor * schedule_shape(schedule, steps)
     else:
-        rates = np.asarray(learning_rate, np.float64)
+        rates = factor * np.asarray(learning_rate, np.float64)
     if rates.shape != (steps,):
         raise InputError(
             "learning rates",

@@ -9,20 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS
 from jax_backprop.errors import unknown_name
-from jax_backprop.settings import (
-    LARGEST,
-    OPTIMIZER_PARAMETERS,
-    RULE_PARAMETERS,
-    SCHEDULE_PARAMETERS,
-    NonNegative,
-    Optimizer,
-    Rule,
-    Run,
-    Schedule,
-    Settings,
-    unused,
-)
+from jax_backprop.fields import LARGEST, NonNegative, Settings, unused
+from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
 CurvesName = Literal["none", "evaluations", "steps"]
 POINTS_PER_DECADE = 8

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from jax_backprop.choices import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS
 from jax_backprop.cli import main
-from jax_backprop.settings import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS, Optimizer
+from jax_backprop.settings import Optimizer
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

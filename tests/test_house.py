@@ -15,7 +15,9 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 ROWS = [
     ("errors",),
     ("extras",),
-    ("lazy", "types", "settings", "storage", "reading"),
+    ("lazy", "types", "fields", "storage", "reading"),
+    ("choices",),
+    ("settings",),
     ("study_file",),
     ("parsing", "activations", "losses", "blocks", "lanes"),
     ("network",),

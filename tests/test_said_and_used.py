@@ -28,6 +28,7 @@ from jax_backprop.parsing import read_study
 from jax_backprop.settings import Rule
 from jax_backprop.sweep import Grid, sweep
 from jax_backprop.sweep.engine import _check_splits
+from jax_backprop.training import check_dataset
 
 
 def study(tmp_path: Path, *changes: str, before: str = "", after: str = "") -> Study:
@@ -210,7 +211,7 @@ def test_arguments_of_fit_that_would_do_nothing(blobs) -> None:
     with pytest.raises(InputError, match="penalties beside a value_and_grad of one's own"):
         fit(params, blobs, value_and_grad=own, penalties=Penalties(l2=0.1), **given)
     with pytest.raises(InputError, match=r"got a dict; expected a Dataset"):
-        fit(params, {"inputs": blobs.train.inputs}, **given)  # type: ignore[arg-type]
+        check_dataset({"inputs": blobs.train.inputs})
 
 
 def test_shares_that_are_as_many_examples(blobs) -> None:

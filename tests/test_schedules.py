@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jax_backprop import InputError, Range, Schedule
+from jax_backprop.choices import SCHEDULE_PARAMETERS
 from jax_backprop.schedules import learning_rates, shape_function
-from jax_backprop.settings import SCHEDULE_PARAMETERS
 
 STEPS = 100
 

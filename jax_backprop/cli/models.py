@@ -6,128 +6,54 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
+from jax_backprop.cli.flags import DATASETS, for_each_field
 from jax_backprop.cli.model_data import load_for
 from jax_backprop.cli.scores import print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
 from jax_backprop.data.names import name_with, parse_name
-from jax_backprop.parsing import parse
-from jax_backprop.settings import Optimizer, Rule, Run, Schedule
+from jax_backprop.settings import Run
 
 if TYPE_CHECKING:
     from jax_backprop.training import FitResult
     from jax_backprop.training.model import Model
     from jax_backprop.types import Dataset
 
-DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
-
-# Names are strings here and checked by the settings, whose errors name the nearest one.
-ScheduleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Schedule.parameters) + "}")]
-OptimizerName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Optimizer.parameters) + "}")]
-RuleName = Annotated[str, tyro.conf.arg(metavar="{" + ",".join(Rule.parameters) + "}")]
-ReductionName = Annotated[str, tyro.conf.arg(metavar="{mean,sum}")]
-ActivationName = Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")]
-LossName = Annotated[str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")]
-GradientName = Annotated[str, tyro.conf.arg(metavar="{hand,autodiff}")]
-DatasetName = Annotated[str, tyro.conf.arg(metavar=DATASETS)]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 NOT_SAVED = "nothing is saved without --out"
 STOPPING = f"stopping after this segment; {NOT_SAVED} (again: stop at once)"
 STOPPING_SAVED = "stopping after this segment, which is saved (again: stop at once)"
-MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
+@for_each_field
 def train(
-    dataset: DatasetName = "digits",
+    run: Run,
     label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
     relabel: Flag = False,
     standardize: Flag = False,
     data_dir: MaybePath = None,
-    hidden: tuple[int, ...] = (32,),
-    activation: ActivationName = "sigmoid",
-    loss: LossName = "softmax_cross_entropy",
-    learning_rate: float = 1.0,
-    schedule: ScheduleName = "constant",
-    final_fraction: MaybeFloat = None,
-    warmup_fraction: MaybeFloat = None,
-    initial_fraction: MaybeFloat = None,
-    decay_rate: MaybeFloat = None,
-    drops: MaybeInt = None,
-    cycles: MaybeInt = None,
-    reduction: ReductionName = "mean",
-    rate_rule: RuleName = "scheduled",
-    optimizer: OptimizerName = "gradient_descent",
-    momentum: MaybeFloat = None,
-    b1: MaybeFloat = None,
-    b2: MaybeFloat = None,
-    epsilon: MaybeFloat = None,
-    weight_decay: MaybeFloat = None,
-    batch_size: MaybeInt = None,
-    epochs: int = 50,
-    l2: float = 0.0,
-    label_smoothing: float = 0.0,
-    init_scale: float = 1.0,
-    gradient: GradientName = "hand",
-    seed: int = 0,
-    split_seed: int = 0,
     out: MaybePath = None,
 ) -> None:
     """Train one network, and save its parameters and history.
 
     A schedule is a shape over the run, from the peak --learning-rate; lengths are fractions of the
-    run. Parameters that a schedule or an optimizer doesn't take are refused.
+    run. Parameters that a schedule, an optimizer or a rule doesn't take are refused.
 
     Args:
-      dataset: What to learn: digits is embedded; mnist and fashion_mnist need `jax-backprop data
-        prepare` once; tfds:NAME is any set prepared by tensorflow-datasets as ArrayRecord; npz:FILE
-        holds inputs and labels; csv:FILE has a header; noise:EXAMPLES,FEATURES,CLASSES is noise.
       label: Column of a CSV file that holds the labels; all others are features.
       relabel: Number the classes of a CSV or npz file in the order of their labels.
       standardize: Scale every feature to mean 0, deviation 1 over the train split.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
-      hidden: Units of each hidden layer.
-      activation: Of the hidden layers.
-      loss: Softmax cross-entropy, or squared error of a linear head.
-      learning_rate: The schedule's peak.
-      schedule: Shape of the learning rate over the run.
-      final_fraction: Rate at the end over the peak, reached one step after the last update
-        (exponential, cosine, warmup_cosine, inverse_time, restarts).
-      warmup_fraction: Share of the run in which the rate rises (warmup_cosine, one_cycle).
-      initial_fraction: Rate at the start over the peak (one_cycle).
-      decay_rate: Factor of each drop (step_decay).
-      drops: Number of drops (step_decay).
-      cycles: Number of cycles (restarts).
-      reduction: What the rate multiplies: the gradient of the mean over a batch, or of the sum.
-      rate_rule: Who decides the rate of a step: the schedule; a line_search up to the schedule's
-        rate; or curvature, the schedule's rate over the sharpness at the start (2: 2/sharpness).
-      optimizer: Direction of descent. d_adaptation, prodigy, dog and cocob find a rate themselves:
-        leave the learning rate at 1.
-      momentum: Of heavy_ball and nesterov.
-      b1: Decay of Adam's first moment.
-      b2: Decay of Adam's second moment.
-      epsilon: Added to the root of Adam's second moment.
-      weight_decay: Decoupled decay (adamw).
-      batch_size: Examples a step; leave out for the full batch.
-      epochs: Passes over the training split.
-      l2: Penalty l2 / 2 times the sum of squared weights, in the loss.
-      label_smoothing: Share of each label spread over all classes.
-      init_scale: Factor of the initial weights.
-      gradient: Derived by hand, or by autodiff.
-      seed: Of the initial weights and of the order of examples.
-      split_seed: Of the split into train, validation and test.
       out: Folder for model.safetensors, model.json, history.parquet, evaluations.parquet.
     """
-    given = locals()
-    given["dataset"] = name_with(dataset, label=label, relabel=relabel, standardize=standardize)
-    run = parse(Run, _run_settings(given), "command line")
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
     with stop_on_signal(STOPPING if out is None else STOPPING_SAVED) as stop:
         _train(run, data, out, stop)
@@ -179,10 +105,13 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
             network=network,
             penalties=penalties if by_hand or run.rate_rule.name == "curvature" else Penalties(),
             value_and_grad=None if by_hand else autodiff(network, penalties),
-            learning_rate=run.learning_rate * _per_rate(run, data),
+            learning_rate=run.learning_rate,
             schedule=run.schedule,
             optimizer=run.optimizer,
             rate_rule=run.rate_rule,
+            reduction=run.reduction,
+            layer_factors=run.layer_factors,
+            data_fraction=run.data_fraction,
             batch_size=run.batch_size,
             epochs=run.epochs,
             checkpoint=out,
@@ -223,26 +152,3 @@ def evaluate(
     name = name_with(dataset or own, label=label, relabel=relabel)
     data = load_for(loaded, name, split_seed=split_seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))
-
-
-def _run_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a Run from the command line's flat ones."""
-
-    def named(name: str, fields: Any) -> dict[str, Any]:
-        parameters = {k: given[k] for k in fields if k != "name" and given.get(k) is not None}
-        return {"name": given[name], **parameters}
-
-    run = {
-        key: value for key, value in given.items() if key in Run.model_fields and value is not None
-    }
-    return run | {
-        "hidden_sizes": list(given["hidden"]),
-        "schedule": named("schedule", Schedule.model_fields),
-        "optimizer": named("optimizer", Optimizer.model_fields),
-        "rate_rule": named("rate_rule", Rule.model_fields),
-    }
-
-
-def _per_rate(run: Run, data: Dataset) -> int:
-    """Return what a rate counts for on the mean loss: 1, or every example of a batch."""
-    return (run.batch_size or len(data.train.labels)) if run.reduction == "sum" else 1

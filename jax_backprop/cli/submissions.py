@@ -13,8 +13,8 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.derivation import parse_sizes
 from jax_backprop.errors import InputError
+from jax_backprop.fields import LARGEST
 from jax_backprop.parsing import MOST_SEED, check_number
-from jax_backprop.settings import LARGEST
 
 if TYPE_CHECKING:
     from jax_backprop.derivation.submissions import StepsProblem

@@ -20,9 +20,9 @@ from jax_backprop.data.prepared import (
     read_features,
 )
 from jax_backprop.errors import InputError
+from jax_backprop.fields import PositiveInt, Settings
 from jax_backprop.parsing import parse
 from jax_backprop.reading import read_json
-from jax_backprop.settings import PositiveInt, Settings
 from jax_backprop.storage import file_sha256, remove_leftovers, write_folder
 
 META = "set.json"

@@ -12,11 +12,12 @@ from typing import NamedTuple, get_args
 import jax
 
 from jax_backprop.backprop import value_and_grad
+from jax_backprop.fields import ActivationName, LossName
 from jax_backprop.gradcheck.referee import check_value_and_grad
 from jax_backprop.gradcheck.report import Report
 from jax_backprop.gradcheck.subject import jitted_autodiff
 from jax_backprop.network import init_params, loss
-from jax_backprop.settings import ActivationName, LossName, Network
+from jax_backprop.settings import Network
 from jax_backprop.types import Batch, Params, Penalties, Scalar
 
 # A trained point: the loss fell to a thousandth, or so many steps were made. (Nearer to a minimum

@@ -21,11 +21,12 @@ from jax.flatten_util import ravel_pytree
 from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.curvature import gauss_newton_vector_product, hessian_vector_product, sharpness
 from jax_backprop.curvature.products import VectorProduct
+from jax_backprop.fields import ActivationName, LossName
 from jax_backprop.gradcheck.agreement import distance
 from jax_backprop.gradcheck.problems import Problem, build, square_network
 from jax_backprop.losses import LOSSES
 from jax_backprop.network import dense, forward, layer_inputs, loss
-from jax_backprop.settings import ActivationName, LossName, Network
+from jax_backprop.settings import Network
 from jax_backprop.types import Batch, Params, Penalties
 
 EPS = float(np.finfo(np.float64).eps)

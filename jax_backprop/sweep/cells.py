@@ -12,26 +12,20 @@ import numpy as np
 from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.fields import ReductionName, Settings
 from jax_backprop.schedules import evaluate_schedule
-from jax_backprop.settings import Optimizer, ReductionName, Rule, Schedule, Settings
+from jax_backprop.settings import Run
 from jax_backprop.storage import sha256
 from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep.grid import Cells, Named, named, own_name
 from jax_backprop.training import make_plan, used_examples
 
 # What the engine itself reads; any other name is handed to the user's functions.
-ENGINE_DEFAULTS: dict[str, Any] = {
-    "learning_rate": 1.0,
-    "schedule": Schedule(),
-    "seed": 0,
-    "split_seed": 0,
-    "optimizer": Optimizer(),
-    "rate_rule": Rule(),
-    "reduction": "mean",
-    "batch_size": None,
-    "epochs": 50,
-    "data_fraction": 1.0,
-}
+_READ = (
+    *("learning_rate", "schedule", "seed", "split_seed", "optimizer", "rate_rule", "reduction"),
+    *("batch_size", "epochs", "data_fraction"),
+)
+ENGINE_DEFAULTS: dict[str, Any] = {name: Run.model_fields[name].default for name in _READ}
 _STEPS = ("batch_size", "epochs", "data_fraction")  # decide how many steps a run has
 # What another program is compiled for: shapes and steps, and how a step is made.
 STATIC = (*_STEPS, "rate_rule", "split_seed")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jax_backprop.settings import Settings
+from jax_backprop.fields import Settings
 from jax_backprop.study_file import CHOICES
 from jax_backprop.sweep.cells import Hashes, plain
 from jax_backprop.sweep.grid import Cells, Named, is_number

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from jax_backprop.fields import Settings
 from jax_backprop.parsing import parse
-from jax_backprop.settings import Run, Settings
+from jax_backprop.settings import Run
 from jax_backprop.study_file import Counted, Range
 
 Count = Annotated[int, Field(ge=0)]

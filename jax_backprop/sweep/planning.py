@@ -18,12 +18,10 @@ from jax_backprop.settings import Optimizer, Rule, Schedule
 from jax_backprop.sweep.cells import plain, static_key
 from jax_backprop.sweep.grid import Cells, Named
 from jax_backprop.sweep.problem import (
-    FACTOR,
     Functions,
     Problem,
     check_products,
     keywords,
-    layer_factors,
     optimizer_columns,
     traced_axes,
 )
@@ -38,6 +36,7 @@ from jax_backprop.sweep.tiles import (
     tile_width,
 )
 from jax_backprop.training import Plan, check_direction, make_plan, used_examples
+from jax_backprop.training.factors import FACTOR, layer_factors
 from jax_backprop.types import Dataset
 
 

@@ -13,19 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jax_backprop.choices import OptimizerName
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.optimizers import as_trained, evaluated_params
 from jax_backprop.optimizers import direction as named_direction
-from jax_backprop.settings import Optimizer, OptimizerName
+from jax_backprop.settings import Optimizer
 from jax_backprop.sweep.cells import Hashes, cell_ids, is_engine_name, schedule_hashes
 from jax_backprop.sweep.fingerprint import data_hash
 from jax_backprop.sweep.grid import Cells
 from jax_backprop.sweep.tile_program import Hyper
 from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
 from jax_backprop.types import Batch, Dataset, Evaluation
-
-FACTOR = "layer_factors."
 
 
 @dataclass(frozen=True)
@@ -206,53 +205,6 @@ def _loss_only(value_and_grad: Callable[..., Any]) -> Callable[[Any, Batch], Eva
         return Evaluation(loss, jnp.full_like(loss, jnp.nan))
 
     return evaluate
-
-
-def layer_factors(
-    shapes: Any, fixed: Sequence[float] | Mapping[str, float] | None, hyper: Mapping[str, Any]
-) -> Callable[[Any, Hyper], Any]:
-    """Return ``(params, hyper) -> factors`` of each layer: the children of the parameters.
-
-    The children of a dictionary or NamedTuple go by their names, of a sequence by their indices.
-
-    Args:
-      shapes: of the parameters.
-      fixed: factors of the layers that no axis changes; None for 1.
-      hyper: whose names tell the axes.
-    """
-    children, structure = jax.tree_util.tree_flatten_with_path(
-        shapes, is_leaf=lambda node: node is not shapes
-    )
-    names = [jax.tree_util.keystr(path, simple=True) for path, _ in children]
-    if fixed is not None and not isinstance(fixed, Mapping):
-        if len(fixed) != len(names):
-            raise InputError(
-                "layer_factors",
-                got=f"{len(fixed)} factors",
-                expected=f"{len(names)}, one for each layer of this network",
-                remedy="Layers are counted from the inputs.",
-            )
-        if names != [str(index) for index in range(len(names))]:
-            raise InputError(
-                "layer_factors",
-                got="a sequence of factors",
-                expected=f"factors by name: {', '.join(names)}",
-                remedy="Give {name: factor}.",
-            )
-        fixed = dict(zip(names, fixed, strict=True))
-    chosen = {name.removeprefix(FACTOR) for name in hyper if name.startswith(FACTOR)}
-    for name in (*chosen, *(fixed or {})):
-        if name not in names:
-            raise unknown_name("layer of layer_factors", name, names)
-    defaults = {**dict.fromkeys(names, 1.0), **(fixed or {})}
-
-    def factors(_: Any, hyper: Hyper) -> Any:
-        if not chosen and fixed is None:
-            return None
-        found = [hyper.get(f"{FACTOR}{name}", default) for name, default in defaults.items()]
-        return jax.tree.unflatten(structure, found)
-
-    return factors
 
 
 def optimizer_columns(cells: Cells) -> dict[str, np.ndarray]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -15,16 +16,19 @@ import optax
 from jaxtyping import Array
 
 from jax_backprop.data import check_features, check_labels
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.fields import ReductionName, Settings
 from jax_backprop.optimizers import (
     as_trained,
     check_descends,
     evaluated_params,
     make_direction,
 )
+from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
-from jax_backprop.settings import Network, Optimizer, Rule, Schedule, Settings
+from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
 from jax_backprop.training.checkpoint import checkpoints
+from jax_backprop.training.factors import factors_of
 from jax_backprop.training.learner import (
     SCHEDULED,
     Learner,
@@ -33,10 +37,12 @@ from jax_backprop.training.learner import (
     network_products,
     scaled,
 )
-from jax_backprop.training.plan import make_plan
+from jax_backprop.training.plan import make_plan, used_examples
 from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.running import FitResult, Progress, SingleRun
 from jax_backprop.types import Dataset, Evaluate, Penalties, ValueAndGrad
+
+DEFAULT = Run()
 
 
 def fit(
@@ -52,9 +58,11 @@ def fit(
     value_and_grad: ValueAndGrad | None = None,
     evaluate: Evaluate | None = None,
     rate_rule: str | Rule | RateRule = SCHEDULED,
+    reduction: ReductionName = "mean",
     layer_factors: Any = None,
+    data_fraction: float = 1.0,
     batch_size: int | None = None,
-    epochs: int = 50,
+    epochs: int = DEFAULT.epochs,
     eval_every: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
@@ -76,7 +84,10 @@ def fit(
       value_and_grad: another gradient, ``(params, batch) -> (loss, grads)``, such as
         ``jax.value_and_grad`` of any loss; ``evaluate`` goes with it if there is no ``network``.
       rate_rule: decides the rate of a step; by default the schedule's. A name, a Rule, or your own.
-      layer_factors: factors of the rate, one for each leaf or subtree of ``params``.
+      reduction: what a rate multiplies: the gradient of the "mean" over a batch, or of the "sum".
+      layer_factors: factors of the rate: a number for each child of ``params``, by place or name,
+        or a tree of them for leaves or subtrees.
+      data_fraction: share of the train split that is used, from its start.
       batch_size: examples a step, the last partial batch of each epoch dropped; None for all.
       epochs: passes over the train split.
       eval_every: steps between evaluations; by default an epoch, or a 100th of a full-batch run.
@@ -92,12 +103,15 @@ def fit(
       InterruptedTrainingError: ``should_stop`` said so; what was done is in the checkpoint.
     """
     check_dataset(dataset)
+    dataset = _share(dataset, data_fraction)
     plan = make_plan(
         len(dataset.train.labels), batch_size=batch_size, epochs=epochs, eval_every=eval_every
     )
     if isinstance(schedule, str):
         schedule = Schedule.model_validate({"name": schedule})
-    rates = learning_rates(learning_rate, plan.steps, schedule)
+    examples = plan.batch_size or len(dataset.train.labels)
+    factor = examples if _is_sum(reduction) else 1
+    rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
         check_descends(optimizer, params)
     learner = _learner(network, penalties, optimizer, value_and_grad, evaluate, rate_rule)
@@ -111,16 +125,32 @@ def fit(
         "rate_rule": _dumped(rate_rule),
         "schedule": _dumped(schedule),
         "learning_rate": float(learning_rate) if isinstance(learning_rate, int | float) else "",
+        "reduction": reduction,
+        "data_fraction": data_fraction,
         "batch_size": batch_size,
         "epochs": epochs,
         "eval_every": plan.period,
     }
-    run = SingleRun(dataset, key, rates, learner, layer_factors, plan)
+    run = SingleRun(dataset, key, rates, learner, factors_of(params, layer_factors), plan)
     with checkpoints(checkpoint, lambda: run.identity(params, {**named, **described})) as kept:
         return run.go(params, kept, on_progress, should_stop)
 
 
-def check_dataset(dataset: Dataset) -> None:
+def _share(dataset: Dataset, share: float) -> Dataset:
+    """Return a data set with the first so many of its train examples."""
+    check_number("data_fraction", share, 1e-9, 1)
+    examples = used_examples(share, len(dataset.train.labels))
+    train = jax.tree.map(lambda rows: rows[:examples], dataset.train)
+    return dataset if share == 1 else replace(dataset, train=train)
+
+
+def _is_sum(reduction: str) -> bool:
+    if reduction not in get_args(ReductionName):
+        raise unknown_name("reduction", reduction, get_args(ReductionName))
+    return reduction == "sum"
+
+
+def check_dataset(dataset: object) -> None:
     """Raise InputError if a split has features or labels that can't be trained on."""
     if not isinstance(dataset, Dataset):
         raise InputError(

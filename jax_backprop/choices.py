@@ -1,0 +1,201 @@
+"""Named choices with parameters of their own: schedules, optimizers, rate rules. Imports no jax."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from jax_backprop.fields import (
+    LARGEST,
+    Few,
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveFraction,
+    Settings,
+)
+
+ScheduleName = Literal[
+    "constant",
+    "step_decay",
+    "exponential",
+    "cosine",
+    "warmup_cosine",
+    "inverse_time",
+    "one_cycle",
+    "restarts",
+]
+OptimizerName = Literal[
+    "gradient_descent",
+    "heavy_ball",
+    "nesterov",
+    "adam",
+    "adamw",
+    "schedule_free",
+    "d_adaptation",
+    "prodigy",
+    "dog",
+    "cocob",
+]
+RuleName = Literal["scheduled", "line_search", "curvature"]
+
+# Which parameters each named choice takes, with their defaults. A flat model and this table, rather
+# than a union of models: a union would turn into subcommands on the command line.
+SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "constant": {},
+    "step_decay": {"decay_rate": 0.5, "drops": 3},
+    "exponential": {"final_fraction": 0.01},
+    "cosine": {"final_fraction": 0.0},
+    "warmup_cosine": {"warmup_fraction": 0.1, "final_fraction": 0.0},
+    "inverse_time": {"final_fraction": 0.1},
+    "one_cycle": {"warmup_fraction": 0.3, "initial_fraction": 0.04},
+    "restarts": {"cycles": 4, "final_fraction": 0.0},
+}
+OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "gradient_descent": {},
+    "heavy_ball": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9},
+    "adam": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "adamw": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-4},
+    "schedule_free": {"b1": 0.9},
+    "d_adaptation": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "prodigy": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-8},
+    "dog": {},
+    "cocob": {},
+}
+RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+    "scheduled": {},
+    "line_search": {"decrease": 0.8, "increase": 1.5, "slope": 1e-4},
+    "curvature": {"every": 0, "iterations": 20},
+}
+
+
+class _Named(Settings, frozen=True):
+    """A named choice with parameters of its own: others are refused, missing ones filled in."""
+
+    parameters: ClassVar[dict[str, dict[str, float | int]]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_parameters(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        table = cls.parameters
+        name = data.get("name", cls.model_fields["name"].default) if isinstance(data, dict) else ""
+        if not isinstance(name, str) or name not in table:
+            return data  # the field's own error says what is wrong
+        known = table[name]
+        given = {key: value for key, value in data.items() if value is not None and key != "name"}
+        unknown = [key for key in given if key in cls.model_fields and key not in known]
+        if unknown:
+            takes = f"takes {', '.join(known)}" if known else "takes no parameters"
+            raise ValueError(f"{name!r} {takes}, not {unknown[0]!r}")
+        return {"name": name, **given}
+
+    @model_validator(mode="after")
+    def _fill_parameters(self) -> _Named:
+        for key, default in self.parameters[self.model_dump()["name"]].items():
+            if getattr(self, key) is None:
+                # Past the freeze, and not among the fields that were set: nobody said it.
+                object.__setattr__(self, key, default)
+        return self
+
+    @property
+    def given(self) -> dict[str, float | int]:
+        """The parameters that it takes, with their values."""
+        return {key: getattr(self, key) for key in self.parameters[self.model_dump()["name"]]}
+
+    @property
+    def label(self) -> str:
+        """A short name that tells it from others: parameters are shown where not the default."""
+        name = str(self.model_dump()["name"])
+        changed = [
+            f"{key}={getattr(self, key):g}"
+            for key, default in self.parameters[name].items()
+            if getattr(self, key) != default
+        ]
+        return f"{name}({', '.join(changed)})" if changed else name
+
+
+class Schedule(_Named, frozen=True):
+    """The shape of the learning rate over a run, relative to its peak of 1.
+
+    Lengths are fractions of the run, so that one schedule means the same at any number of steps.
+    Each name takes the parameters in ``SCHEDULE_PARAMETERS``.
+    """
+
+    parameters = SCHEDULE_PARAMETERS
+
+    name: ScheduleName = "constant"
+    """Shape of the learning rate over the run."""
+    final_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Rate at the end over the peak, reached one step after the last update, or where the next
+    cycle begins."""
+    warmup_fraction: Fraction | None = None
+    """Share of the steps in which the rate rises: linearly, one_cycle as a cosine."""
+    initial_fraction: PositiveFraction | None = None
+    """Rate at the start over the peak."""
+    decay_rate: PositiveFraction | None = None
+    """Factor of each drop."""
+    drops: Few | None = None
+    """Number of drops, the k-th at step round(k steps / (drops + 1))."""
+    cycles: Few | None = None
+    """Number of cosine cycles, the k-th ending at step round(k steps / cycles)."""
+
+    @model_validator(mode="after")
+    def _end_above_zero(self) -> Schedule:
+        if self.name in ("exponential", "inverse_time") and self.final_fraction == 0:
+            raise ValueError(f"{self.name!r} never reaches 0: final_fraction must be above 0")
+        return self
+
+
+class Optimizer(_Named, frozen=True):
+    """A direction of descent without a learning rate (the rate is applied in one place alone).
+
+    Each name takes the parameters in ``OPTIMIZER_PARAMETERS``.
+    """
+
+    parameters = OPTIMIZER_PARAMETERS
+
+    name: OptimizerName = "gradient_descent"
+    """Direction of descent. d_adaptation, prodigy, dog and cocob find a rate themselves: leave the
+    learning rate, a factor of it, at 1."""
+    momentum: Fraction | None = None
+    """Share of the last direction that is kept, in [0, 1)."""
+    b1: Fraction | None = None
+    """Decay of Adam's first moment; of schedule_free the weight of the average, above 0."""
+    b2: Fraction | None = None
+    """Decay of Adam's second moment."""
+    epsilon: Positive | None = None
+    """Added to the root of Adam's second moment."""
+    weight_decay: NonNegative | None = None
+    """Decoupled decay of the weights."""
+
+    @model_validator(mode="after")
+    def _averaged(self) -> Optimizer:
+        if self.name == "schedule_free" and self.b1 == 0:
+            raise ValueError("'schedule_free' divides by b1: it must be above 0")
+        return self
+
+
+class Rule(_Named, frozen=True):
+    """Who decides the rate of a step. Each name takes the parameters in ``RULE_PARAMETERS``."""
+
+    parameters = RULE_PARAMETERS
+
+    name: RuleName = "scheduled"
+    """Who decides the rate of a step. scheduled: the schedule alone. line_search: the largest rate
+    found by backtracking whose step lowers its batch's loss enough (Armijo), the schedule's rate
+    being the first one tried. curvature: the schedule's rate over the sharpness of the batch's
+    loss, so that a learning rate of 2 is 2/sharpness."""
+    decrease: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Factor of the rate after each rate that failed."""
+    increase: Annotated[float, Field(ge=1, le=LARGEST)] | None = None
+    """Factor of the last step's rate that is tried first."""
+    slope: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the decrease by the gradient that is enough."""
+    every: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Steps between two measurements; 0 measures before the first step alone."""
+    iterations: Few | None = None
+    """Of Lanczos, a measurement."""

@@ -1,0 +1,144 @@
+"""A field of a run says the same to ``fit``, to ``train`` and in a study file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tyro
+
+from jax_backprop import Network, Penalties, Run, fit, init_params, load_dataset, role_keys
+from jax_backprop.cli.flags import for_each_field
+from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
+from jax_backprop.parsing import read_study
+from jax_backprop.study_file import CHOICES
+from jax_backprop.sweep import load_study, run_study
+
+DATA = "noise:60,4,3"
+# Of every field a value that isn't the default, as a study file says it.
+SAID: dict[str, Any] = {
+    "dataset": DATA,
+    "split_seed": 3,
+    "hidden_sizes": [5, 4],
+    "activation": "tanh",
+    "loss": "squared_error",
+    "init_scale": 0.5,
+    "l2": 0.01,
+    "label_smoothing": 0.1,
+    "optimizer": {"name": "nesterov", "momentum": 0.8},
+    "gradient": "autodiff",
+    "batch_size": 7,
+    "epochs": 4,
+    "data_fraction": 0.5,
+    "layer_factors": [0.5, 1.0, 2.0],
+    "learning_rate": 0.02,
+    "schedule": {"name": "step_decay", "decay_rate": 0.5, "drops": 2},
+    "reduction": "sum",
+    "rate_rule": {"name": "curvature", "every": 3, "iterations": 4},
+    "seed": 2,
+}
+PARAMETERS = {
+    "optimizer": [
+        {"name": "heavy_ball", "momentum": 0.7},
+        {"name": "adamw", "b1": 0.8, "b2": 0.9, "epsilon": 1e-6, "weight_decay": 0.1},
+    ],
+    "schedule": [
+        {"name": "warmup_cosine", "warmup_fraction": 0.2, "final_fraction": 0.1},
+        {"name": "one_cycle", "initial_fraction": 0.1},
+        {"name": "restarts", "cycles": 2},
+    ],
+    "rate_rule": [{"name": "line_search", "decrease": 0.7, "increase": 2.0, "slope": 0.1}],
+}
+
+
+def toml(fields: dict[str, Any]) -> str:
+    def value(given: Any) -> str:
+        if isinstance(given, dict):
+            return "{" + ", ".join(f"{key} = {value(each)}" for key, each in given.items()) + "}"
+        return json.dumps(given)
+
+    lines = [f"{name} = {value(given)}" for name, given in fields.items()]
+    return "\n".join(['title = "t"', 'question = "q"', *lines, "[axes]\n"])
+
+
+def flags(fields: dict[str, Any]) -> list[str]:
+    found = []
+    for name, given in fields.items():
+        if isinstance(given, dict):
+            found += [f"--{name}", given["name"]]
+            found += flags({key: value for key, value in given.items() if key != "name"})
+        else:
+            flag = "hidden" if name == "hidden_sizes" else name
+            found += [f"--{flag}", *map(str, given if isinstance(given, list) else [given])]
+    return [each.replace("_", "-") if each.startswith("--") else each for each in found]
+
+
+def told_by_flags(fields: dict[str, Any]) -> Run:
+    heard: list[Run] = []
+
+    def hear(
+        run: Run, label: str | None = None, relabel: bool = False, standardize: bool = False
+    ) -> None:
+        heard.append(run)
+
+    tyro.cli(for_each_field(hear), args=flags(fields))
+    return heard[0]
+
+
+def test_a_value_is_said_of_every_field() -> None:
+    assert set(SAID) == set(Run.model_fields)
+    for choice, (_, table) in CHOICES.items():
+        told = {key for each in [SAID[choice], *PARAMETERS[choice]] for key in each}
+        assert told >= {key for known in table.values() for key in known}, choice
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: given} for name, given in SAID.items()),
+        *({name: given} for name, listed in PARAMETERS.items() for given in listed),
+    ],
+    ids=lambda fields: "-".join(map(str, fields)),
+)
+def test_flags_and_study_files_say_the_same(fields: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(
+        toml(fields) + "seed = [2]\n" if "seed" not in fields else toml(fields) + "l2 = [0.0]\n"
+    )
+    by_file = read_study(path).fixed
+    assert told_by_flags(fields) == by_file != Run()
+
+
+@pytest.mark.parametrize("left", [("rate_rule", "gradient"), ("optimizer", "batch_size")])
+def test_fit_and_a_study_of_one_cell_train_the_same(left: tuple, tmp_path: Path) -> None:
+    """All fields at once; those that are left out once are said the other time."""
+    fields = {name: given for name, given in SAID.items() if name not in left}
+    path = tmp_path / "study.toml"
+    seed = fields.pop("seed")
+    path.write_text(toml(fields) + f"seed = [{seed}]\n")
+    run_study(path, tmp_path / "out")
+    (cell,) = load_study(tmp_path / "out").to_pylist()
+    run = told_by_flags({**fields, "seed": seed})
+    data = load_dataset(run.dataset, split_seed=run.split_seed)
+    network = Network(
+        layer_sizes=(4, *run.hidden_sizes, 3), activation=run.activation, loss=run.loss
+    )
+    penalties, keys = Penalties(run.l2, run.label_smoothing), role_keys(run.seed)
+    by_autodiff = autodiff_value_and_grad(network, penalties) if run.gradient != "hand" else None
+    names = ("learning_rate", "schedule", "optimizer", "rate_rule", "reduction", "layer_factors")
+    names += ("data_fraction", "batch_size", "epochs")
+    history = fit(
+        init_params(network, key=keys.init, init_scale=run.init_scale),
+        data,
+        key=keys.order,
+        network=network,
+        penalties=penalties,
+        value_and_grad=by_autodiff,
+        **{name: getattr(run, name) for name in names},
+    ).history
+    assert cell["train_loss"] != cell["loss_at_start"]
+    np.testing.assert_allclose(cell["train_loss"], history.train.loss[-1], rtol=2e-4)
+    np.testing.assert_allclose(cell["validation_loss"], history.validation.loss[-1], rtol=2e-4)
