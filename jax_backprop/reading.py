@@ -116,7 +116,10 @@ def read_csv(path: Path) -> Any:
     import pyarrow.csv
 
     check_memory("file", 8 * path.stat().st_size)
-    return pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(use_threads=False))
+    options = pyarrow.csv.ReadOptions(use_threads=False)
+    table = pyarrow.csv.read_csv(path, read_options=options)
+    _ = table.column_names  # raises for a header that isn't UTF-8
+    return table
 
 
 def most_memory() -> int:

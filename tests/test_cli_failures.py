@@ -141,3 +141,4 @@ def test_a_signal_whose_exception_is_lost_comes_again(number: int, code: int) ->
         [sys.executable, "-c", child], capture_output=True, text=True, check=False, timeout=25
     )
     assert done.returncode == code and "what was finished is saved" in done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

@@ -215,6 +215,7 @@ BAD_CSV = {
         "relabel",
     ),
     "binary": (bytes(range(256)), "species", r"file: got bad\.csv"),
+    "latin header": (b"a,b\x9e,species\n1,2,0\n2,3,1\n", "species", r"file: got bad\.csv"),
 }
 
 

@@ -17,6 +17,8 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         signal.signal(signal.SIGINT, _interrupt)
+        if sys.unraisablehook is sys.__unraisablehook__:  # no test's
+            sys.unraisablehook = _unraisable
         from jax_backprop.cli.failures import explained
         from jax_backprop.cli.streams import careful_streams
 
@@ -41,6 +43,12 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, _leave)
     _send_again(number)
     sys.exit(143)
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a signal's exception that met a destructor: the signal comes again."""
+    if found.exc_type not in (KeyboardInterrupt, SystemExit):
+        sys.__unraisablehook__(found)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
