@@ -75,7 +75,7 @@ def test_derive_works_an_example_through(capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layer-sizes", "2,x,2"], "layer sizes: got '2,x,2'"),
+        (["--layer-sizes", "2,x,2", "--example"], "layer sizes: got '2,x,2'"),
         (["--layer-sizes", "9,2,2", "--example"], "from 1 to 4"),
         (["--learning-rate", "nan", "--example"], "learning rate: got nan"),
     ],

@@ -62,7 +62,7 @@ def test_every_kind_of_failure_is_seen_and_kept(tmp_path: Path) -> None:
         "damage": "file outside its own folder: precious/a.txt",
         "hang": "hang",
         "leave": "exit code 3",
-        "traceback": "exit code 99",
+        "traceback": "exit code 99 at <string>:23",
         "silent": "exit code 2 without a word",
         "own": "",
         "refused": "",
