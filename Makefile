@@ -19,7 +19,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint verify derive mutants train ablation boundaries edge schedules no-rate \
+.PHONY: help setup test lint docs verify derive mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
   gpu test-tfds clean
 
@@ -50,6 +50,9 @@ mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient check
 $(VENV)/.ready-%: $(READY)
 	$(INSTALL) '.[all,$*]'
 	@touch $@
+
+docs: $(VENV)/.ready-docs ## Build the reference of the package in experiments/results/docs
+	$(BIN)/python experiments/docs/build.py
 
 verify: $(READY) ## Prove the equations, the gradient and the second order: one screen, verdict last
 	$(BIN)/jax-backprop verify
