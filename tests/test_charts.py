@@ -75,6 +75,25 @@ def test_many_series_differ_in_colour_or_dash(summary: Summary) -> None:
     assert set(charts.figures(many)) == {"loss_by_rate", "outcomes"}  # it kept no curves
 
 
+def test_losses_are_in_the_unit_of_the_studys_loss(summary: Summary) -> None:
+    def titles(of: Summary) -> set[str]:
+        marks = [*drawn(charts.loss_by_rate(of)), *drawn(charts.training_curves(of))]
+        marks += drawn(answer_figure(of, FOUND))
+        shown = {str(mark.encoding.get("y", {}).get("title")) for mark in marks}
+        return {title for title in shown if "loss" in title}
+
+    study = {**summary.study, "loss": "squared_error"}
+    squared = replace(summary, manifest={**summary.manifest, "study": study})
+    assert len(titles(squared)) == 3
+    assert all("(squared distance per example, halved)" in title for title in titles(squared))
+    assert "the loss at the start" in charts.figures(squared)["training_curves"][0]
+    axes = {"axes": [*summary.manifest["identity"]["axes"], "loss"]}
+    both = replace(
+        summary, manifest={**summary.manifest, "identity": summary.manifest["identity"] | axes}
+    )
+    assert all("(each loss's own unit)" in title for title in titles(both))
+
+
 def test_training_curves(summary: Summary) -> None:
     marks = drawn(charts.training_curves(summary))
     names = list(summary.best["series"])
@@ -84,7 +103,7 @@ def test_training_curves(summary: Summary) -> None:
         assert line.title == name and set(line.column("series")) == {name}
         assert line.fields("x", "y") == {
             "x": ("step", "step"),
-            "y": ("median", "training loss (nats)"),
+            "y": ("median", "training loss (nats per example)"),
         }
         assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == ("low", "high")
         assert line.encoding["color"]["title"] == "rate / best rate"

@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from jax_backprop.report.tables import unit
 from jax_backprop.study import Summary
 from jax_backprop.study.frame import Frame, Row
 from jax_backprop.study.rate_answers import nearest_rate
@@ -40,7 +41,7 @@ def answer_figure(summary: Summary, found: Row) -> Any:
         "validation_loss:Q",
         scale=alt.Scale(type="log"),
         axis=alt.Axis(format="~g", tickCount=5),
-        title="final validation loss (nats per example)",
+        title=f"final validation loss ({unit(summary)})",
     )
     base = alt.Chart(rates).encode(x=x)
     band = base.mark_area(opacity=0.25, color=LINE).encode(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.report.comparisons import forest
+from jax_backprop.report.tables import in_nats, unit
 from jax_backprop.study import OUTCOMES, Summary
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.tuned import Contrast
@@ -53,8 +54,8 @@ def figures(
     if summary.curves is not None and not _chosen_curves(summary).empty:
         found["training_curves"] = (
             "Training loss along the run, each series at its own best rate and at powers of ten "
-            f"times that: median over {design.run}s, band: quartiles. The dashed line is a "
-            "uniform guess.",
+            f"times that: median over {design.run}s, band: quartiles. The dashed line is "
+            f"{'a uniform guess' if in_nats(summary) else 'the loss at the start'}.",
             training_curves(summary),
         )
     found["outcomes"] = (
@@ -92,7 +93,7 @@ def loss_by_rate(summary: Summary) -> Any:
     followed = alt.selection_point(fields=["series"], bind="legend", name="followed")
     seen = alt.when(followed).then(alt.value(1)).otherwise(alt.value(0.08))
     x = _rate_axis(summary.rates)
-    y = _loss_axis("validation_loss:Q", "validation loss (nats per example)")
+    y = _loss_axis("validation_loss:Q", f"validation loss ({unit(summary)})")
     base = alt.Chart(rates).encode(x=x, color=color)
     tooltip = [
         alt.Tooltip("series:N"),
@@ -151,7 +152,7 @@ def training_curves(summary: Summary) -> Any:
                 legend=alt.Legend(orient="bottom", symbolOpacity=1),
             ),
         )
-        y = _loss_axis("median:Q", "training loss (nats)")
+        y = _loss_axis("median:Q", f"training loss ({unit(summary)})")
         line = base.mark_line().encode(
             y=y,
             tooltip=[
@@ -228,7 +229,7 @@ def _chosen_curves(summary: Summary) -> Frame:
 
 def _uniform_guess(summary: Summary, start: float) -> float:
     """Return the loss of equal probabilities under cross-entropy, else the loss at the start."""
-    if summary.study.get("loss") != "softmax_cross_entropy":
+    if not in_nats(summary):
         return start
     return float(np.log(summary.manifest["identity"]["classes"]))
 

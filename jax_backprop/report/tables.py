@@ -136,7 +136,9 @@ def unit(summary: Summary) -> str:
     """Return the unit of the study's loss."""
     if "loss" not in summary.study:
         return "the unit of one's own loss"
-    return "nats per example" if _in_nats(summary) else "squared distance per example, halved"
+    if "loss" in summary.manifest["identity"]["axes"]:
+        return "each loss's own unit"
+    return "nats per example" if in_nats(summary) else "squared distance per example, halved"
 
 
 def _loss(study: Mapping[str, Any]) -> str:
@@ -148,7 +150,10 @@ def _loss(study: Mapping[str, Any]) -> str:
     return ", ".join([study["loss"], *told])
 
 
-def _in_nats(summary: Summary) -> bool:
+def in_nats(summary: Summary) -> bool:
+    """Tell whether every series has the cross-entropy."""
+    if "loss" in summary.manifest["identity"]["axes"]:
+        return False
     return summary.study.get("loss") == "softmax_cross_entropy"
 
 
