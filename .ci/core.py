@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -44,6 +46,12 @@ def main() -> None:
     _say(f"{len(found)} distributions, {size / 1e6:.0f} MB")
     assert len(found) <= MOST and size <= MOST_MB * 1e6, sorted(each.name for each in found)
     _check_python()
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        _check_commands()
+
+
+def _check_commands() -> None:
     Path("study.toml").write_text(STUDY)
     Path("rows.csv").write_text("a,b\n0,1\n1,2\n")
     Path("results").mkdir(exist_ok=True)
