@@ -168,6 +168,7 @@ def test_anybodys_network(blobs: Dataset) -> None:
     ("changes", "message"),
     [
         ({"batch_size": 1000}, "batch size: got 1000"),
+        ({"epochs": 0}, "epochs: got 0"),
         ({"grid": rates(float("inf"))}, "got inf at step 0"),
         ({"grid": rates(-0.1)}, "got -0.1 at step 0"),
     ],

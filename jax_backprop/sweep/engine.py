@@ -72,7 +72,8 @@ def sweep(
         be; nothing has run then.
       InterruptedSweepError: ``options.should_stop`` said so.
     """
-    settings: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs or 50, **fixed}
+    passes = ENGINE_DEFAULTS["epochs"] if epochs is None else epochs
+    settings: dict[str, Any] = {"batch_size": batch_size, "epochs": passes, **fixed}
     own_rule = None if isinstance(rate_rule, Rule) else rate_rule
     if isinstance(rate_rule, Rule):
         settings["rate_rule"] = rate_rule
