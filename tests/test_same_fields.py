@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tyro
+from test_cli import call
 
 from jax_backprop import Network, Penalties, Run, fit, init_params, load_dataset, role_keys
 from jax_backprop.cli.flags import for_each_field
@@ -142,3 +143,10 @@ def test_fit_and_a_study_of_one_cell_train_the_same(left: tuple, tmp_path: Path)
     assert cell["train_loss"] != cell["loss_at_start"]
     np.testing.assert_allclose(cell["train_loss"], history.train.loss[-1], rtol=2e-4)
     np.testing.assert_allclose(cell["validation_loss"], history.validation.loss[-1], rtol=2e-4)
+
+
+def test_the_help_says_whose_parameter_it_is_and_its_default(capsys) -> None:
+    assert call("train", "--help") == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default of heavy_ball, nesterov: 0.9)" in said
+    assert "(default of warmup_cosine: 0.1; one_cycle: 0.3)" in said
