@@ -35,7 +35,7 @@ seed = { count = 40 }
 
 # Small shards: many moments between the first part and the last.
 SWEEP = """
-from jax_backprop.sweep import tiles
+from jax_backprop.engine import tiles
 tiles.SHARD_WORK = 5e9
 from jax_backprop.cli import main
 main()
@@ -137,7 +137,7 @@ def _races(folder: Path, racers: int, rounds: int) -> None:
 
 
 def _race(folder: Path, rounds: int, barrier: Any, wins: Any) -> None:
-    from jax_backprop.sweep.store import open_study
+    from jax_backprop.engine.store import open_study
 
     for number in range(rounds):
         barrier.wait()

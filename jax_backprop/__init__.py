@@ -2,7 +2,7 @@
 
 The names below are imported on first use (PEP 562), so that importing the package takes
 milliseconds. ``jax_backprop.value_and_grad`` is the gradient derived by hand; the sweep engine is
-``jax_backprop.sweep.sweep``.
+``jax_backprop.sweep``.
 """
 
 from __future__ import annotations
@@ -12,24 +12,14 @@ from typing import TYPE_CHECKING
 from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
-    from jax_backprop.backprop import (
-        value_and_grad,
-    )
-    from jax_backprop.curvature import (
-        hessian_vector_product,
-        sharpness,
-    )
-    from jax_backprop.data import (
-        load_dataset,
-        make_dataset,
-    )
-    from jax_backprop.derivation import (
-        check_steps,
-    )
-    from jax_backprop.errors import (
-        InputError,
-    )
-    from jax_backprop.gradcheck import (
+    from jax_backprop.backprop import value_and_grad
+    from jax_backprop.curvature import hessian_vector_product, sharpness
+    from jax_backprop.data import load_dataset, make_dataset
+    from jax_backprop.derivation import check_steps
+    from jax_backprop.engine import Grid, Options, Tables, load_study, run_study, sweep
+    from jax_backprop.errors import InputError
+    from jax_backprop.network import evaluate, forward, init_params, loss
+    from jax_backprop.referee import (
         Report,
         assert_gradient,
         assert_value_and_grad,
@@ -38,45 +28,11 @@ if TYPE_CHECKING:
         check_value_and_grad,
         check_vjp,
     )
-    from jax_backprop.network import (
-        evaluate,
-        forward,
-        init_params,
-        loss,
-    )
     from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
-    from jax_backprop.study import (
-        Summary,
-        summarize,
-    )
-    from jax_backprop.study_file import (
-        Range,
-        Study,
-    )
-    from jax_backprop.sweep import (
-        Grid,
-        Options,
-        Tables,
-        load_study,
-        run_study,
-    )
-    from jax_backprop.training import (
-        FitResult,
-        RateRule,
-        fit,
-        network_learner,
-        role_keys,
-        step,
-    )
-    from jax_backprop.types import (
-        Batch,
-        Dataset,
-        Evaluation,
-        Layer,
-        Params,
-        Penalties,
-        Scaling,
-    )
+    from jax_backprop.study import Summary, summarize
+    from jax_backprop.study_file import Range, Study
+    from jax_backprop.training import FitResult, RateRule, fit, network_learner, role_keys, step
+    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties, Scaling
 
 __version__ = "0.1.0"
 __all__ = [
@@ -124,6 +80,7 @@ __all__ = [
     "sharpness",
     "step",
     "summarize",
+    "sweep",
     "value_and_grad",
 ]
 
@@ -131,17 +88,11 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "backprop": ("value_and_grad",),
-        "curvature": (
-            "hessian_vector_product",
-            "sharpness",
-        ),
-        "data": (
-            "load_dataset",
-            "make_dataset",
-        ),
+        "curvature": ("hessian_vector_product", "sharpness"),
+        "data": ("load_dataset", "make_dataset"),
         "derivation": ("check_steps",),
         "errors": ("InputError",),
-        "gradcheck": (
+        "referee": (
             "Report",
             "assert_gradient",
             "assert_value_and_grad",
@@ -150,50 +101,12 @@ __getattr__, __dir__ = lazy(
             "check_value_and_grad",
             "check_vjp",
         ),
-        "network": (
-            "evaluate",
-            "forward",
-            "init_params",
-            "loss",
-        ),
-        "settings": (
-            "Network",
-            "Optimizer",
-            "Rule",
-            "Run",
-            "Schedule",
-        ),
-        "study": (
-            "Summary",
-            "summarize",
-        ),
-        "study_file": (
-            "Range",
-            "Study",
-        ),
-        "sweep": (
-            "Grid",
-            "Options",
-            "Tables",
-            "load_study",
-            "run_study",
-        ),
-        "training": (
-            "FitResult",
-            "RateRule",
-            "fit",
-            "network_learner",
-            "role_keys",
-            "step",
-        ),
-        "types": (
-            "Batch",
-            "Dataset",
-            "Evaluation",
-            "Layer",
-            "Params",
-            "Penalties",
-            "Scaling",
-        ),
+        "network": ("evaluate", "forward", "init_params", "loss"),
+        "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
+        "study": ("Summary", "summarize"),
+        "study_file": ("Range", "Study"),
+        "engine": ("Grid", "Options", "Tables", "load_study", "run_study", "sweep"),
+        "training": ("FitResult", "RateRule", "fit", "network_learner", "role_keys", "step"),
+        "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
     },
 )

@@ -136,9 +136,7 @@ class Loss(NamedTuple):
 
 LOSSES: dict[str, Loss] = {
     "softmax_cross_entropy": Loss(
-        softmax_cross_entropy,
-        softmax_cross_entropy_backward,
-        softmax_cross_entropy_hessian_product,
+        softmax_cross_entropy, softmax_cross_entropy_backward, softmax_cross_entropy_hessian_product
     ),
     "squared_error": Loss(squared_error, squared_error_backward, squared_error_hessian_product),
 }

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from jax_backprop import Study
+from jax_backprop.engine import run_study
 from jax_backprop.study import Summary, summarize
 from jax_backprop.study.comparisons import Difference
 from jax_backprop.study.tuned import Contrast
-from jax_backprop.sweep import run_study
 
 BATCH = 10
 

@@ -62,10 +62,7 @@ def test_a_numeric_axis_is_answered_by_how_far_the_best_rate_moves(power: float)
 
 
 def test_series_are_answered_against_the_first_and_not_by_whether_rates_are_wise() -> None:
-    parts = {
-        "tanh": runs("tanh", 1.0, range(8)),
-        "relu": runs("relu", 1.0, range(8), at_best=0.3),
-    }
+    parts = {"tanh": runs("tanh", 1.0, range(8)), "relu": runs("relu", 1.0, range(8), at_best=0.3)}
     settings = {name: {"activation": name} for name in parts}
     found = answer(summary(parts, settings))
     assert found[0].startswith("Paired by seed with tanh, each at its own tuned rate, test loss")

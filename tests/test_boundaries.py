@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from jax_backprop import InputError, Study, load_study
+from jax_backprop.engine import InterruptedSweepError, Options
 from jax_backprop.storage import file_sha256
 from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import boundaries, crossing, next_rates
 from jax_backprop.study.searches import search_boundaries
-from jax_backprop.sweep import InterruptedSweepError, Options
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

@@ -25,10 +25,7 @@ def by_key(mark: Drawn, *names: str) -> dict[tuple, dict]:
 def test_loss_by_rate(summary: Summary) -> None:
     area, line, points, crosses, strip = drawn(charts.loss_by_rate(summary))
     for mark in (line, points, crosses):
-        expected = {
-            "x": ("learning_rate", "learning rate"),
-            "y": ("validation_loss", PER_EXAMPLE),
-        }
+        expected = {"x": ("learning_rate", "learning rate"), "y": ("validation_loss", PER_EXAMPLE)}
         assert mark.fields("x", "y") == expected
         assert mark.encoding["y"]["scale"]["type"] == mark.encoding["x"]["scale"]["type"] == "log"
     ends = (area.encoding["y"]["field"], area.encoding["y2"]["field"])

@@ -168,7 +168,7 @@ def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("jax_backprop.sweep.studies.run_in_folder", interrupt)
+        patch.setattr("jax_backprop.engine.studies.run_in_folder", interrupt)
         assert call("sweep", study, "--out", out) == 130
     assert "the same command continues" in capsys.readouterr().err
     assert call("sweep", study, "--out", out) == 0

@@ -13,9 +13,9 @@ import pytest
 from test_cli import call
 
 from jax_backprop.cli.bars import bar
+from jax_backprop.engine import load_study
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.study import answer, summarize
-from jax_backprop.sweep import load_study
-from jax_backprop.sweep.store import read_manifest
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

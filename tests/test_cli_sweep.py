@@ -17,8 +17,8 @@ from PIL import Image
 from test_cli import call
 from test_cli_show import printed, read_json
 
+from jax_backprop.engine import load_study
 from jax_backprop.report.maps import draw_map
-from jax_backprop.sweep import load_study
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -135,7 +135,7 @@ def test_a_dry_run_writes_nothing(study: Path, capsys) -> None:
 
 
 def test_a_tuned_width_goes_into_the_study_file(study: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("jax_backprop.sweep.estimates.WIDTHS", (2, 4))
+    monkeypatch.setattr("jax_backprop.engine.estimates.WIDTHS", (2, 4))
     assert call("sweep", study, "--tune-width") == 0
     text = study.read_text()
     assert tomllib.loads(text)["tile_width"] in (2, 4) and "# A comment that stays." in text

@@ -12,14 +12,7 @@ from sympy import Rational, Symbol, log
 
 import jax_backprop.derivation as room
 from jax_backprop import activations
-from jax_backprop.derivation import (
-    EQUATIONS,
-    Proof,
-    conclude,
-    definitions,
-    homework,
-    production,
-)
+from jax_backprop.derivation import EQUATIONS, Proof, conclude, definitions, homework, production
 from jax_backprop.derivation import proofs as proofs_room
 from jax_backprop.derivation.additions import ADDITIONS
 from jax_backprop.derivation.batch import PARAMETERS, update
@@ -42,8 +35,8 @@ from jax_backprop.derivation.proofs import (
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
 from jax_backprop.derivation.worked import work_through
 from jax_backprop.errors import InputError
-from jax_backprop.gradcheck.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.network import dense
+from jax_backprop.referee.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.report.notation import mathml
 from jax_backprop.settings import Network
 from jax_backprop.training import network_learner

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from jax_backprop.gradcheck import BUGS, Diagnosis
-from jax_backprop.gradcheck.facts import Facts, apart
-from jax_backprop.gradcheck.network_bugs import diagnose_network
-from jax_backprop.gradcheck.network_view import view
+from jax_backprop.referee import BUGS, Diagnosis
+from jax_backprop.referee.facts import Facts, apart
+from jax_backprop.referee.network_bugs import diagnose_network
+from jax_backprop.referee.network_view import view
 
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks" / "mutants"
 sys.path.insert(0, str(FOLDER))
@@ -138,10 +138,7 @@ HIDDEN_BUGS = {
         in_network(D_INPUTS, "d_inputs = d_outputs @ (inputs.T @ d_outputs).T"),
     ),
     "powers_of_the_error": ("output_error", _d_logits(f"({D_LOGITS}) ** 3")),
-    "sine_of_the_inputs": (
-        "weights_gradient",
-        in_layer(weights="jnp.sin(inputs).T @ d_outputs"),
-    ),
+    "sine_of_the_inputs": ("weights_gradient", in_layer(weights="jnp.sin(inputs).T @ d_outputs")),
     "largest_error_in_biases": ("bias_gradient", in_layer(biases="jnp.max(d_outputs, axis=0)")),
     "last_example_in_biases": ("one_example", in_layer(biases="d_outputs[-1]")),
     "inputs_centred": (
@@ -188,9 +185,7 @@ ARRAY_BUGS = {
     # matrix lets it through, is near, too.
     "a_millionth_too_large": (
         "factor",
-        in_result(
-            "d_layers[0] = d_layers[0]._replace(weights=(1 + 5e-7) * d_layers[0].weights)",
-        ),
+        in_result("d_layers[0] = d_layers[0]._replace(weights=(1 + 5e-7) * d_layers[0].weights)"),
     ),
     "two_rows_of_five": (
         "slice",

@@ -8,14 +8,7 @@ from functools import partial
 import pytest
 from sympy import Symbol, true
 
-from jax_backprop.derivation import (
-    EQUATIONS,
-    Finding,
-    Proof,
-    conclude,
-    evidence,
-    printed,
-)
+from jax_backprop.derivation import EQUATIONS, Finding, Proof, conclude, evidence, printed
 from jax_backprop.derivation.errata import ERRATA
 from jax_backprop.derivation.homework import QUOTATION, missing_quotations
 from jax_backprop.derivation.indices import (

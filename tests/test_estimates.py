@@ -10,8 +10,8 @@ import jax
 from test_cli import call
 
 from jax_backprop import Study
-from jax_backprop.sweep import Options, estimates
-from jax_backprop.sweep.studies import make_runner
+from jax_backprop.engine import Options, estimates
+from jax_backprop.engine.studies import make_runner
 
 FIELDS = {"title": "t", "question": "q", "dataset": "noise:16,4,2", "hidden_sizes": [3]}
 

@@ -95,7 +95,7 @@ import sys
 from pathlib import Path
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
-from jax_backprop.sweep import Options, tiles
+from jax_backprop.engine import Options, tiles
 tiles.SHARD_WORK, tiles.MIN_SHARD_TILES, tiles.MAX_WIDTH = 1.0, 4, 4
 sys.path.insert(0, "tests")
 import small_study as store

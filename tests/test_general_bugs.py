@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jax_backprop.gradcheck.facts import Facts
-from jax_backprop.gradcheck.general_bugs import GENERAL_BUGS, diagnose
+from jax_backprop.referee.facts import Facts
+from jax_backprop.referee.general_bugs import GENERAL_BUGS, diagnose
 
 
 def facts(*changed: tuple[int, Callable[[np.ndarray], np.ndarray]]) -> Facts:

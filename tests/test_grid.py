@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jax_backprop import Grid, InputError, Optimizer, Schedule
-from jax_backprop.sweep.cells import cell_ids, resolve, static_key
+from jax_backprop.engine.cells import cell_ids, resolve, static_key
 
 NAMES = ("learning_rate", "seed", "width", "depth")
 AXES = st.dictionaries(

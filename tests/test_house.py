@@ -25,9 +25,9 @@ ROWS = [
     ("curvature",),
     ("schedules", "optimizers", "data"),
     ("training",),
-    ("gradcheck",),
+    ("referee",),
     ("derivation",),
-    ("sweep",),
+    ("engine",),
     ("study",),
     ("report",),
     ("cli",),
@@ -50,7 +50,7 @@ AUTODIFF = {
     "autograd",
     "*",  # a name made at run time
 }
-REFEREES = {"gradcheck", "derivation"}
+REFEREES = {"referee", "derivation"}
 # Calls that write whatever they are given; calls that write unless they are given a buffer.
 WRITERS = {
     *("write_text", "write_bytes", "mkdir", "unlink", "touch", "rmdir", "rename", "symlink_to"),
@@ -256,7 +256,7 @@ def test_the_package_keeps_its_nevers() -> None:
         "import os\nos.environ['x']\nfrom dataclasses import replace\nreplace(run, seed=1)",
     ]
     assert_none_is_blamed(nevers, [("training/loop.py", text) for text in innocent])
-    assert_none_is_blamed(nevers, [("gradcheck/jacobians.py", "import jax\njax.jacrev(f)")])
+    assert_none_is_blamed(nevers, [("referee/jacobians.py", "import jax\njax.jacrev(f)")])
     found = offences(nevers, in_package())
     assert found == []
 

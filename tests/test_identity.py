@@ -15,10 +15,10 @@ import pytest
 from small_study import data, go, init, parts, value_and_grad
 
 from jax_backprop import Dataset, Grid, InputError, make_dataset
-from jax_backprop.sweep import sweep
-from jax_backprop.sweep.cells import resolve, schedule_hashes
-from jax_backprop.sweep.columns import setting_columns
-from jax_backprop.sweep.fingerprint import data_hash, fingerprint
+from jax_backprop.engine import sweep
+from jax_backprop.engine.cells import resolve, schedule_hashes
+from jax_backprop.engine.columns import setting_columns
+from jax_backprop.engine.fingerprint import data_hash, fingerprint
 from jax_backprop.training import RateRule
 
 GRID = {"learning_rate": (0.1, 0.2), "seed": (0, 1)}
@@ -190,7 +190,7 @@ def test_a_study_that_grows_has_the_bits_of_one_computed_at_once(tmp_path: Path)
 
 def test_tiles_are_shared_out_and_join_to_the_same_files(tmp_path: Path) -> None:
     """Of a study of one shard, too: every machine has work."""
-    from jax_backprop.sweep import Options, merge
+    from jax_backprop.engine import Options, merge
 
     axes = {"learning_rate": (0.1, 0.2), "seed": (0, 1, 2, 3), "schedule": ("constant", "cosine")}
     go(tmp_path / "whole", axes=axes)

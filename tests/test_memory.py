@@ -11,8 +11,8 @@ import pytest
 from small_study import AXES, go, parts
 
 from jax_backprop import Dataset, Grid, Network, init_params, network_learner
-from jax_backprop.sweep import InterruptedSweepError, Options, Progress, Tables, sweep
-from jax_backprop.sweep.program import OutOfMemoryError, Program
+from jax_backprop.engine import InterruptedSweepError, Options, Progress, Tables, sweep
+from jax_backprop.engine.program import OutOfMemoryError, Program
 
 
 def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:

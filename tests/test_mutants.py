@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jax_backprop import check_value_and_grad
-from jax_backprop.gradcheck import BUGS
+from jax_backprop.referee import BUGS
 
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks" / "mutants"
 sys.path.insert(0, str(FOLDER))
@@ -47,7 +47,7 @@ def test_every_mutant_fits_the_source(mutant) -> None:
 def test_planting_and_recognising_share_no_code() -> None:
     """The planting side doesn't know the referee (nor the package its experiments: house rule)."""
     for file in (Path(sys.modules[plant.__module__].__file__ or ""), FOLDER / "first_set.py"):
-        assert "gradcheck" not in file.read_text()
+        assert "referee" not in file.read_text()
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -111,10 +111,7 @@ def test_mean_gradient_is_the_mean_of_the_examples() -> None:
 def test_order_of_a_batch_does_not_matter() -> None:
     order = jax.random.permutation(jax.random.key(3), 17)
     shuffled = Batch(BATCH.inputs[order], BATCH.labels[order])
-    assert_same(
-        by_hand(PARAMS, BATCH),
-        by_hand(PARAMS, shuffled),
-    )
+    assert_same(by_hand(PARAMS, BATCH), by_hand(PARAMS, shuffled))
 
 
 def test_the_pytree_is_that_of_jax_value_and_grad() -> None:
@@ -177,8 +174,7 @@ def test_networks_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "loss_name"),
-    [((6, 6, 6, 4), "softmax_cross_entropy"), ((6, 5, 4), "squared_error")],
+    ("sizes", "loss_name"), [((6, 6, 6, 4), "softmax_cross_entropy"), ((6, 5, 4), "squared_error")]
 )
 def test_networks_side_by_side_in_a_last_axis_are_each_alone(
     sizes: tuple[int, ...], loss_name: str

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from jax_backprop.cli import console
-from jax_backprop.sweep import progress
-from jax_backprop.sweep.progress import Meter, Progress
+from jax_backprop.engine import progress
+from jax_backprop.engine.progress import Meter, Progress
 
 
 class Clock:

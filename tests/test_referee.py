@@ -19,8 +19,8 @@ from jax_backprop import (
     check_gradient,
     check_value_and_grad,
 )
-from jax_backprop.gradcheck import Report
-from jax_backprop.gradcheck.elements import bisect
+from jax_backprop.referee import Report
+from jax_backprop.referee.elements import bisect
 
 X = jnp.arange(1.0, 5.0)
 
@@ -193,9 +193,7 @@ def test_randomness_is_a_complaint_whether_traced_or_not() -> None:
     generator = np.random.default_rng(0)
     traced = check_gradient(cubes, lambda x: squares(x) + generator.normal(), X)
     called = check_gradient(
-        lambda p, x: exponentials(p, x) + generator.normal(),
-        exponentials_gradient,
-        *numpy_point(),
+        lambda p, x: exponentials(p, x) + generator.normal(), exponentials_gradient, *numpy_point()
     )
     for report in (traced, called):
         assert report.complaint is not None

@@ -26,9 +26,9 @@ from jax_backprop import (
     role_keys,
     sharpness,
 )
+from jax_backprop.engine import sweep
 from jax_backprop.optimizers import check_descends
 from jax_backprop.settings import Optimizer, Rule
-from jax_backprop.sweep import sweep
 from jax_backprop.training import epoch_orders
 
 NETWORK = Network(layer_sizes=(6, 6, 3))

@@ -23,11 +23,11 @@ from jax_backprop import (
     init_params,
     network_learner,
 )
+from jax_backprop.engine import Grid, sweep
+from jax_backprop.engine.sweeping import _check_splits
 from jax_backprop.optimizers import check_descends
 from jax_backprop.parsing import read_study
 from jax_backprop.settings import Rule
-from jax_backprop.sweep import Grid, sweep
-from jax_backprop.sweep.engine import _check_splits
 from jax_backprop.training import check_dataset
 
 
@@ -108,7 +108,7 @@ def test_excludes_that_match_nothing(tmp_path: Path, capsys, rule: str, message:
 
 
 def test_a_whole_schedule_can_be_excluded(tmp_path: Path) -> None:
-    from jax_backprop.sweep.studies import study_grid
+    from jax_backprop.engine.studies import study_grid
 
     found = study(
         tmp_path,
@@ -124,7 +124,7 @@ def test_a_whole_schedule_can_be_excluded(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_studies_say_nothing_in_vain() -> None:
-    from jax_backprop.sweep.studies import study_grid
+    from jax_backprop.engine.studies import study_grid
 
     studies = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
     sizes = {path.stem: study_grid(read_study(path)).size for path in studies}

@@ -13,10 +13,10 @@ from test_cli import call
 
 from jax_backprop import Network, Penalties, Run, fit, init_params, load_dataset, role_keys
 from jax_backprop.cli.flags import for_each_field
-from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
+from jax_backprop.engine import load_study, run_study
 from jax_backprop.parsing import read_study
+from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.study_file import CHOICES
-from jax_backprop.sweep import load_study, run_study
 
 DATA = "noise:60,4,3"
 # Of every field a value that isn't the default, as a study file says it.

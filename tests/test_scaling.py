@@ -27,7 +27,7 @@ from jax_backprop import (
 )
 from jax_backprop.data.precision import standardizing
 from jax_backprop.errors import DataWarning
-from jax_backprop.gradcheck.autodiff import autodiff_value_and_grad
+from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.training import Learner, RateRule, scaled
 from jax_backprop.types import Scaling
 

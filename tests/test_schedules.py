@@ -48,11 +48,7 @@ def test_named_schedules(schedule: dict[str, object], expected) -> None:
         # Parts end at round(k steps / parts), a half to the even step.
         ({"name": "step_decay", "drops": 3}, 10, [1, 1, 0.5, 0.5, 0.5] + [0.25] * 3 + [0.125] * 2),
         ({"name": "step_decay", "drops": 3}, 4, [1, 0.5, 0.25, 0.125]),
-        (
-            {"name": "restarts", "cycles": 4},
-            10,
-            [1, 0.5, 1, 0.75, 0.25, 1, 0.75, 0.25, 1, 0.5],
-        ),
+        ({"name": "restarts", "cycles": 4}, 10, [1, 0.5, 1, 0.75, 0.25, 1, 0.75, 0.25, 1, 0.5]),
         (
             {"name": "restarts", "cycles": 3, "final_fraction": 0.5},
             7,

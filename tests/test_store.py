@@ -11,10 +11,10 @@ import pytest
 from small_study import AXES, go, parts, stop_after
 
 from jax_backprop import InputError, load_study
+from jax_backprop.engine import InterruptedSweepError, Options, Progress, merge, tiles
+from jax_backprop.engine.checkpoint import unpack
+from jax_backprop.engine.store import ENGINE
 from jax_backprop.storage import file_sha256
-from jax_backprop.sweep import InterruptedSweepError, Options, Progress, merge, tiles
-from jax_backprop.sweep.checkpoint import unpack
-from jax_backprop.sweep.store import ENGINE
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -147,7 +147,7 @@ def test_another_study_in_the_folder_is_refused(whole: Path, changed: dict, mess
 def test_another_width_or_version_is_refused(whole: Path, monkeypatch) -> None:
     with pytest.raises(InputError, match="tile width: got 2; expected 4"):
         go(whole, Options(tile_width=2))
-    monkeypatch.setattr("jax_backprop.sweep.identity.ENGINE", 99)
+    monkeypatch.setattr("jax_backprop.engine.identity.ENGINE", 99)
     with pytest.raises(InputError, match=f"engine = {ENGINE} there and 99 here"):
         go(whole)
 
@@ -181,7 +181,7 @@ def test_a_merge_that_was_stopped_can_be_done_again(
         raise InputError("output", got="no space", expected="some", remedy="Free it.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("jax_backprop.sweep.store.StudyFolder.join_shares", full)
+        patch.setattr("jax_backprop.engine.store.StudyFolder.join_shares", full)
         with pytest.raises(InputError, match="no space"):
             merge(out, folders)
     (out / "cells").mkdir()

@@ -12,11 +12,11 @@ import pytest
 from scipy import stats
 
 from jax_backprop import Study
+from jax_backprop.engine import run_study
 from jax_backprop.report import write_report
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.study import answer, best_rates, classify, estimate, interquartile_mean, summarize
 from jax_backprop.study.overview import overview
-from jax_backprop.sweep import run_study
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

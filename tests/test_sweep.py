@@ -23,7 +23,7 @@ from jax_backprop import (
     network_learner,
     role_keys,
 )
-from jax_backprop.sweep import Options, Tables, sweep
+from jax_backprop.engine import Options, Tables, sweep
 
 NETWORK = Network(layer_sizes=(6, 6, 3))
 INIT = lambda key: init_params(NETWORK, key=key)  # noqa: E731

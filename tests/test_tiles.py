@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from jax_backprop import Network, init_params
-from jax_backprop.sweep.grid import Grid
-from jax_backprop.sweep.tables import Record, facts, to_tables
-from jax_backprop.sweep.tiles import Size, cell_size, lay_out, segment_length, tile_width
+from jax_backprop.engine.grid import Grid
+from jax_backprop.engine.tables import Record, facts, to_tables
+from jax_backprop.engine.tiles import Size, cell_size, lay_out, segment_length, tile_width
 
 
 def test_width_is_a_fixed_rule_on_shapes() -> None:

@@ -51,11 +51,7 @@ def test_a_right_backward_rule_keeps_every_law() -> None:
     ("rule", "broken", "bug"),
     [
         (lambda d, x, n, y: (-d @ y.T, None, x.T @ d), {"adjoint"}, "sign"),
-        (
-            lambda d, x, n, y: (jnp.abs(d) @ y.T, None, x.T @ d),
-            {"adjoint", "linearity"},
-            "unknown",
-        ),
+        (lambda d, x, n, y: (jnp.abs(d) @ y.T, None, x.T @ d), {"adjoint", "linearity"}, "unknown"),
     ],
     ids=["sign", "not linear"],
 )

@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from jax_backprop import InputError, Study
+from jax_backprop.engine import load_study, run_study
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.study.widening import Edge, as_recorded, check_widens, edges, widened
-from jax_backprop.sweep import load_study, run_study
-from jax_backprop.sweep.store import read_manifest
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -29,7 +29,7 @@ def at(rate: float, side: str) -> list[Edge]:
 
 
 def numbers(found: Study | None) -> list[float]:
-    from jax_backprop.sweep.studies import study_grid
+    from jax_backprop.engine.studies import study_grid
 
     assert found is not None
     return list(study_grid(found).axes["learning_rate"])

@@ -19,6 +19,7 @@ from edge import where_at_edge, write_edge
 from no_rate_figures import write_no_rate
 from remarks import REMARKS
 
+from jax_backprop.engine import load_study
 from jax_backprop.parsing import read_study
 from jax_backprop.report.maps import map_of
 from jax_backprop.report.tables import control_table
@@ -26,7 +27,6 @@ from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.answers import setting_of
 from jax_backprop.study.tuned import against_control, sensitivities
-from jax_backprop.sweep import load_study
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results"

@@ -133,12 +133,7 @@ def summarize_no_rate(summary: Summary) -> tuple[Frame, Frame]:
 
 
 def _row(
-    setting: str,
-    method: str,
-    mine: Frame,
-    tuned: Frame,
-    best: np.ndarray,
-    overlap: float,
+    setting: str, method: str, mine: Frame, tuned: Frame, best: np.ndarray, overlap: float
 ) -> dict[str, Any]:
     loss = _by_seed(mine, "validation_loss")
     difference = paired_difference(

@@ -20,9 +20,9 @@ from peers import torch_cross_entropy
 from timing import row
 
 from jax_backprop import Batch, Network, fit, init_params, load_dataset, loss, value_and_grad
-from jax_backprop.gradcheck import distance
-from jax_backprop.gradcheck.referee import EPS32, to_dtype
 from jax_backprop.network import forward
+from jax_backprop.referee import distance
+from jax_backprop.referee.verdict import EPS32, to_dtype
 from jax_backprop.report.drawing import write_chart
 
 NETWORK = Network(layer_sizes=(64, 32, 10))

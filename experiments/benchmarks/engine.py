@@ -21,14 +21,14 @@ from jax_backprop import (
     role_keys,
     value_and_grad,
 )
-from jax_backprop.sweep.cells import resolve
-from jax_backprop.sweep.options import Options
-from jax_backprop.sweep.planning import Group, rates
-from jax_backprop.sweep.problem import Problem
-from jax_backprop.sweep.program import Running
-from jax_backprop.sweep.runner import Runner
-from jax_backprop.sweep.shard import orders, tile_inputs
-from jax_backprop.sweep.tile_program import SegmentInputs
+from jax_backprop.engine.cells import resolve
+from jax_backprop.engine.options import Options
+from jax_backprop.engine.planning import Group, rates
+from jax_backprop.engine.problem import Problem
+from jax_backprop.engine.program import Running
+from jax_backprop.engine.runner import Runner
+from jax_backprop.engine.shard import orders, tile_inputs
+from jax_backprop.engine.tile_program import SegmentInputs
 from jax_backprop.training import epoch_orders, init_state, run_steps
 
 

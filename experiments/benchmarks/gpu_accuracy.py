@@ -23,7 +23,7 @@ from jax_backprop import (
     loss,
     value_and_grad,
 )
-from jax_backprop.sweep import Options, load_tables, run_study
+from jax_backprop.engine import Options, load_tables, run_study
 
 EPS = float(np.finfo(np.float32).eps)
 SETTINGS = {"default": {}, "highest": {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}}

@@ -26,7 +26,7 @@ from jax_backprop import (
     make_dataset,
     value_and_grad,
 )
-from jax_backprop.sweep import Options, run_study, sweep
+from jax_backprop.engine import Options, run_study, sweep
 
 CALLS = ("start", "segment", "finish")
 
@@ -70,7 +70,7 @@ def _seconds_in_calls() -> Iterator[dict[str, float]]:
     Waiting for a result counts; planning, tables and files don't.
     """
     try:
-        from jax_backprop.sweep.program import Program
+        from jax_backprop.engine.program import Program
     except ImportError:
         yield {}
         return

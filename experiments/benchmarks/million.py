@@ -37,13 +37,13 @@ def run() -> list[dict[str, Any]]:
 
 def plan_and_store(folder: Path) -> None:
     """Plan a grid of a million cells and store results that were never trained."""
+    from jax_backprop.engine.cells import cell_ids
+    from jax_backprop.engine.folders import begin
+    from jax_backprop.engine.options import Options
+    from jax_backprop.engine.shard import lanes
+    from jax_backprop.engine.studies import study_grid, study_problem
+    from jax_backprop.engine.tables import Record, to_tables
     from jax_backprop.study_file import Study
-    from jax_backprop.sweep.cells import cell_ids
-    from jax_backprop.sweep.folders import begin
-    from jax_backprop.sweep.options import Options
-    from jax_backprop.sweep.shard import lanes
-    from jax_backprop.sweep.studies import study_grid, study_problem
-    from jax_backprop.sweep.tables import Record, to_tables
 
     axis = {"low": 1e-2, "high": 1e2, "count": SIDE}
     study = Study.model_validate(
@@ -91,7 +91,7 @@ def report(folder: Path) -> None:
     """Print how long planning and storing took, imports apart, and the most memory."""
     import jax
 
-    import jax_backprop.sweep.studies  # noqa: F401
+    import jax_backprop.engine.studies  # noqa: F401
 
     jax.devices()
     started = time.perf_counter()

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from scipy import stats
 
 from jax_backprop import Dataset, Network, evaluate, fit, init_params, load_dataset, role_keys
+from jax_backprop.engine.store import provenance
 from jax_backprop.storage import write_atomic
-from jax_backprop.sweep.store import provenance
 
 OUT = Path(__file__).parent / "results"
 SEEDS = range(5)

@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 
+from jax_backprop.engine.provenance import provenance
 from jax_backprop.storage import write_atomic
-from jax_backprop.sweep.provenance import provenance
 
 PARTS = ("blocks", "cross_entropy", "throughput", "sizes", "million")
 

@@ -26,14 +26,7 @@ from peers import numpy_by_hand, scikit_learn, torch_batched, torch_eager, torch
 from problems import mnist_like, peers_work
 from timing import in_turn, row
 
-from jax_backprop import (
-    Dataset,
-    Network,
-    init_params,
-    load_dataset,
-    loss,
-    role_keys,
-)
+from jax_backprop import Dataset, Network, init_params, load_dataset, loss, role_keys
 from jax_backprop.report.drawing import write_chart
 
 WIDTHS = (1, 2, 4, 8, 16, 32)

@@ -151,11 +151,7 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         found = fuzz(
-            Path(name),
-            options.kept,
-            number=options.seed,
-            budget=options.budget,
-            runs=options.runs,
+            Path(name), options.kept, number=options.seed, budget=options.budget, runs=options.runs
         )
     codes = ", ".join(f"{count:,} x {code}" for code, count in sorted(found.codes.items()))
     seconds = time.monotonic() - started

@@ -25,14 +25,14 @@ PYTEST = f"{shlex.quote(sys.executable)} -m pytest -n 0 -x -q -p no:cacheprovide
 
 # The tests that a room is judged by, without test_ and .py.
 OWN = {
-    "heart": ("network", "losses", "gradcheck"),
+    "heart": ("network", "losses", "check"),
     "floor": ("storage", "faults", "schedules", "grid", "cli"),
     "curvature": ("curvature",),
     "data": ("data", "files", "preparation", "sources", "scaling", "tfds_sets", "cli_data"),
     "training": ("training", "rules", "scaling", "schedules"),
-    "gradcheck": ("gradcheck", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
+    "referee": ("network_gradient", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
     "derivation": ("derivation", "errata", "derive", "steps", "submissions"),
-    "sweep": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),
+    "engine": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),
     "study": ("study", "statistics", "tuned", "widening", "finders", "edge", "boundaries"),
     "report": ("charts", "report_tables", "study", "derive", "cli_findings"),
     "cli": ("cli", "cli_data", "cli_findings", "cli_show", "cli_sweep", "check", "progress"),

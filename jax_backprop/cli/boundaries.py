@@ -54,9 +54,9 @@ def boundaries(
     chosen = read_study(study, set)
     check_number("--resolution, in decades", resolution, 1e-4, 1)
     console.use_all_cores()
+    from jax_backprop.engine import InterruptedSweepError, Options
     from jax_backprop.report.boundaries import write_boundaries
     from jax_backprop.study.searches import search_boundaries, set_aside_other_search
-    from jax_backprop.sweep import InterruptedSweepError, Options
 
     with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
         if set_aside and (moved := set_aside_other_search(chosen, out, resolution)):

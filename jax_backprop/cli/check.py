@@ -17,7 +17,7 @@ from jax_backprop.parsing import MOST_SEED, check_number, parse
 from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
-    from jax_backprop.gradcheck import Report
+    from jax_backprop.referee import Report
 
 Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
@@ -90,8 +90,8 @@ def check(
     sys.path.insert(0, os.getcwd())
     judged, hand = (_function(target) for target in (loss, gradient))
     params, *args = _example(example)
-    from jax_backprop.gradcheck import check_gradient
-    from jax_backprop.gradcheck import check_value_and_grad as check_pair
+    from jax_backprop.referee import check_gradient
+    from jax_backprop.referee import check_value_and_grad as check_pair
 
     with console.progress("directions") as advance:
         report = (check_pair if value_and_grad else check_gradient)(
@@ -220,7 +220,7 @@ def _table(report: Report, title: str) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from jax_backprop.gradcheck.report import HEADS, cells
+    from jax_backprop.referee.report import HEADS, cells
 
     table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     broken = {"autodiff": "auto-\ndiff", "float64": "float-\n64", "differences": "differ-\nences"}

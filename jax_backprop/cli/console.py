@@ -26,7 +26,7 @@ from rich.text import Text
 from jax_backprop.errors import printable
 
 if TYPE_CHECKING:
-    from jax_backprop.sweep import Progress as SweepProgress
+    from jax_backprop.engine import Progress as SweepProgress
 
 
 class Terminal(Console):

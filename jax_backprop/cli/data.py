@@ -158,11 +158,7 @@ def load(
     check_number("--split-seed", split_seed, 0, MOST_SEED)
     with _progress() as on_progress:
         return load_dataset(
-            name,
-            split_seed=split_seed,
-            data_dir=data_dir,
-            on_progress=on_progress,
-            scaling=scaling,
+            name, split_seed=split_seed, data_dir=data_dir, on_progress=on_progress, scaling=scaling
         )
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from jax_backprop.cli import console
 
 if TYPE_CHECKING:
+    from jax_backprop.engine import Options
+    from jax_backprop.engine.runner import Runner
     from jax_backprop.study_file import Study
-    from jax_backprop.sweep import Options
-    from jax_backprop.sweep.runner import Runner
 
 MIB = 1024**2
 
@@ -20,7 +20,7 @@ def show(study: Study, options: Options) -> None:
     """Print what a study would take; nothing is trained or written."""
     from rich.table import Table
 
-    from jax_backprop.sweep.estimates import estimate
+    from jax_backprop.engine.estimates import estimate
 
     runner = _runner(study, options)
     table = Table(title=f"{study.title}: what it would take on {len(options.devices)} devices")
@@ -61,8 +61,8 @@ def show(study: Study, options: Options) -> None:
 
 def _say_power(study: Study, options: Options) -> None:
     """Say what the design can find at all."""
+    from jax_backprop.engine.studies import study_grid
     from jax_backprop.study.power import power
-    from jax_backprop.sweep.studies import study_grid
 
     text = power(study_grid(study).cells(options.max_cells))
     console.out.print(f"Power: {text}.", markup=False)
@@ -70,9 +70,9 @@ def _say_power(study: Study, options: Options) -> None:
 
 def tune(path: Path, study: Study, options: Options) -> None:
     """Measure tile widths, and write the fastest into the study file, the rest of it as it is."""
+    from jax_backprop.engine.estimates import fastest_width
     from jax_backprop.parsing import with_field
     from jax_backprop.storage import write_atomic
-    from jax_backprop.sweep.estimates import fastest_width
 
     runner = _runner(study, options)
 
@@ -90,7 +90,7 @@ def tune(path: Path, study: Study, options: Options) -> None:
 
 
 def _runner(study: Study, options: Options) -> Runner:
-    from jax_backprop.sweep.studies import make_runner
+    from jax_backprop.engine.studies import make_runner
 
     return make_runner(study, options)
 

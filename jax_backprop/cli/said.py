@@ -14,7 +14,7 @@ from jax_backprop.errors import InputError
 # ("without"), and why.
 UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
     "predict": [
-        ("with", ("--inputs",), ("--split", "--data-dir"), "A file's rows are no split of a set."),
+        ("with", ("--inputs",), ("--split", "--data-dir"), "A file's rows are no split of a set.")
     ],
     "sweep": [
         (

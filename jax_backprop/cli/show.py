@@ -223,7 +223,7 @@ def _say(line: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    from jax_backprop.gradcheck.report import finite
+    from jax_backprop.referee.report import finite
 
     sys.stdout.write(json.dumps(finite(value), indent=1, default=_number) + "\n")
 

@@ -16,8 +16,8 @@ from jax_backprop.parsing import check_number, read_study
 from jax_backprop.study_file import MOST_WIDTH, Study
 
 if TYPE_CHECKING:
+    from jax_backprop.engine import Options, Progress
     from jax_backprop.study.widening import Edge
-    from jax_backprop.sweep import Options, Progress
 
 StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
@@ -121,8 +121,8 @@ def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional
       out: New folder of the whole study.
       folders: The folders of all the shares.
     """
-    from jax_backprop.sweep import load_study
-    from jax_backprop.sweep import merge as join
+    from jax_backprop.engine import load_study
+    from jax_backprop.engine import merge as join
 
     join(out, folders)
     cells = load_study(out).num_rows
@@ -137,7 +137,7 @@ def _options(
     check_number("--tile-width", 1 if tile_width is None else tile_width, 1, MOST_WIDTH)
     check_number("--max-cells", max_cells, 1, 10**9)
     check_number("--max-gib", max_gib, 1 / 1024, 2**20)
-    from jax_backprop.sweep import Options
+    from jax_backprop.engine import Options
 
     console.use_all_cores()
     return Options(
@@ -186,8 +186,8 @@ def _folder(out: Path | None, new: Path | None) -> Path:
 
 def _begin(study: Study, folder: Path, options: Options, *, set_aside: bool, widen: bool) -> Study:
     """Return the study to begin with: as its folder was widened, unless that is set aside."""
+    from jax_backprop.engine.studies import set_aside_other
     from jax_backprop.study.widening import as_recorded, check_widens
-    from jax_backprop.sweep.studies import set_aside_other
 
     if widen:
         check_widens(study)
@@ -232,7 +232,7 @@ def _at_edge(found: Sequence[Edge]) -> str:
 def _run(study: Study, folder: Path, options: Options, *, json_progress: bool) -> None:
     from dataclasses import replace
 
-    from jax_backprop.sweep import InterruptedSweepError, run_study
+    from jax_backprop.engine import InterruptedSweepError, run_study
 
     last: list[Progress] = []
     with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:

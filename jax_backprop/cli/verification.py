@@ -19,9 +19,9 @@ MOST_BATCH = 100_000  # of random examples
 
 if TYPE_CHECKING:
     from jax_backprop.derivation import Verdict
-    from jax_backprop.gradcheck.problems import Problem
-    from jax_backprop.gradcheck.referee import LeafReport, Report
-    from jax_backprop.gradcheck.second_order import SecondOrder
+    from jax_backprop.referee.problems import Problem
+    from jax_backprop.referee.second_order import SecondOrder
+    from jax_backprop.referee.verdict import LeafReport, Report
 
     Judged = list[tuple[Problem, Report]]
 
@@ -59,7 +59,7 @@ def verify(
       batch_size: Of that network.
       json: Write the verdict and every leaf's figures to this file as well.
     """
-    from jax_backprop.gradcheck.problems import Problem, check_all, grid
+    from jax_backprop.referee.problems import Problem, check_all, grid
 
     equations = None
     if layer_sizes is None:
@@ -177,13 +177,9 @@ def _print_equations(equations: Verdict) -> None:
 
 
 def _write_json(
-    path: Path,
-    judged: Judged,
-    equations: Verdict | None,
-    second: list[SecondOrder],
-    passed: bool,
+    path: Path, judged: Judged, equations: Verdict | None, second: list[SecondOrder], passed: bool
 ) -> None:
-    from jax_backprop.gradcheck.report import finite
+    from jax_backprop.referee.report import finite
     from jax_backprop.storage import write_atomic
 
     rows = [

@@ -68,10 +68,7 @@ class FashionMNIST(_IdxBuilder, stock.FashionMNIST, skip_registration=True):
     url_infos = stock.FashionMNIST.url_infos
 
 
-BUILDERS = {
-    "mnist": MNIST,
-    "fashion_mnist": FashionMNIST,
-}
+BUILDERS = {"mnist": MNIST, "fashion_mnist": FashionMNIST}
 
 
 def read_idx(path: os.PathLike[str]) -> np.ndarray:

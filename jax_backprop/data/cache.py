@@ -158,11 +158,7 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def _files(
-    name: str,
-    prepared: Prepared,
-    builder: Any,
-    features: Features,
-    on_progress: OnProgress | None,
+    name: str, prepared: Prepared, builder: Any, features: Features, on_progress: OnProgress | None
 ) -> dict[str, Iterator[bytes | memoryview]]:
     """Return the files of a set's folder, each in pieces that are made as they are asked for."""
     meta = {

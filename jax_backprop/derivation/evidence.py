@@ -27,8 +27,8 @@ from jax_backprop.derivation.proofs import (
     residual,
     setting,
 )
-from jax_backprop.gradcheck.agreement import distance
-from jax_backprop.gradcheck.jacobians import autodiff_jacobians
+from jax_backprop.referee.agreement import distance
+from jax_backprop.referee.jacobians import autodiff_jacobians
 
 Named = tuple[str, Any]  # a value and what to call it
 WRONG = 1e-3  # a distance that no rounding explains

@@ -16,9 +16,9 @@ from jax_backprop.derivation.definitions import Example, call, parameters, quant
 from jax_backprop.derivation.entries import Equation, Side
 from jax_backprop.derivation.programs import on_symbols, one_hots
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
-from jax_backprop.gradcheck.agreement import distance
-from jax_backprop.gradcheck.directions import EPS
-from jax_backprop.gradcheck.jacobians import (
+from jax_backprop.referee.agreement import distance
+from jax_backprop.referee.directions import EPS
+from jax_backprop.referee.jacobians import (
     Pair,
     Quantities,
     autodiff_jacobians,

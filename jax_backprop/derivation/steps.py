@@ -8,15 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jax_backprop.derivation import printed
-from jax_backprop.derivation.batch import (
-    PARAMETERS,
-    PER_EXAMPLE,
-    batch_quantities,
-    update,
-)
+from jax_backprop.derivation.batch import PARAMETERS, PER_EXAMPLE, batch_quantities, update
 from jax_backprop.derivation.definitions import examples
 from jax_backprop.errors import InputError, unknown_name
-from jax_backprop.gradcheck.agreement import distance
+from jax_backprop.referee.agreement import distance
 from jax_backprop.types import Batch, Params
 
 # Every step that can be given, in the order of the computation, with its equation.

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import jinja2
 
-from jax_backprop.gradcheck.report import HEADS, Report, cells
+from jax_backprop.referee.report import HEADS, Report, cells
 from jax_backprop.report.policy import content_security_policy
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from jax_backprop.engine import load_study
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.runs import REPLICATES, run_keys
-from jax_backprop.sweep import load_study
-from jax_backprop.sweep.store import read_manifest
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network
 FEWEST_VALUES = 32  # of an axis

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 import vl_convert as vlc
 
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.errors import InputError
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.boundaries import boundary_figure
@@ -27,7 +28,6 @@ from jax_backprop.study.questions import asked
 from jax_backprop.study.searches import boundaries_beside, say_boundaries
 from jax_backprop.study.sharpness import along_training
 from jax_backprop.study.tuned import Contrast, against_control, sensitivities
-from jax_backprop.sweep.store import read_manifest
 
 ANSWER = (
     "The first series: final validation loss against the learning rate, with the boundaries that "

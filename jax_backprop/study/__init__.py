@@ -59,55 +59,15 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "answers": (
-            "answer",
-            "setting",
-        ),
-        "comparisons": (
-            "Difference",
-            "compare_with_control",
-            "holm",
-            "paired_difference",
-        ),
-        "finders": (
-            "FINDERS",
-            "Regret",
-            "regret",
-        ),
-        "outcomes": (
-            "OUTCOMES",
-            "classify",
-        ),
-        "selection": (
-            "Optimum",
-            "Selection",
-            "optimum",
-            "select",
-        ),
-        "sensitivity": (
-            "Sensitivity",
-            "learning_rate_sensitivity",
-        ),
-        "statistics": (
-            "Estimate",
-            "estimate",
-            "interquartile_mean",
-        ),
-        "summary": (
-            "Summary",
-            "best_rates",
-            "summarize",
-            "summarize_rates",
-        ),
-        "tuned": (
-            "Contrast",
-            "against_control",
-            "contrasts",
-            "sensitivities",
-        ),
-        "two_studies": (
-            "compare_studies",
-            "disagreements",
-        ),
+        "answers": ("answer", "setting"),
+        "comparisons": ("Difference", "compare_with_control", "holm", "paired_difference"),
+        "finders": ("FINDERS", "Regret", "regret"),
+        "outcomes": ("OUTCOMES", "classify"),
+        "selection": ("Optimum", "Selection", "optimum", "select"),
+        "sensitivity": ("Sensitivity", "learning_rate_sensitivity"),
+        "statistics": ("Estimate", "estimate", "interquartile_mean"),
+        "summary": ("Summary", "best_rates", "summarize", "summarize_rates"),
+        "tuned": ("Contrast", "against_control", "contrasts", "sensitivities"),
+        "two_studies": ("compare_studies", "disagreements"),
     },
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from jax_backprop.engine import Cells
 from jax_backprop.study.comparisons import FLIPS, SIGNIFICANT, smallest_p
 from jax_backprop.study.runs import REPLICATES, SEED, SPLIT, counted
-from jax_backprop.sweep import Cells
 
 
 def power(cells: Cells) -> str:

@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from jax_backprop.engine import Options, run_rounds
+from jax_backprop.engine.folders import identity
+from jax_backprop.engine.store import MANIFEST, read_manifest, refuse_difference
+from jax_backprop.engine.studies import study_grid, study_problem
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
 from jax_backprop.study.answers import interval
@@ -15,10 +19,6 @@ from jax_backprop.study.frame import Row
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import summarize
 from jax_backprop.study_file import Study
-from jax_backprop.sweep import Options, run_rounds
-from jax_backprop.sweep.folders import identity
-from jax_backprop.sweep.store import MANIFEST, read_manifest, refuse_difference
-from jax_backprop.sweep.studies import study_grid, study_problem
 
 BESIDE = "boundaries"  # the subfolder of a study in which its report looks for a search
 

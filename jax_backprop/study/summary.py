@@ -12,21 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jax_backprop.engine import load_tables
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.runs import SPLIT, Design, by_unit, design, distinct
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.statistics import Estimate, estimate
-from jax_backprop.sweep import load_tables
-from jax_backprop.sweep.store import read_manifest
 
-MEASURES = (
-    "train_loss",
-    "validation_loss",
-    "test_loss",
-    "validation_accuracy",
-    "test_accuracy",
-)
+MEASURES = ("train_loss", "validation_loss", "test_loss", "validation_accuracy", "test_accuracy")
 NEAR_BEST = 1.1  # a rate is near the best if its loss is within a tenth of the best one's
 
 
@@ -107,11 +101,7 @@ def summarize_rates(cells: Frame, overlap: float = 0.0) -> Frame:
     for measure in (name for name in MEASURES if name in cells):
         values, present = by_unit(cells, keys, measure)
         found = _estimate(values.loc[index], present.loc[index], overlap)
-        columns |= {
-            measure: found.mean,
-            f"{measure}_low": found.low,
-            f"{measure}_high": found.high,
-        }
+        columns |= {measure: found.mean, f"{measure}_low": found.low, f"{measure}_high": found.high}
     rates: Frame = pd.DataFrame(columns, index=index)
     counts = cells.groupby([*keys, "outcome"]).size().unstack(fill_value=0)
     for outcome in OUTCOMES:

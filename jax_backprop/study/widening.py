@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jax_backprop.engine import load_study
+from jax_backprop.engine.store import MANIFEST, read_manifest
+from jax_backprop.engine.studies import study_grid
 from jax_backprop.errors import InputError
 from jax_backprop.study.frame import Frame
 from jax_backprop.study.runs import unit_key
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import Study, axis_values
-from jax_backprop.sweep import load_study
-from jax_backprop.sweep.store import MANIFEST, read_manifest
-from jax_backprop.sweep.studies import study_grid
 
 RATE = "learning_rate"
 DECADE = 10.0

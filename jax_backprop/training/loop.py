@@ -18,12 +18,7 @@ from jaxtyping import Array
 from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.fields import ReductionName, Settings
-from jax_backprop.optimizers import (
-    as_trained,
-    check_descends,
-    evaluated_params,
-    make_direction,
-)
+from jax_backprop.optimizers import as_trained, check_descends, evaluated_params, make_direction
 from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule

@@ -17,8 +17,8 @@ from tables import OURS
 from third_set import THIRD_SET
 
 from jax_backprop import check_value_and_grad, value_and_grad
-from jax_backprop.gradcheck.problems import Problem, build
-from jax_backprop.gradcheck.subject import jitted, jitted_autodiff, to_dtype
+from jax_backprop.referee.problems import Problem, build
+from jax_backprop.referee.subject import jitted, jitted_autodiff, to_dtype
 
 MUTANTS = {mutant.name: mutant for mutant in (*FIRST_SET, *SECOND_SET, *THIRD_SET)}
 EQUIVALENT = 1e-12  # relative: a mutant that changes the float64 gradient by less changes nothing

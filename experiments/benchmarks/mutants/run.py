@@ -23,9 +23,9 @@ from points import DTYPES, NETWORKS, PENALTIES
 from tables import OURS, draw, table
 
 from jax_backprop.cli import console
-from jax_backprop.gradcheck.problems import Problem
+from jax_backprop.engine.store import provenance
+from jax_backprop.referee.problems import Problem
 from jax_backprop.storage import write_atomic
-from jax_backprop.sweep.store import provenance
 
 
 def main() -> None:
@@ -157,10 +157,7 @@ def summarise(
 
 
 def _diagnoses(
-    number: int,
-    verdicts: list[Verdict],
-    accepted: dict[str, tuple[str, ...]],
-    sets: dict[str, int],
+    number: int, verdicts: list[Verdict], accepted: dict[str, tuple[str, ...]], sets: dict[str, int]
 ) -> dict[str, Any]:
     """Count where our first diagnosis is a name that was accepted when the mutant was written."""
     ours = [each for each in verdicts if each.checker == OURS and sets[each.mutant] == number]

@@ -203,12 +203,7 @@ SECOND_SET = (
         _first_weights("w.at[:, 0].set(w[:, 1]).at[:, 1].set(w[:, 0])"),
         "permuted",
     ),
-    _mutant(
-        "rows_reversed",
-        "inputs in the reverse order",
-        _first_weights("w[::-1]"),
-        "permuted",
-    ),
+    _mutant("rows_reversed", "inputs in the reverse order", _first_weights("w[::-1]"), "permuted"),
     _mutant(
         "unit_left_out",
         "a dropout mask left in: the last hidden unit of each layer gets nothing",

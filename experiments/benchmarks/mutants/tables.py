@@ -12,11 +12,7 @@ from jax_backprop.report.drawing import write_chart
 
 OURS = "jax_backprop"
 COLORS = {"killed": "#0072B2", "missed": "#D55E00", "equivalent": "#dddddd", "not run": "#ffffff"}
-WRITTEN = {
-    1: "before the diagnosis",
-    2: "after it was frozen once",
-    3: "after it was frozen again",
-}
+WRITTEN = {1: "before the diagnosis", 2: "after it was frozen once", 3: "after it was frozen again"}
 RULE_OF_THREE = 3  # none of n seen: with 95% confidence the share is under 3 / n
 
 

@@ -151,8 +151,7 @@ THIRD_SET = (
         "error_averaged_before_it_goes_down",
         "one mean error of a unit for all examples, times each one's derivative",
         in_backprop(
-            DOWN,
-            "d_inputs = jnp.broadcast_to(jnp.mean(d_inputs, axis=0), d_inputs.shape); " + DOWN,
+            DOWN, "d_inputs = jnp.broadcast_to(jnp.mean(d_inputs, axis=0), d_inputs.shape); " + DOWN
         ),
         "error_averaged_over_batch",
         "product_of_sums",
@@ -178,8 +177,7 @@ THIRD_SET = (
         in_backprop(
             D_LOGITS,
             D_LOGITS.replace(
-                "label_smoothing",
-                "label_smoothing * logits.shape[1] / (logits.shape[1] - 1)",
+                "label_smoothing", "label_smoothing * logits.shape[1] / (logits.shape[1] - 1)"
             ),
         ),
         "smoothing_wrong",

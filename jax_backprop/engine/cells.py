@@ -1,0 +1,223 @@
+"""What a cell is, from its axes and from what all cells share: settings, ids, groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+from pydantic import ValidationError
+
+from jax_backprop.engine.grid import Cells, Named, named, own_name
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.fields import ReductionName, Settings
+from jax_backprop.schedules import evaluate_schedule
+from jax_backprop.settings import Run
+from jax_backprop.storage import sha256
+from jax_backprop.study_file import CHOICES
+from jax_backprop.training import make_plan, used_examples
+
+# What the engine itself reads; any other name is handed to the user's functions.
+_READ = (
+    *("learning_rate", "schedule", "seed", "split_seed", "optimizer", "rate_rule", "reduction"),
+    *("batch_size", "epochs", "data_fraction"),
+)
+ENGINE_DEFAULTS: dict[str, Any] = {name: Run.model_fields[name].default for name in _READ}
+_STEPS = ("batch_size", "epochs", "data_fraction")  # decide how many steps a run has
+# What another program is compiled for: shapes and steps, and how a step is made.
+STATIC = (*_STEPS, "rate_rule", "split_seed")
+ID_LENGTH = 16
+
+
+class Hashes(NamedTuple):
+    """What the values of an axis hold, where that can differ from cell to cell: texts and codes."""
+
+    texts: tuple[str | None, ...]
+    codes: np.ndarray
+
+
+def is_engine_name(name: str) -> bool:
+    """Tell whether the engine reads this axis itself."""
+    return name in ENGINE_DEFAULTS or _is_folded(name) or name.startswith("layer_factors.")
+
+
+def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
+    """Return the cells with whole schedules and optimizers, and columns for what isn't an axis.
+
+    ``schedule.final_fraction`` and the like are put into the cell's schedule; so are the
+    optimizer's parameters. Raises InputError where a parameter isn't one that it takes.
+    """
+    values, codes = dict(cells.values), dict(cells.codes)
+    _check_reductions(values.get("reduction", (fixed.get("reduction", "mean"),)))
+    for name, default in ENGINE_DEFAULTS.items():
+        if name not in values:
+            values[name] = tuple(named([fixed.get(name, default)]))
+            codes[name] = np.zeros(len(cells), np.int32)
+    for name, (model, _) in CHOICES.items():
+        dotted = [axis for axis in values if axis.startswith(f"{name}.")]
+        rows = np.stack([codes[axis] for axis in (name, *dotted)])
+        combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
+        values[name] = tuple(
+            _combined(
+                model,
+                values[name][first],
+                {
+                    axis.partition(".")[2]: values[axis][code]
+                    for axis, code in zip(dotted, rest, strict=True)
+                },
+            )
+            for first, *rest in combinations.T
+        )
+        codes[name] = inverse.reshape(-1).astype(np.int32)
+    return Cells(values, codes)
+
+
+def _check_reductions(given: Sequence[Any]) -> None:
+    known = get_args(ReductionName)
+    for value in given:
+        if value not in known:
+            raise unknown_name("reduction", str(value), known)
+
+
+def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
+    if not isinstance(base, str | Settings):
+        return base  # a schedule given as a function has no parameters of ours
+    named = base.model_dump(exclude_none=True) if isinstance(base, Settings) else {"name": base}
+    try:
+        return model.model_validate({**named, **parameters})
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(
+            model.__name__.lower(),
+            got=f"{parameters or named}",
+            expected=message,
+            remedy="Exclude those cells, or give whole values of that axis instead.",
+        ) from None
+
+
+def cell_ids(
+    cells: Cells, fixed: Mapping[str, Any], hashes: Mapping[str, Hashes] | None = None
+) -> list[str]:
+    """Return a stable name of each cell, from its contents alone: 16 hexadecimal digits.
+
+    Whether a value comes from an axis or is shared by all makes no difference, nor does anything
+    about the other cells.
+
+    Args:
+      cells: resolved ones.
+      fixed: settings that no axis changes.
+      hashes: of axes whose values' contents count as well: ``schedule_hashes``, of data.
+
+    Raises:
+      InputError: two cells are the same.
+    """
+    names = sorted(name for name in {*fixed, *cells.values} if not _is_folded(name))
+    columns: list[list[bytes]] = []
+    for name in names:
+        fragments = [_fragment(name, each) for each in cells.values.get(name, (fixed.get(name),))]
+        if len(fragments) > 1:
+            fragments = [fragments[code] for code in cells.codes[name]]
+        columns.append(fragments)
+    for found in (hashes or {}).values():
+        texts = [(text or "").encode() for text in found.texts]
+        columns.append([texts[code] for code in found.codes])
+    count = len(cells)
+    rows = zip(*(column * count if len(column) == 1 else column for column in columns), strict=True)
+    ids = [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
+    if len(set(ids)) < len(ids):
+        repeated = next(name for name, times in Counter(ids).items() if times > 1)
+        raise InputError(
+            "grid",
+            got=f"the same cell twice: {plain(cells.cell(ids.index(repeated)))}",
+            expected="cells that differ from each other",
+            remedy="Leave out the value that is given twice, or that another one spells out.",
+        )
+    return ids
+
+
+def schedule_hashes(cells: Cells, examples: int) -> dict[str, Hashes]:
+    """Return the hash of each callable schedule's rates in each cell; {} if there is none.
+
+    Over all steps of the cell's own run, at a peak of 1.
+
+    Args:
+      cells: resolved ones.
+      examples: of the train split.
+    """
+    schedules = cells.values["schedule"]
+    if not any(isinstance(schedule, Named) for schedule in schedules):
+        return {}
+    rows = np.stack([cells.codes[name] for name in (*_STEPS, "schedule")])
+    combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
+    texts: list[str | None] = []
+    for *codes, code in combinations.T:
+        schedule = schedules[code]
+        if not isinstance(schedule, Named):
+            texts.append(None)
+            continue
+        given: list[Any] = [
+            cells.values[name][each] for name, each in zip(_STEPS, codes, strict=True)
+        ]
+        batch, epochs, fraction = given
+        used = used_examples(fraction, examples)
+        steps = make_plan(used, batch_size=batch, epochs=epochs).steps
+        texts.append(sha256(evaluate_schedule(schedule.value, steps).tobytes())[:ID_LENGTH])
+    return {"schedule": Hashes(tuple(texts), inverse.reshape(-1))}
+
+
+def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Split cells into groups that one program serves.
+
+    Args:
+      cells: resolved ones.
+      extras: axes that the engine doesn't read itself, and whether each is traced.
+
+    Returns:
+      The group of each cell, (cells,), and what each group's cells have in common.
+    """
+    names = [*STATIC, *(name for name, traced in extras.items() if not traced)]
+    optimizers: tuple[Any, ...] = cells.values["optimizer"]
+    kinds = list(dict.fromkeys(optimizer.name for optimizer in optimizers))
+    kind = np.asarray([kinds.index(optimizer.name) for optimizer in optimizers])
+    rows = np.stack([*(cells.codes[name] for name in names), kind[cells.codes["optimizer"]]])
+    combinations, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # groups in the order of their first cells
+    rank = np.argsort(order)
+    found = []
+    for *codes, last in combinations.T[order]:
+        static = {name: cells.values[name][code] for name, code in zip(names, codes, strict=True)}
+        found.append({**static, "optimizer": kinds[last]})
+    return rank[inverse.reshape(-1)], found
+
+
+def _is_folded(name: str) -> bool:
+    return name.partition(".")[0] in CHOICES and "." in name
+
+
+def _fragment(name: str, value: Any) -> bytes:
+    return json.dumps({name: value}, sort_keys=True, default=_default).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return settings as plain data, as JSON holds it."""
+    return json.loads(json.dumps(value, default=_default))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Named):
+        return value.name
+    if callable(value):
+        return own_name(value)
+    raise InputError(
+        "axis value",
+        got=f"{value!r}, a {type(value).__name__}",
+        expected="a number, a text, None, a tuple of these, or a function",
+        remedy="Give functions as {name: function}.",
+    )

@@ -1,0 +1,94 @@
+"""What a sweep would take, by compiling each group's program and timing one segment of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jax_backprop.engine.options import Options
+from jax_backprop.engine.planning import Group, rates, with_width
+from jax_backprop.engine.program import OutOfMemoryError
+from jax_backprop.engine.runner import Runner
+from jax_backprop.engine.shard import orders, tile_inputs
+from jax_backprop.engine.tile_program import SegmentInputs
+
+TIMINGS = 3  # of a segment, of which the least: the machine is shared
+WIDTHS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Estimate(NamedTuple):
+    """What a group of cells takes.
+
+    Args:
+      group: which.
+      compile_seconds: of its training segment.
+      seconds: of all its cells, on all devices.
+      cell_bytes: parameters, optimizer state and temporaries of one cell.
+      total_bytes: on all devices at once, data apart.
+    """
+
+    group: Group
+    compile_seconds: float
+    seconds: float
+    cell_bytes: int
+    total_bytes: int
+
+
+def estimate(runner: Runner, group: Group, options: Options) -> Estimate:
+    """Compile a group's program, and time a segment of one tile a device."""
+    program, devices = runner.program(group), len(options.devices)
+    rows, _ = group.layout.shard(0)
+    rows = rows[np.arange(devices) % len(rows)]
+    length = group.segment * group.plan.period
+    table = rates(group, rows, 0, length)
+    shaped = table.reshape(*table.shape[:2], group.segment, group.plan.period)
+    inputs = SegmentInputs(shaped, orders(group, rows, 0))
+    running, _ = program.start(tile_inputs(group, rows))
+    started = time.perf_counter()
+    running, _ = program.segment(running, inputs)
+    first = time.perf_counter() - started
+    seconds = []
+    for _ in range(TIMINGS):
+        started = time.perf_counter()
+        running, _ = program.segment(running, inputs)
+        seconds.append(time.perf_counter() - started)
+    rounds = -(-len(group.layout.rows) // devices)
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(running.state)) // running.rows.size
+    temporary = program.temporary_bytes() or 0
+    return Estimate(
+        group=group,
+        compile_seconds=max(0.0, first - min(seconds)),
+        seconds=min(seconds) * rounds * (group.plan.periods // group.segment),
+        cell_bytes=(state + temporary) // group.width,
+        total_bytes=(temporary + state * running.rows.size // devices) * devices,
+    )
+
+
+def fastest_width(
+    runner: Runner, groups: Iterable[Group], options: Options, tell: Callable[[int, float], None]
+) -> int:
+    """Return the tile width with the least expected seconds over all groups.
+
+    Args:
+      runner: of the study.
+      groups: laid out in any width.
+      options: how it is run.
+      tell: called with each width and its expected seconds.
+    """
+    groups = list(groups)
+    most = max(int(np.bincount(group.cells.codes["seed"]).max()) for group in groups)
+    expected: dict[int, float] = {}
+    for width in WIDTHS:
+        if width > 2 * most:
+            break
+        try:
+            found = [estimate(runner, with_width(group, width), options) for group in groups]
+        except OutOfMemoryError:
+            break
+        expected[width] = sum(each.seconds for each in found)
+        tell(width, expected[width])
+    return min(expected, key=lambda width: expected[width])

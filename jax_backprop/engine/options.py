@@ -1,0 +1,41 @@
+"""How a sweep is run, and what it tells meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import jax
+
+from jax_backprop.engine.grid import MAX_CELLS
+from jax_backprop.engine.progress import Progress
+from jax_backprop.types import Device
+
+
+class InterruptedSweepError(Exception):
+    """Asked to stop: what was finished is saved, and the same call continues."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is run, which its results don't depend on (the width apart).
+
+    Args:
+      tile_width: cells that share a tile, instead of the rule's.
+      devices: by default all local ones.
+      share: (part, of): only every ``of``-th shard, starting with the ``part``-th.
+      max_cells: a larger grid is refused.
+      max_bytes: temporaries on one device; a program that needs more gets narrower tiles.
+      on_progress: called after each segment.
+      should_stop: asked after each segment; True ends the run by ``InterruptedSweepError``.
+      on_notice: called with a sentence on what the user should know.
+    """
+
+    tile_width: int | None = None
+    devices: Sequence[Device] = field(default_factory=jax.local_devices)
+    share: tuple[int, int] = (1, 1)
+    max_cells: int = MAX_CELLS
+    max_bytes: int = 8 * 1024**3
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    should_stop: Callable[[], bool] = lambda: False
+    on_notice: Callable[[str], None] = lambda sentence: None

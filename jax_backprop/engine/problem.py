@@ -1,0 +1,221 @@
+"""What all cells of a sweep have in common, and how a group's settings reach its functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jax_backprop.choices import OptimizerName
+from jax_backprop.curvature import sharpness_from_products
+from jax_backprop.engine.cells import Hashes, cell_ids, is_engine_name, schedule_hashes
+from jax_backprop.engine.fingerprint import data_hash
+from jax_backprop.engine.grid import Cells
+from jax_backprop.engine.tile_program import Hyper
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.optimizers import as_trained, evaluated_params
+from jax_backprop.optimizers import direction as named_direction
+from jax_backprop.settings import Optimizer
+from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
+from jax_backprop.types import Batch, Dataset, Evaluation
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all cells of a sweep have in common.
+
+    Args:
+      init: ``(key, **settings) -> params``.
+      value_and_grad: ``(params, batch, **settings) -> (loss, grads)``.
+      evaluate: ``(params, batch, **settings) -> Evaluation``; None for the loss alone.
+      data: shared by all cells.
+      fixed: settings that no axis changes.
+      direction: an optax transformation without a rate, instead of the ``optimizer`` axis.
+      rate_rule: decides the rate of a step, instead of the ``rate_rule`` axis.
+      curves: "none", "evaluations" or "steps".
+      vector_product: ``(params, batch, direction, **settings) -> Hessian x direction``, for the
+        sharpness and the rule ``curvature``.
+      sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
+      lanes: the functions know networks side by side in a last axis.
+      splits: data of each split seed, where that is an axis; ``data`` is the first of them.
+      identity: the user's name for the functions, instead of hashes of what they compute.
+    """
+
+    init: Callable[..., Any]
+    value_and_grad: Callable[..., Any]
+    evaluate: Callable[..., Evaluation] | None
+    data: Dataset
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    direction: optax.GradientTransformation | None = None
+    rate_rule: RateRule | None = None
+    curves: str = "evaluations"
+    vector_product: Callable[..., Any] | None = None
+    sharpness_iterations: int = 0
+    lanes: bool = False
+    identity: str | None = None
+    splits: Mapping[int, Dataset] = field(default_factory=dict)
+
+    def of_split(self, split_seed: int) -> Problem:
+        """Return the same on one split of the data."""
+        if not self.splits:
+            return self
+        if split_seed not in self.splits:
+            raise InputError(
+                "axis 'split_seed'",
+                got=f"{split_seed}, without data of its own",
+                expected=f"one of {', '.join(map(str, self.splits))}",
+                remedy="Give data={split seed: Dataset}, one for each value of the axis.",
+            )
+        return replace(self, data=self.splits[split_seed], splits={})
+
+    @functools.cached_property
+    def data_hashes(self) -> dict[int, str]:
+        """The SHA-256 of each split's data."""
+        known = self.splits or {self.data.split_seed: self.data}
+        return {seed: data_hash(data) for seed, data in known.items()}
+
+    def hashes(self, cells: Cells) -> dict[str, Hashes]:
+        """Return what the cells' settings hold beyond their values: functions, data."""
+        found = schedule_hashes(cells, len(self.data.train.labels))
+        if self.splits:
+            seeds: Any = cells.values["split_seed"]
+            texts = tuple(self.data_hashes.get(int(seed)) for seed in seeds)
+            found["data"] = Hashes(texts, cells.codes["split_seed"])
+        return found
+
+    def ids(self, cells: Cells, hashes: Mapping[str, Hashes] | None = None) -> list[str]:
+        """Return a stable name of each cell, from its contents alone; ``hashes`` if known."""
+        return cell_ids(cells, self.fixed, self.hashes(cells) if hashes is None else hashes)
+
+
+def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
+    """Return the axes that the functions take, and whether each is traced: floating numbers are."""
+    taken = taken_names(problem)
+    extras = {}
+    for name, values in cells.values.items():
+        if is_engine_name(name):
+            continue
+        if name not in taken:
+            raise unknown_name("axis", name, [*sorted(taken), "learning_rate", "schedule", "seed"])
+        extras[name] = all(isinstance(value, float) for value in values)
+    return extras
+
+
+def taken_names(problem: Problem) -> set[str]:
+    """Return the settings that the functions of a problem take by name."""
+    functions = (problem.init, problem.value_and_grad, problem.evaluate, problem.vector_product)
+    return {name for function in functions if function for name in keywords(function)}
+
+
+def keywords(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the arguments that a function takes by name."""
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a builtin: it takes none of ours
+        return set()
+    return {parameter.name for parameter in parameters if parameter.kind in kinds}
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The functions of one group of cells: static settings bound, traced ones as an argument.
+
+    Args:
+      problem: whose functions they are.
+      settings: static, by name.
+      traced: names of the traced settings.
+      optimizer: of the group, by name.
+    """
+
+    problem: Problem
+    settings: Mapping[str, Any]
+    traced: Sequence[str]
+    optimizer: OptimizerName
+
+    def init(self, key: jax.Array, hyper: Hyper) -> Any:
+        """Return the initial parameters of one cell."""
+        return self._bound(self.problem.init, hyper)(key)
+
+    def learner(self, hyper: Hyper) -> Learner:
+        """Return what a step of one cell is made of."""
+        value_and_grad = self._bound(self.problem.value_and_grad, hyper)
+        if self.problem.evaluate is None:
+            evaluate = _loss_only(value_and_grad)
+        else:
+            evaluate = self._bound(self.problem.evaluate, hyper)
+        rule = self.problem.rate_rule
+        if rule is None:
+            product = self.problem.vector_product
+            bound = self._bound(product, hyper) if product else None
+            rule = make_rule(self.settings["rate_rule"], value_and_grad, bound)
+        direction, evaluated = self.problem.direction, as_trained
+        if direction is None:
+            direction = named_direction(self.optimizer, _parameters("optimizer", hyper))
+            evaluated = evaluated_params(self.optimizer)
+        learner = Learner(value_and_grad, evaluate, direction, rule, evaluated)
+        return with_scaling(learner, self.problem.data.scaling)
+
+    def sharpness(self, params: Any, batch: Batch, hyper: Hyper) -> jax.Array:
+        """Return an estimate of the largest eigenvalue of the Hessian of the batch's loss."""
+        assert self.problem.vector_product is not None, "checked before anything is traced"
+        product = self._bound(self.problem.vector_product, hyper)
+        scaled = batch._replace(inputs=self.problem.data.scaling.apply(batch.inputs))
+        return sharpness_from_products(
+            lambda direction: product(params, scaled, direction),
+            params,
+            self.problem.sharpness_iterations,
+        )
+
+    def _bound(self, function: Callable[..., Any], hyper: Hyper) -> Callable[..., Any]:
+        taken = keywords(function)
+        given = {**self.settings, **{name: hyper[name] for name in self.traced}}
+        return functools.partial(function, **{n: v for n, v in given.items() if n in taken})
+
+
+def _parameters(choice: str, hyper: Hyper) -> dict[str, Any]:
+    """Return the parameters of a choice among the traced settings, by their own names."""
+    prefix = f"{choice}."
+    return {n.removeprefix(prefix): value for n, value in hyper.items() if n.startswith(prefix)}
+
+
+def check_products(problem: Problem) -> None:
+    """Raise InputError if the sharpness is to be measured without products with the Hessian."""
+    if problem.sharpness_iterations and problem.vector_product is None:
+        raise InputError(
+            "sharpness_iterations",
+            got=f"{problem.sharpness_iterations}, without vector_product",
+            expected="products with the loss's Hessian",
+            remedy="Give vector_product=(params, batch, direction) -> Hessian x direction.",
+        )
+
+
+def _loss_only(value_and_grad: Callable[..., Any]) -> Callable[[Any, Batch], Evaluation]:
+    """Return an evaluation by the value alone (the compiler drops the gradient)."""
+
+    def evaluate(params: Any, batch: Batch) -> Evaluation:
+        loss, _ = value_and_grad(params, batch)
+        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
+
+    return evaluate
+
+
+def optimizer_columns(cells: Cells) -> dict[str, np.ndarray]:
+    """Return the numbers that the group's optimizer takes, a column each."""
+    optimizers = [o for o in cells.values["optimizer"] if isinstance(o, Optimizer)]
+    used = {optimizers[code].name for code in np.unique(cells.codes["optimizer"])}
+    assert len(used) == 1, "one optimizer a group"
+    taken = next(o for o in optimizers if o.name in used).given
+    return {
+        f"optimizer.{name}": np.asarray([o.given.get(name, 0.0) for o in optimizers])[
+            cells.codes["optimizer"]
+        ]
+        for name in taken
+    }

@@ -1,0 +1,78 @@
+"""A sweep in rounds: each round's cells are chosen from the results of those before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jax_backprop.engine.cells import resolve
+from jax_backprop.engine.grid import Grid, at_rates
+from jax_backprop.engine.identity import check_data, check_programs, identity
+from jax_backprop.engine.options import Options
+from jax_backprop.engine.problem import Problem
+from jax_backprop.engine.runner import Runner
+from jax_backprop.engine.store import StudyFolder, load_study, open_study
+from jax_backprop.errors import InputError
+
+# From all results so far to more cells: the id of a cell that they are like, and their rate.
+Propose = Callable[[pa.Table], Sequence[tuple[str, float]]]
+
+
+def run_rounds(
+    problem: Problem,
+    grid: Grid,
+    out: Path,
+    options: Options,
+    study: Mapping[str, Any],
+    propose: Propose,
+) -> None:
+    """Run a grid into a folder, then what ``propose`` asks for, until it asks for nothing.
+
+    The folder is a study's like any other, each round an extension of it. An interrupted search
+    goes on: finished rounds are replayed from the folder, and ``propose``, a pure function of their
+    results, asks for the same again. One program a group serves all rounds.
+
+    Raises InputError if the folder holds something else, or rounds that were chosen otherwise.
+    """
+    added = resolve(grid.cells(options.max_cells), problem.fixed)
+    with open_study(out, identity(problem, grid), study) as folder:
+        check_data(problem, folder)
+        runner = Runner(problem, list(grid.axes), options, folder)
+        known, ids, number = added, problem.ids(added), 0
+        new_ids = ids
+        while new_ids:
+            runner.add(added)
+            if number == 0:
+                check_programs(problem, folder, runner)
+            _record(folder, number, new_ids, study)
+            for _ in runner.run():
+                pass
+            table = load_study(out)
+            so_far = table.filter(pc.is_in(table["cell"], pa.array(ids)))  # type: ignore
+            known, added = at_rates(known, _rows(ids, propose(so_far)))
+            new_ids = problem.ids(added)
+            ids = ids + new_ids
+            number += 1
+
+
+def _rows(ids: Sequence[str], wanted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
+    place = {name: row for row, name in enumerate(ids)}
+    return [(place[name], rate) for name, rate in wanted]
+
+
+def _record(folder: StudyFolder, number: int, ids: list[str], study: Mapping[str, Any]) -> None:
+    """Record a round's cells, or check that they are those which were recorded."""
+    if number == len(folder.generations):
+        return folder.add_generation(ids, study)
+    if folder.read_generation(number) not in (ids, None):
+        raise InputError(
+            "output folder",
+            got=f"{folder.path}, whose round {number} was chosen otherwise",
+            expected="the same study and resolution to continue",
+            remedy="Give another --out; nothing in it was changed.",
+        )
+    return None

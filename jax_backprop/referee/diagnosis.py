@@ -1,0 +1,125 @@
+"""From the evaluated arrays to the likely bug: which facts the recognisers are given."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from jax_backprop.referee.evaluation import Case, Values, judged_leaves
+from jax_backprop.referee.facts import Facts
+from jax_backprop.referee.general_bugs import GENERAL_BUGS, diagnose
+from jax_backprop.referee.network_bugs import diagnose_network
+from jax_backprop.referee.network_view import check_is_network, view
+from jax_backprop.referee.report import Diagnosis, LeafReport
+from jax_backprop.settings import Network
+
+# Relative distance at which two gradients count as the same: float64 against float64, a truth from
+# differences, and a judged gradient that exists in a narrower dtype.
+EXACT, BY_DIFFERENCES, NARROW = 1e-6, 1e-4, 1e-3
+ROUNDING = 1e-7  # no wrong formula is so nearly right in float64
+
+
+def diagnoses(
+    case: Case,
+    values: Values,
+    rows: list[LeafReport],
+    estimates: dict[int, np.ndarray],
+    network: Network | None,
+) -> list[Diagnosis]:
+    """Return the likely bugs of the failing leaves, the value's first.
+
+    Raises InputError where ``network`` isn't the judged function, also if nothing fails.
+    """
+    params = [leaf.array for leaf in case.leaves]
+    seen = None if network is None else view(network, params, case.args)
+    if seen is not None and values.truth is not None:
+        loss = values.truth[0] if case.has_value else case.loss(case.params, *case.args)
+        check_is_network(seen, float(loss))
+    offset = 1 if case.has_value else 0
+    wrong_value = offset and rows[0].verdict == "fail"
+    of_value = [_of_value(rows[0])] if wrong_value else []
+    failing = [n for n in range(len(params)) if rows[n + offset].verdict == "fail"]
+    others = []
+    for bug, positions in _told_apart(rows[offset:], failing).items():
+        paths = tuple(rows[n + offset].path for n in positions)
+        evidence = _evidence(bug, [rows[n + offset] for n in positions])
+        others.append(Diagnosis(bug, GENERAL_BUGS[bug], paths, evidence, float("nan")))
+        failing = [n for n in failing if n not in positions]
+    if not failing:
+        return [*of_value, *others]
+    facts = _facts(case, values, params, failing, estimates)
+    if facts is None:
+        paths = tuple(rows[n + offset].path for n in failing)
+        why = "no true gradient to compare with: more budget would find it"
+        formulas = [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
+    else:
+        formulas = list(diagnose(facts) if seen is None else diagnose_network(facts, seen))
+    return [*of_value, *formulas, *others]
+
+
+def _of_value(row: LeafReport) -> Diagnosis:
+    got, expected = row.apart.worst_values
+    evidence = f"{got:.9g} for {expected:.9g}"
+    return Diagnosis("value", GENERAL_BUGS["value"], (row.path,), evidence, float("nan"))
+
+
+def _told_apart(rows: list[LeafReport], failing: list[int]) -> dict[str, list[int]]:
+    """Find what isn't a wrong formula: rounding, and a loss on which the referees disagree."""
+    found: dict[str, list[int]] = {}
+    for number in failing:
+        said = rows[number].referees
+        by_differences = {said["differences"], said["taylor"]}
+        if _is_rounding(rows[number]):
+            found.setdefault("precision", []).append(number)
+        elif said["float64"] == said["autodiff"] == "pass" and "fail" in by_differences:
+            found.setdefault("referees_disagree", []).append(number)
+    return found
+
+
+def _is_rounding(row: LeafReport) -> bool:
+    """Tell rounding from a wrong formula: in float64 the error is gone, or as small as its eps."""
+    if not row.float64.measured or {"fail"} & {row.referees["differences"], row.referees["taylor"]}:
+        return False
+    return row.referees["float64"] == "pass" or row.float64.worst < ROUNDING
+
+
+def _evidence(bug: str, rows: list[LeafReport]) -> str:
+    worst = max(rows, key=lambda row: row.hand_error.worst)
+    if bug == "precision":
+        return (
+            f"in float64 off by {worst.float64.worst:.1e}, in {worst.dtype} by "
+            f"{worst.hand_error.worst:.1e} and autodiff by "
+            f"{worst.autodiff_error.worst:.1e}"
+        )
+    return f"central differences are off by {worst.directional.error:.1e}, relative"
+
+
+def _facts(
+    case: Case,
+    values: Values,
+    params: list[np.ndarray],
+    failing: list[int],
+    estimates: dict[int, np.ndarray],
+) -> Facts | None:
+    """Gather the arrays; None where a failing leaf's truth isn't known."""
+    offset = 1 if case.has_value else 0
+    judged = values.hand if values.hand64 is None else values.hand64
+    hand = [np.asarray(array).astype(np.float64) for array in judged[offset:]]
+    known = values.truth or values.autodiff
+    if known is not None:
+        truth = [np.asarray(array).astype(np.float64) for array in known[offset:]]
+        tolerance = EXACT if values.truth and values.hand64 is not None else NARROW
+    elif all(number in estimates for number in failing):
+        # A leaf that passed is its own truth.
+        truth = [estimates.get(number, array) for number, array in enumerate(hand)]
+        tolerance = BY_DIFFERENCES
+    else:
+        return None
+    paths = tuple(leaf.path for leaf in judged_leaves(case)[offset:])
+    return Facts(paths, hand, truth, params, tuple(failing), _counts(case), tolerance)
+
+
+def _counts(case: Case) -> tuple[int, ...]:
+    """Return the lengths of the arguments' first axes: one of them is the number of examples."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(case.args)]
+    return tuple(sorted({shape[0] for shape in shapes if shape}))

@@ -1,0 +1,168 @@
+"""Inside a failing leaf: which elements are wrong, by bisection with central differences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jax_backprop.referee.directions import EPS, Line
+from jax_backprop.referee.report import Element
+
+SHOWN = 8  # the worst elements of a leaf that are reported
+WHOLE_SHARE = 0.25  # so many of the blocks wrong: bisecting further costs more than every element
+
+MakeLine = Callable[[np.ndarray], Line]  # from a direction of length 1 within the leaf
+
+
+class Difference(NamedTuple):
+    """A central difference, its tolerance, and the one-sided differences beside it."""
+
+    value: float
+    tolerance: float
+    left: float
+    right: float
+
+    @property
+    def kink(self) -> bool:
+        """The one-sided derivatives part by more than rounding and curvature allow."""
+        return abs(self.right - self.left) > 16 * self.tolerance
+
+    def contains(self, derivative: float) -> bool:
+        """Say if a value lies between the one-sided derivatives: at a kink none is wrong."""
+        low, high = sorted((self.left, self.right))
+        return low - self.tolerance <= derivative <= high + self.tolerance
+
+
+def difference(line: Line, size: float) -> Difference:
+    """Return f's central difference at 0 along a line, the one-sided ones beside it."""
+    step = EPS ** (1 / 3) * size
+    base, plus, minus, near_plus, near_minus = line(
+        np.asarray([0, step, -step, step / 2, -step / 2])
+    )
+    whole, half = (plus - minus) / (2 * step), (near_plus - near_minus) / step
+    tolerance = 4 * abs(whole - half) + 10 * EPS * max(abs(base), 1) / step
+    # Extrapolated to the point, so that a smooth function's curvature isn't taken for a kink.
+    left = 2 * (base - near_minus) / (step / 2) - (base - minus) / step
+    right = 2 * (near_plus - base) / (step / 2) - (plus - base) / step
+    return Difference(float(whole), float(tolerance), float(left), float(right))
+
+
+def along_element(make_line: MakeLine, shape: tuple[int, ...], index: tuple[int, ...]) -> Line:
+    """Return the line along one element of a leaf."""
+    direction = np.zeros(shape)
+    direction[index] = 1.0
+    return make_line(direction)
+
+
+def worst_elements(
+    make_line: MakeLine, hand: np.ndarray, truth: np.ndarray, size: float
+) -> tuple[Element, ...]:
+    """Return the elements that are farthest from a known truth, a difference beside each."""
+    gap = np.abs(hand - truth)
+    found = []
+    for flat in np.argsort(gap, axis=None)[::-1][:SHOWN]:
+        index = tuple(int(axis) for axis in np.unravel_index(int(flat), gap.shape))
+        if gap[index] == 0 or gap[index] < 1e-3 * gap.max():
+            break
+        beside = difference(along_element(make_line, hand.shape, index), size)
+        found.append(Element(index, float(hand[index]), float(truth[index]), beside.value))
+    return tuple(found)
+
+
+def all_at_kinks(
+    make_line: MakeLine, hand: np.ndarray, truth: np.ndarray, allowed: float, size: float
+) -> bool:
+    """Say if every element that differs (of the worst 16) lies between one-sided derivatives."""
+    gap = np.abs(hand - truth)
+    wrong = np.flatnonzero(gap > allowed)
+    worst = wrong[np.argsort(gap.ravel()[wrong])[::-1][:16]]
+    for flat in worst:
+        index = tuple(int(axis) for axis in np.unravel_index(int(flat), gap.shape))
+        beside = difference(along_element(make_line, hand.shape, index), size)
+        if not (beside.kink and beside.contains(float(hand[index]))):
+            return False
+    return bool(worst.size)
+
+
+class Located(NamedTuple):
+    """What bisection found.
+
+    Args:
+      elements: wrong ones, the worst first.
+      estimate: the leaf's gradient by differences where every element was measured, else None.
+      finished: False where time ran out.
+    """
+
+    elements: tuple[Element, ...]
+    estimate: np.ndarray | None
+    finished: bool
+
+
+def bisect(
+    make_line: MakeLine, hand: np.ndarray, size: float, *, deadline: float, seed: int = 0
+) -> Located:
+    """Find the wrong elements of a failing leaf without knowing the right ones.
+
+    Halves of the leaf are asked by a random direction within each; those that agree are left, the
+    others halved again. Where a quarter of the blocks fail, every element is measured instead.
+    """
+    blocks = [np.arange(hand.size)]
+    generator = np.random.default_rng(seed)
+    while blocks and max(block.size for block in blocks) > 1:
+        halves = [half for block in blocks for half in np.array_split(block, 2) if half.size]
+        failing = []
+        for half in halves:
+            if time.monotonic() > deadline:
+                return Located((), None, finished=False)
+            if _block_fails(make_line, hand, half, size, generator):
+                failing.append(half)
+        many = len(halves) >= 8 and len(failing) * max(map(len, halves)) > WHOLE_SHARE * hand.size
+        blocks = failing
+        if many:
+            return _every_element(make_line, hand, size, deadline)
+    measured = [_element(make_line, hand, int(block[0]), size) for block in blocks]
+    wrong = [element for element, fails in measured if fails]
+    return Located(_worst_first(wrong), None, finished=True)
+
+
+def _block_fails(
+    make_line: MakeLine,
+    hand: np.ndarray,
+    block: np.ndarray,
+    size: float,
+    generator: np.random.Generator,
+) -> bool:
+    direction = np.zeros(hand.size)
+    direction[block] = generator.normal(size=block.size)
+    direction /= np.linalg.norm(direction)
+    found = difference(make_line(direction.reshape(hand.shape)), size)
+    return abs(found.value - float(direction @ hand.ravel())) > found.tolerance
+
+
+def _element(make_line: MakeLine, hand: np.ndarray, flat: int, size: float) -> tuple[Element, bool]:
+    index = tuple(int(axis) for axis in np.unravel_index(flat, hand.shape))
+    found = difference(along_element(make_line, hand.shape, index), size)
+    fails = abs(found.value - hand[index]) > found.tolerance and not (
+        found.kink and found.contains(float(hand[index]))
+    )
+    return Element(index, float(hand[index]), float("nan"), found.value), fails
+
+
+def _every_element(make_line: MakeLine, hand: np.ndarray, size: float, deadline: float) -> Located:
+    wrong, estimate = [], np.zeros(hand.size)
+    for flat in range(hand.size):
+        if time.monotonic() > deadline:
+            return Located(_worst_first(wrong), None, finished=False)
+        element, fails = _element(make_line, hand, flat, size)
+        estimate[flat] = element.difference
+        if fails:
+            wrong.append(element)
+    return Located(_worst_first(wrong), estimate.reshape(hand.shape), finished=True)
+
+
+def _worst_first(wrong: list[Element]) -> tuple[Element, ...]:
+    order = sorted(wrong, key=lambda each: -abs(each.hand - each.difference))
+    return tuple(order)

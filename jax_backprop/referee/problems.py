@@ -1,0 +1,121 @@
+"""Networks and points on which the project's own gradient is judged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple, get_args
+
+import jax
+
+from jax_backprop.backprop import value_and_grad
+from jax_backprop.fields import ActivationName, LossName
+from jax_backprop.network import init_params, loss
+from jax_backprop.referee.report import Report
+from jax_backprop.referee.subject import jitted_autodiff
+from jax_backprop.referee.verdict import check_value_and_grad
+from jax_backprop.settings import Network
+from jax_backprop.types import Batch, Params, Penalties, Scalar
+
+# A trained point: the loss fell to a thousandth, or so many steps were made. (Nearer to a minimum
+# of zero every float32 gradient is rounding, and its check blind.)
+TRAINED_SHARE = 1e-3
+TRAINING_STEPS = 1000
+TRAINING_RATES = {"softmax_cross_entropy": 1.0, "squared_error": 0.1}
+
+
+class Problem(NamedTuple):
+    """One network at one point: ``point`` is "initial" or "trained"."""
+
+    network: Network
+    batch_size: int
+    point: str
+    penalties: Penalties = Penalties()
+    seed: int = 0
+
+
+def square_network(depth: int, activation: ActivationName, loss_name: LossName) -> Network:
+    """Return a network of ``depth`` weight matrices, all SQUARE but the last.
+
+    A square weight matrix is the only shape that catches a transposed gradient.
+    """
+    return Network(layer_sizes=(6,) * depth + (4,), activation=activation, loss=loss_name)
+
+
+def grid(
+    depths: tuple[int, ...] = (1, 2, 3, 4), batch_sizes: tuple[int, ...] = (1, 2, 17)
+) -> Iterator[Problem]:
+    """Yield every depth x activation x loss x batch size x point; half of them with penalties."""
+    choices = product(depths, get_args(ActivationName), get_args(LossName), batch_sizes)
+    for index, (depth, activation, loss_name, batch_size) in enumerate(choices):
+        penalties = Penalties(l2=0.01, label_smoothing=0.1) if index % 2 else Penalties()
+        network = square_network(depth, activation, loss_name)
+        for point in ("initial", "trained"):
+            yield Problem(network, batch_size, point, penalties)
+
+
+def build(problem: Problem) -> tuple[Params, Batch]:
+    """Return the parameters and a batch of random examples, in JAX's default float."""
+    sizes = problem.network.layer_sizes
+    init_key, input_key, label_key = jax.random.split(jax.random.key(problem.seed), 3)
+    inputs = jax.random.normal(input_key, (problem.batch_size, sizes[0]))
+    labels = jax.random.randint(label_key, (problem.batch_size,), 0, sizes[-1])
+    params, batch = init_params(problem.network, key=init_key), Batch(inputs, labels)
+    if problem.point == "trained":
+        params = _trained(params, batch, problem.network, problem.penalties)
+    return params, batch
+
+
+def check(problem: Problem) -> Report:
+    """Judge the hand-derived gradient on one problem."""
+    params, batch = build(problem)
+    judged_loss, hand = _judged(problem.network)
+    return check_value_and_grad(
+        judged_loss,
+        hand,
+        params,
+        batch,
+        problem.penalties,
+        initial=problem.point == "initial",
+        seed=problem.seed,
+    )
+
+
+def check_all(problems: Iterable[Problem]) -> Iterator[tuple[Problem, Report]]:
+    """Judge many problems, in order; compiling takes most of the time, and runs in threads."""
+    problems = list(problems)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        yield from zip(problems, pool.map(check, problems), strict=True)
+
+
+@lru_cache
+def _judged(network: Network) -> tuple[Callable[..., Scalar], Callable[..., tuple[Scalar, Params]]]:
+    """Return loss and gradient with the penalties as an argument: compiled once a network."""
+
+    def judged_loss(params: Params, batch: Batch, penalties: Penalties) -> Scalar:
+        return loss(params, batch, network=network, penalties=penalties)
+
+    def hand(params: Params, batch: Batch, penalties: Penalties) -> tuple[Scalar, Params]:
+        return value_and_grad(params, batch, network=network, penalties=penalties)
+
+    return judged_loss, hand
+
+
+def _trained(params: Params, batch: Batch, network: Network, penalties: Penalties) -> Params:
+    """Descend by autodiff's gradient, so that the point doesn't depend on what is judged."""
+    gradient = jitted_autodiff(_judged(network)[0])
+    start = float(gradient(params, batch, penalties)[0])
+    for _ in range(TRAINING_STEPS):
+        value, grads = gradient(params, batch, penalties)
+        if value <= TRAINED_SHARE * start:
+            break
+        params = _descend(params, grads, TRAINING_RATES[network.loss])
+    return params
+
+
+@jax.jit
+def _descend(params: Params, grads: Params, rate: float | Scalar) -> Params:
+    return jax.tree.map(lambda leaf, grad: leaf - rate * grad, params, grads)
