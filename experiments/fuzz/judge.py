@@ -45,7 +45,7 @@ def complaint(
     """
     if outcome.wrong:
         return outcome.wrong
-    allowed = CODES | ({SIGNALS[signal.Signals(kill.number)]} if kill and outcome.killed else set())
+    allowed = CODES | _codes_of(kill if outcome.killed else None)
     if outcome.code not in allowed:
         return f"exit code {outcome.code}{_place(outcome.text)}"
     if marks := [mark for mark in MARKS if mark in outcome.text]:
@@ -57,6 +57,13 @@ def complaint(
     if outcome.code == 2 and not outcome.text.strip():
         return "exit code 2 without a word"
     return ""
+
+
+def _codes_of(kill: Kill | None) -> set[int]:
+    """Return how a run may end that was sent a signal; the first moments have no handler yet."""
+    if kill is None:
+        return set()
+    return {SIGNALS[signal.Signals(kill.number)], *([-kill.number] if kill.seconds < 0.01 else ())}
 
 
 def _place(text: str) -> str:
