@@ -51,7 +51,7 @@ $(VENV)/.ready-%: $(READY)
 	$(INSTALL) '.[all,$*]'
 	@touch $@
 
-docs: $(VENV)/.ready-docs ## Build the reference of the package in experiments/results/docs
+docs: $(VENV)/.ready-docs ## Build the documents, the reference among them, in experiments/results/docs
 	$(BIN)/python experiments/docs/build.py
 
 verify: $(READY) ## Prove the equations, the gradient and the second order: one screen, verdict last

@@ -1,30 +1,59 @@
-"""Build the reference of the package from its docstrings: `make docs`."""
+"""Build the documents: `make docs`. One builder, Sphinx, for the pages and the reference."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import contextlib
+import io
+import os
+import re
+import shutil
+import sys
 from pathlib import Path
 
-import pdoc
+os.environ["COLUMNS"] = "80"  # the width at which commands explain themselves
+
+from sphinx.cmd.build import build_main
 
 import jax_backprop
+from jax_backprop.cli.commands import COMMANDS, dispatch
 
-OUT = Path(__file__).parents[1] / "results" / "docs"
+HERE = Path(__file__).parent
+EXPERIMENTS = HERE.parent
+OUT = EXPERIMENTS / "results" / "docs"
+SOURCE = EXPERIMENTS / "results" / "docs-source"
 
 
 def main() -> None:
-    """Write a page a module; the public names are documented where they are found."""
-    names = [jax_backprop.__name__]
-    names += [each.name for each in pkgutil.iter_modules(jax_backprop.__path__, "jax_backprop.")]
-    for name in names:
-        module = importlib.import_module(name)
-        for public in getattr(module, "__all__", ()):  # imported on first use, which pdoc isn't
-            setattr(module, public, getattr(module, public))
-    pdoc.render.configure(docformat="google", show_source=False)
-    public = [name for name in names if not name.endswith("__main__")]
-    pdoc.pdoc(*public, "!jax_backprop.cli", output_directory=OUT)
-    print(f"Reference: {OUT / 'index.html'}")
+    """Gather the sources, write what is made from the package itself, and build."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(HERE, SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
+    shutil.copytree(EXPERIMENTS / "figures", SOURCE / "figures")
+    shutil.copy(EXPERIMENTS / "README.md", SOURCE / "findings.md")
+    package = Path(jax_backprop.__file__).parent
+    shutil.copy(package / "CHANGELOG.md", SOURCE / "changelog.md")
+    shutil.copy(package / "study.toml", SOURCE / "reference" / "study.toml")
+    (SOURCE / "reference" / "commands.md").write_text(commands())
+    for name in jax_backprop.__all__:
+        getattr(jax_backprop, name)  # imported on first use, which Sphinx isn't
+    failed = build_main(["-q", "-W", "--keep-going", "-b", "html", str(SOURCE), str(OUT)])
+    if failed:
+        sys.exit(failed)
+    print(f"Documents: {OUT / 'index.html'}")
+
+
+def commands() -> str:
+    """Return the page of the commands: each one's own help."""
+    page = "# Commands\n\nThis page is what each command's `--help` says.\n"
+    for name in COMMANDS:
+        page += f"\n## jax-backprop {name}\n\n```text\n{_help(name).rstrip()}\n```\n"
+    return page
+
+
+def _help(name: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        dispatch([name, "--help"])
+    return re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ OWN = {
     "study": ("study", "statistics", "tuned", "widening", "finders", "edge", "boundaries"),
     "report": ("charts", "report_tables", "study", "derive", "cli_findings"),
     "cli": ("cli", "cli_data", "cli_findings", "cli_show", "cli_sweep", "check", "progress"),
-    "every": ("house", "skips", "readme"),  # no room's own
+    "every": ("house", "skips", "docs"),  # no room's own
 }
 
 
