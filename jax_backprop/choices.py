@@ -22,6 +22,10 @@ ScheduleName = Literal[
     "exponential",
     "cosine",
     "warmup_cosine",
+    "linear",
+    "one_minus_sqrt",
+    "polynomial",
+    "wsd",
     "inverse_time",
     "one_cycle",
     "restarts",
@@ -43,14 +47,18 @@ RuleName = Literal["scheduled", "line_search", "curvature"]
 # Which parameters each named choice takes, with their defaults. A flat model and this table, rather
 # than a union of models: a union would turn into subcommands on the command line.
 SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
-    "constant": {},
-    "step_decay": {"decay_rate": 0.5, "drops": 3},
-    "exponential": {"final_fraction": 0.01},
-    "cosine": {"final_fraction": 0.0},
+    "constant": {"warmup_fraction": 0.0},
+    "step_decay": {"warmup_fraction": 0.0, "decay_rate": 0.5, "drops": 3},
+    "exponential": {"warmup_fraction": 0.0, "final_fraction": 0.01},
+    "cosine": {"warmup_fraction": 0.0, "final_fraction": 0.0},
     "warmup_cosine": {"warmup_fraction": 0.1, "final_fraction": 0.0},
-    "inverse_time": {"final_fraction": 0.1},
+    "linear": {"warmup_fraction": 0.0, "final_fraction": 0.0},
+    "one_minus_sqrt": {"warmup_fraction": 0.0, "final_fraction": 0.0},
+    "polynomial": {"warmup_fraction": 0.0, "final_fraction": 0.0, "power": 2.0},
+    "wsd": {"warmup_fraction": 0.1, "final_fraction": 0.0, "decay_fraction": 0.2, "power": 1.0},
+    "inverse_time": {"warmup_fraction": 0.0, "final_fraction": 0.1},
     "one_cycle": {"warmup_fraction": 0.3, "initial_fraction": 0.04},
-    "restarts": {"cycles": 4, "final_fraction": 0.0},
+    "restarts": {"warmup_fraction": 0.0, "cycles": 4, "final_fraction": 0.0},
 }
 OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
     "gradient_descent": {},
@@ -130,10 +138,14 @@ class Schedule(_Named, frozen=True):
     name: ScheduleName = "constant"
     """Shape of the learning rate over the run."""
     final_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Rate at the end over the peak, reached one step after the last update, or where the next
-    cycle begins."""
+    """Rate over the peak at the last step, or at the last step of each cycle."""
     warmup_fraction: Fraction | None = None
     """Share of the steps in which the rate rises: linearly, one_cycle as a cosine."""
+    decay_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the steps after the warm-up in which wsd (warm-up, stable, decay) falls."""
+    power: Positive | None = None
+    """Exponent of the decay: polynomial falls like (1 - u)^power, wsd like 1 - u^power, u from 0 to
+    1. For wsd 1 is linear, 0.5 one minus the square root."""
     initial_fraction: PositiveFraction | None = None
     """Rate at the start over the peak."""
     decay_rate: PositiveFraction | None = None

@@ -3,102 +3,143 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Schedule
 
 StepToRate: TypeAlias = Callable[[Any], Any]  # step -> rate, a number each
-
-
-def shape_function(schedule: Schedule, steps: int) -> StepToRate:
-    """Return the schedule of peak 1 for a run of so many steps, numbered from 0.
-
-    What ends at ``final_fraction`` would reach it at step ``steps``, the one after the last: the
-    last update's rate lies just above. Runs are parted at round(k steps / parts). Raises InputError
-    for a run too short for the schedule's drops, cycles or warm-up.
-    """
-    _check_length(schedule, steps)
-    final = schedule.final_fraction or 0.0
-    warmup = min(round((schedule.warmup_fraction or 0.0) * steps), steps - 1)
-    match schedule.name:
-        case "step_decay":
-            return _step_decay(steps, schedule.drops or 0, schedule.decay_rate or 1.0)
-        case "exponential":
-            return optax.exponential_decay(1.0, steps, final)
-        case "cosine":
-            return optax.cosine_decay_schedule(1.0, steps, alpha=final)
-        case "warmup_cosine":
-            # From 1/warmup, not 0: a first step at rate 0 would be a step lost.
-            start = 1 / (warmup + 1)
-            return optax.warmup_cosine_decay_schedule(start, 1.0, warmup, steps, final)
-        case "inverse_time":  # optax has none
-            return lambda step: 1 / (1 + (1 / final - 1) * step / steps)
-        case "one_cycle":
-            initial = schedule.initial_fraction or 1.0
-            share = schedule.warmup_fraction or 0.0
-            return optax.cosine_onecycle_schedule(steps, 1.0, share, div_factor=1 / initial)
-        case "restarts":
-            return _restarts(steps, schedule.cycles or 1, final)
-        case _:
-            return optax.constant_schedule(1.0)
-
-
-def _check_length(schedule: Schedule, steps: int) -> None:
-    """Raise InputError unless each drop, cycle and warm-up gets steps of its own."""
-    fewest = 1
-    if schedule.name == "step_decay":
-        fewest = (schedule.drops or 0) + 1
-    elif schedule.name == "restarts":  # a cycle of one step would be its peak alone
-        fewest = 2 * (schedule.cycles or 1)
-    elif schedule.warmup_fraction and schedule.name == "one_cycle":  # optax cuts its steps off
-        fewest = max(2, math.ceil(1 / schedule.warmup_fraction))
-    elif schedule.warmup_fraction:  # rounded, a half to the even number
-        fewest = max(2, math.floor(0.5 / schedule.warmup_fraction) + 1)
-    if steps < fewest:
-        raise InputError(
-            f"schedule {schedule.label!r}",
-            got=f"a run of {steps} steps",
-            expected=f"at least {fewest}, so that no drop, cycle or warm-up is lost",
-            remedy="Train for more steps, or give it fewer drops or cycles, or warmup_fraction 0.",
-        )
-
-
-def _parted(steps: int, parts: int) -> Array:
-    """Return where the parts of a run begin, and its end: (parts + 1,)."""
-    return jnp.asarray(np.rint(np.arange(parts + 1) * steps / parts).astype(np.int32))
-
-
-def _step_decay(steps: int, drops: int, decay_rate: float) -> StepToRate:
-    at = _parted(steps, drops + 1)[1:-1]
-    return lambda step: decay_rate ** jnp.searchsorted(at, step, side="right").astype(float)
-
-
-def _restarts(steps: int, cycles: int, final: float) -> StepToRate:
-    ends = _parted(steps, cycles)
-
-    def rate(step: Any) -> Any:
-        cycle = jnp.searchsorted(ends, step, side="right")
-        start, length = ends[cycle - 1], ends[cycle] - ends[cycle - 1]
-        return (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * (step - start) / length)) + final
-
-    return rate
+Shape: TypeAlias = Callable[[np.ndarray], np.ndarray]  # progress in [0, 1] -> rate over the peak
 
 
 @functools.lru_cache(maxsize=256)
 def schedule_shape(schedule: Schedule, steps: int) -> np.ndarray:
-    """Return a named schedule's row at peak 1, (steps,) in float64; made once, so read-only."""
-    shape = evaluate_schedule(shape_function(schedule, steps), steps)
+    """Return a named schedule's row at peak 1; made once, so read-only.
+
+    A warm-up rises linearly to the peak, which the step after it has. What follows depends on the
+    progress u, 0 at the peak and 1 at the last step: what decays ends at its final fraction there.
+    Parts of a run end at round(k steps / parts).
+
+    Args:
+      schedule: its name and parameters.
+      steps: updates of the run.
+
+    Returns:
+      (steps,) in float64.
+
+    Raises:
+      InputError: the run is too short for the schedule's warm-up, decay, drops or cycles.
+
+    Example:
+      >>> schedule_shape(Schedule(name="linear"), 5).tolist()
+      [1.0, 0.75, 0.5, 0.25, 0.0]
+
+    References:
+      Cosine and restarts: Loshchilov and Hutter 2017, arXiv:1608.03983. Linear to zero: Defazio et
+      al. 2023, arXiv:2310.07831. Warm-up, stable, decay and 1 - sqrt: Haegele et al. 2024,
+      arXiv:2405.18392. One cycle: Smith and Topin 2018, arXiv:1708.07120.
+    """
+    _check_length(schedule, steps)
+    warmup = _warmup(schedule, steps)
+    rise = np.arange(1, warmup + 1) / (warmup + 1)  # from above 0: no step is lost
+    if schedule.initial_fraction is not None:
+        start = schedule.initial_fraction
+        rise = start + (1 - start) * _cosine(1 - np.arange(warmup) / max(1, warmup))
+    shape = np.concatenate([rise, _after_warmup(schedule, steps - warmup)])
     shape.flags.writeable = False
     return shape
+
+
+def _after_warmup(schedule: Schedule, steps: int) -> np.ndarray:
+    """Return the row from the peak on."""
+    name, final = schedule.name, schedule.final_fraction or 0.0
+    progress = np.arange(steps) / max(1, steps - 1)
+    if name in DECAYS:
+        return final + (1 - final) * DECAYS[name](progress)
+    match name:
+        case "exponential":
+            return final**progress
+        case "inverse_time":
+            return 1 / (1 + (1 / final - 1) * progress)
+        case "polynomial":
+            return final + (1 - final) * (1 - progress) ** (schedule.power or 1.0)
+        case "wsd":
+            parts = _stable_and_decay(schedule, steps)
+            fall = 1 - (np.arange(1, parts[1] + 1) / parts[1]) ** (schedule.power or 1.0)
+            return np.concatenate([np.ones(parts[0]), final + (1 - final) * fall])
+        case "one_cycle":  # ends where optax's and PyTorch's do
+            final = (schedule.initial_fraction or 1.0) / 1e4
+            return final + (1 - final) * _cosine(progress)
+        case "step_decay":
+            drops = np.repeat(np.arange((schedule.drops or 0) + 1), _parted(schedule.drops, steps))
+            return (schedule.decay_rate or 1.0) ** drops
+        case "restarts":
+            lengths = _parted((schedule.cycles or 1) - 1, steps)
+            cycles = [_cosine(np.arange(length) / max(1, length - 1)) for length in lengths]
+            return final + (1 - final) * np.concatenate(cycles)
+        case _:
+            return np.ones(steps)
+
+
+def _cosine(progress: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.cos(np.pi * progress))
+
+
+# From 1 at the peak to 0 at the last step.
+DECAYS: dict[str, Shape] = {
+    "cosine": _cosine,
+    "warmup_cosine": _cosine,
+    "linear": lambda progress: 1 - progress,
+    "one_minus_sqrt": lambda progress: 1 - np.sqrt(progress),
+}
+
+
+def _warmup(schedule: Schedule, steps: int) -> int:
+    return round((schedule.warmup_fraction or 0.0) * steps)
+
+
+def _stable_and_decay(schedule: Schedule, steps: int) -> tuple[int, int]:
+    decay = round((schedule.decay_fraction or 0.0) * steps)
+    return steps - decay, decay
+
+
+def _parted(cuts: int | None, steps: int) -> np.ndarray:
+    """Return the lengths of the parts of a run that is cut so many times."""
+    parts = (cuts or 0) + 1
+    return np.diff(np.rint(np.arange(parts + 1) * steps / parts).astype(int))
+
+
+def _check_length(schedule: Schedule, steps: int) -> None:
+    """Raise InputError unless warm-up, decay, each drop and cycle get steps of their own."""
+    if not _fits(schedule, steps):
+        fewest = next((n for n in range(1, 10_000) if _fits(schedule, n)), None)
+        raise InputError(
+            f"schedule {schedule.label!r}",
+            got=f"a run of {steps} steps",
+            expected=f"at least {fewest or 'so many'}, so that no part of the schedule is lost",
+            remedy="Train for more steps, or give it a shorter warm-up, fewer drops or cycles.",
+        )
+
+
+def _fits(schedule: Schedule, steps: int) -> bool:
+    warmup = _warmup(schedule, steps)
+    after = steps - warmup
+    least = 2  # its peak, and its end
+    match schedule.name:
+        case "constant":
+            least = 1
+        case "step_decay":
+            least = (schedule.drops or 0) + 1
+        case "restarts":
+            least = 2 * (schedule.cycles or 1)
+        case "wsd" if min(_stable_and_decay(schedule, after)) < 1:
+            return False
+    return after >= least and (warmup > 0 or not schedule.warmup_fraction)
 
 
 def evaluate_schedule(schedule: StepToRate, steps: int) -> np.ndarray:

@@ -50,6 +50,7 @@ PARAMETERS = {
         {"name": "warmup_cosine", "warmup_fraction": 0.2, "final_fraction": 0.1},
         {"name": "one_cycle", "initial_fraction": 0.1},
         {"name": "restarts", "cycles": 2},
+        {"name": "wsd", "decay_fraction": 0.5, "power": 0.5},
     ],
     "rate_rule": [{"name": "line_search", "decrease": 0.7, "increase": 2.0, "slope": 0.1}],
 }
@@ -149,4 +150,4 @@ def test_the_help_says_whose_parameter_it_is_and_its_default(capsys) -> None:
     assert call("train", "--help") == 0
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "(default of heavy_ball, nesterov: 0.9)" in said
-    assert "(default of warmup_cosine: 0.1; one_cycle: 0.3)" in said
+    assert "(default of one_cycle: 0.04)" in said
