@@ -15,10 +15,14 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from jax_backprop.errors import InputError
 from jax_backprop.extras import extras_named
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 MOST_TEXT = 64 * 1024**2  # bytes of a TOML or JSON file
 MOST_BITS = 256
@@ -51,19 +55,19 @@ def read_text(path: Path, *, what: str, expected: str, remedy: str) -> str:
     return decode(path, _text, what=what, expected=expected, remedy=remedy)
 
 
-def read_json(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, object]:
     """Return the object that a JSON file holds."""
     return decode(path, read_object, what=what, expected=expected, remedy=remedy)
 
 
-def read_toml(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, Any]:
+def read_toml(path: Path, *, what: str, expected: str, remedy: str) -> dict[str, object]:
     """Return the tables of a TOML file."""
     return decode(
         path, lambda path: parse_toml(_text(path)), what=what, expected=expected, remedy=remedy
     )
 
 
-def parse_toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, object]:
     """Return the tables of a text in TOML; ValueError says what is wrong with it."""
     try:
         found = tomllib.loads(text)
@@ -73,9 +77,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     return found
 
 
-def check_plain(value: Any) -> None:
+def check_plain(value: dict[str, object] | list[object]) -> None:
     """Raise ValueError for data that can't be walked or written: nested deeply, endless digits."""
-    level = [value]
+    level: list[dict[str, object] | list[object]] = [value]
     for _ in range(MOST_TABLES):
         within = [each.values() if isinstance(each, dict) else each for each in level]
         flat = [inner for each in within for inner in each]
@@ -87,7 +91,7 @@ def check_plain(value: Any) -> None:
     raise ValueError(f"more than {MOST_TABLES} tables or lists within each other")
 
 
-def read_npz(path: Path | io.BytesIO) -> dict[str, Any]:
+def read_npz(path: Path | io.BytesIO) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file; nothing is unpickled.
 
     Raises whatever a damaged one makes of NumPy, and ValueError for one that would take more
@@ -101,7 +105,7 @@ def read_npz(path: Path | io.BytesIO) -> dict[str, Any]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def read_npy(path: Path) -> Any:
+def read_npy(path: Path) -> np.ndarray:
     """Return the array of a .npy file; nothing is unpickled. Raises as ``read_npz`` does."""
     import numpy as np
 
@@ -111,7 +115,7 @@ def read_npy(path: Path) -> Any:
 
 
 @extras_named()
-def read_csv(path: Path) -> Any:
+def read_csv(path: Path) -> pa.Table:
     """Return a CSV file with a header as a table; errors tell the row."""
     import pyarrow.csv
 
@@ -147,7 +151,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, object]:
     """Return the object that a JSON file holds. Raises whatever is wrong with it."""
     found = json.loads(_text(path))
     if not isinstance(found, dict):

@@ -90,8 +90,8 @@ class Evaluation(NamedTuple):
     accuracy: Scalars
 
 
-ValueAndGrad: TypeAlias = Callable[[Any, Batch], tuple[Scalars, Any]]
-Evaluate: TypeAlias = Callable[[Any, Batch], Evaluation]
+ValueAndGrad: TypeAlias = Callable[[PyTree, Batch], tuple[Scalars, PyTree]]
+Evaluate: TypeAlias = Callable[[PyTree, Batch], Evaluation]
 Init: TypeAlias = Callable[[Array], PyTree]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +31,11 @@ def segment(network: Network, vector_product: VectorProduct) -> Callable[..., la
     """
 
     def extend(
-        stack: Params, states: lanczos.Lanczos, data: Batch, penalties: Penalties, *counts: Any
+        stack: Params,
+        states: lanczos.Lanczos,
+        data: Batch,
+        penalties: Penalties,
+        *counts: lanczos.Count,
     ) -> lanczos.Lanczos:
         def one_network(pair: tuple[Params, lanczos.Lanczos]) -> lanczos.Lanczos:
             params, of_starts = pair
@@ -52,7 +55,7 @@ def segment(network: Network, vector_product: VectorProduct) -> Callable[..., la
 
 
 @functools.partial(jax.jit, static_argnames="top")
-def _ritz(states: lanczos.Lanczos, done: Any, top: int) -> lanczos.Ritz:
+def _ritz(states: lanczos.Lanczos, done: lanczos.Count, top: int) -> lanczos.Ritz:
     def values(state: lanczos.Lanczos) -> lanczos.Ritz:
         return lanczos.ritz(state, done, top)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jax_backprop.curvature import driver, lanczos
 from jax_backprop.curvature.driver import STARTS
@@ -172,7 +172,7 @@ def sharpness_of_many(
 
 
 def sharpness_from_products(
-    product: Callable[[Any], Any], params: Any, iterations: int
+    product: Callable[[PyTree], PyTree], params: PyTree, iterations: int
 ) -> Float[Array, ""]:
     """Return the largest Ritz value after so many iterations, for use inside a compiled program.
 

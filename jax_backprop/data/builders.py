@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 from tensorflow_datasets.image_classification import mnist as stock
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+Example: TypeAlias = tuple[int, dict[str, bytes | int]]  # its key, and its features
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
@@ -35,14 +39,18 @@ class _IdxBuilder:
     URL: str
     on_example: Callable[[int, int], None] | None = None
 
-    def _split_generators(self, dl_manager: Any) -> Any:
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> Any:  # the stock ones have a narrower type than their base
         urls = {split: [self.URL + name for name in names] for split, names in FILES.items()}
-        paths = dl_manager.download(urls)
+        paths: Any = dl_manager.download(urls)
         return {
             split: self._generate_examples(EXAMPLES[split], *pair) for split, pair in paths.items()
         }
 
-    def _generate_examples(self, num_examples: int, data_path: Any, label_path: Any) -> Any:
+    def _generate_examples(
+        self, num_examples: int, data_path: Path, label_path: Path
+    ) -> Generator[Example, None, None]:
         images, labels = read_idx(data_path), read_idx(label_path)
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield index, {"image": _png(image), "label": int(label)}
@@ -71,7 +79,7 @@ class FashionMNIST(_IdxBuilder, stock.FashionMNIST, skip_registration=True):
 BUILDERS = {"mnist": MNIST, "fashion_mnist": FashionMNIST}
 
 
-def read_idx(path: os.PathLike[str]) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """Read a gzipped idx file of unsigned bytes: type, dimensions, big-endian sizes, the bytes."""
     with gzip.open(path) as file:
         content = file.read()

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from jax_backprop.fields import PositiveInt, Settings
 from jax_backprop.parsing import parse
 from jax_backprop.reading import read_json
 from jax_backprop.storage import file_sha256, remove_leftovers, write_folder
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 META = "set.json"
 SUMS = "SHA256SUMS"
@@ -51,7 +54,7 @@ class Arrays(NamedTuple):
 
     folder: Path
     splits: dict[str, tuple[np.ndarray, np.ndarray]]
-    meta: dict[str, Any]
+    meta: Meta
 
 
 def arrays_folder(name: str, data_dir: Path | None = None) -> Path:
@@ -65,20 +68,18 @@ def fingerprint(prepared: Prepared) -> str:
     return file_sha256(prepared.folder / INFO)
 
 
-def is_current(meta: dict[str, Any], prepared: Prepared | None) -> bool:
+def is_current(meta: Meta, prepared: Prepared | None) -> bool:
     """Tell whether arrays are of the set as it lies there now, if it does."""
-    return prepared is None or not prepared.readable or meta["fingerprint"] == fingerprint(prepared)
+    return prepared is None or not prepared.readable or meta.fingerprint == fingerprint(prepared)
 
 
-def read_meta(folder: Path) -> dict[str, Any] | None:
+def read_meta(folder: Path) -> Meta | None:
     """Return what a folder's arrays are; None if it holds none."""
-    where = str(folder / META)
+    path = folder / META
     try:
-        found = read_json(folder / META, what="arrays", expected="", remedy="")
-        parse(Meta, found, where)
+        return parse(Meta, read_json(path, what="arrays", expected="", remedy=""), str(path))
     except InputError:
         return None
-    return found
 
 
 def write_arrays(
@@ -117,17 +118,17 @@ def read_arrays(name: str, data_dir: Path | None = None) -> Arrays | None:
         raise _damaged(name, folder / META, "which isn't what this version writes")
     splits = {
         split: (
-            _array(name, folder / f"{split}_inputs.npy", mmap_mode="r"),
+            _array(name, folder / f"{split}_inputs.npy", "r"),
             _array(name, folder / f"{split}_labels.npy"),
         )
-        for split in meta["examples"]
+        for split in meta.examples
     }
     return Arrays(folder, splits, meta)
 
 
-def _array(name: str, path: Path, **options: Any) -> np.ndarray:
+def _array(name: str, path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False, **options)
+        return np.load(path, allow_pickle=False, mmap_mode=mmap_mode)
     except Exception as error:  # whatever a file of another hand makes of NumPy
         raise _damaged(name, path, f"which can't be read ({error})") from None
 
@@ -158,7 +159,11 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def _files(
-    name: str, prepared: Prepared, builder: Any, features: Features, on_progress: OnProgress | None
+    name: str,
+    prepared: Prepared,
+    builder: DatasetBuilder,
+    features: Features,
+    on_progress: OnProgress | None,
 ) -> dict[str, Iterator[bytes | memoryview]]:
     """Return the files of a set's folder, each in pieces that are made as they are asked for."""
     meta = {
@@ -183,7 +188,7 @@ def _files(
 
 
 def _inputs(
-    builder: Any,
+    builder: DatasetBuilder,
     features: Features,
     split: str,
     labels: list[np.ndarray],

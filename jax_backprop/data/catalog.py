@@ -52,7 +52,7 @@ def list_sets(data_dir: Path | None = None) -> list[Listed]:
 def prepared_names(data_dir: Path | None = None) -> list[str]:
     """Return the names of the sets whose arrays lie in the data folder."""
     folders = (meta.parent for meta in (data_folder(data_dir) / "arrays").glob(f"*/{META}"))
-    return sorted(meta["name"] for folder in folders if (meta := read_meta(folder)) is not None)
+    return sorted(meta.name for folder in folders if (meta := read_meta(folder)) is not None)
 
 
 def describe(data: Dataset) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import DataWarning, InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
 from jax_backprop.types import Dataset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CHECK = "Check its name, and how it was written."
 # Names that people give the two arrays of a set; each may end in _train, _validation or _test.
@@ -74,7 +77,7 @@ def load_csv(
     features = np.stack(columns, axis=1)
     labels = table[label]
     if labels.null_count:
-        row = labels.is_null().to_numpy(zero_copy_only=False).argmax()
+        row = _first_missing(labels)
         raise _wrong_value(path, row, label, "nothing", "a label in every row")
     found = labels.to_numpy()
     return make_dataset(
@@ -88,7 +91,7 @@ def load_csv(
     )
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path) -> pa.Table:
     table = decode(
         path,
         read_csv,
@@ -132,13 +135,13 @@ def _check_columns(path: Path, names: list[str], label: str | None) -> None:
         )
 
 
-def _feature(path: Path, name: str, column: Any) -> np.ndarray:
+def _feature(path: Path, name: str, column: pa.ChunkedArray) -> np.ndarray:
     """Return a column in float64, or raise InputError with the row and what stands there."""
     import pyarrow as pa
 
     kind = column.type
     if column.null_count:
-        row = column.is_null().to_numpy(zero_copy_only=False).argmax()
+        row = _first_missing(column)
         raise _wrong_value(path, row, name, "nothing", "a finite number")
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         row = _first_text(column)
@@ -152,7 +155,12 @@ def _feature(path: Path, name: str, column: Any) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def _first_text(column: Any) -> int:
+def _first_missing(column: pa.ChunkedArray) -> int:
+    """Return the first row without a value."""
+    return int(column.is_null().to_numpy().argmax())
+
+
+def _first_text(column: pa.ChunkedArray) -> int:
     """Return the row of the first value that isn't a number."""
     for row, value in enumerate(column):
         try:
@@ -210,9 +218,9 @@ def _names(path: Path, names: np.ndarray) -> list[str]:
     return [str(name) for name in names]
 
 
-def _wrong_value(path: Path, row: Any, column: str, got: object, expected: str) -> InputError:
+def _wrong_value(path: Path, row: int, column: str, got: object, expected: str) -> InputError:
     return InputError(
-        f"file {path}, row {int(row) + 1} after the header, column {column!r}",
+        f"file {path}, row {row + 1} after the header, column {column!r}",
         got=got,
         expected=expected,
         remedy="Mend that value, or leave the row or the column out.",

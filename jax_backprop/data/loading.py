@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from jax_backprop.data.cache import OnProgress, is_current, read_arrays
 from jax_backprop.data.digits import load_digits
@@ -17,6 +17,11 @@ from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import InputError
 from jax_backprop.extras import extras_named
 from jax_backprop.types import Dataset, Scaling
+
+
+class _Shared(TypedDict):
+    split_seed: int
+    standardize: Standardize
 
 
 @extras_named()
@@ -54,7 +59,7 @@ def load_dataset(
             remedy="Leave it out.",
         )
     standardize: Standardize = parsed.standardize if scaling is None else scaling
-    shared: dict[str, Any] = {"split_seed": split_seed, "standardize": standardize}
+    shared = _Shared(split_seed=split_seed, standardize=standardize)
     match parsed.kind:
         case "digits":
             return load_digits(**shared)
@@ -94,9 +99,9 @@ def _load_prepared(
         validation=arrays.splits.get("validation"),
         test=arrays.splits.get("test"),
         name=str(name._replace(standardize=False)),
-        class_names=arrays.meta["class_names"],
+        class_names=arrays.meta.class_names,
         split_seed=split_seed,
-        source=f"{called} {arrays.meta['version']}, tensorflow-datasets; {arrays.meta['homepage']}",
+        source=f"{called} {arrays.meta.version}, tensorflow-datasets; {arrays.meta.homepage}",
         standardize=standardize,
-        example_shape=tuple(arrays.meta["example_shape"]),
+        example_shape=tuple(arrays.meta.example_shape),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from jax_backprop.data.cache import (
     OnProgress,
@@ -17,7 +16,7 @@ from jax_backprop.data.cache import (
 )
 from jax_backprop.data.names import DatasetName
 from jax_backprop.data.prepared import Prepared, check_readable, data_folder, find_prepared
-from jax_backprop.data.sources import check_files, probe, unreachable, wrong_download
+from jax_backprop.data.sources import UrlInfos, check_files, probe, unreachable, wrong_download
 from jax_backprop.errors import InputError
 from jax_backprop.storage import exclusive, explained, remove_leftovers
 
@@ -134,7 +133,7 @@ def _build(name: str, root: Path, source: Path | None, on_progress: OnProgress |
 
     from jax_backprop.data.builders import BUILDERS
 
-    builder: Any = BUILDERS[name](data_dir=root, file_format="array_record")
+    builder = BUILDERS[name](data_dir=root, file_format="array_record")
     infos = builder.url_infos
     if source is not None:
         check_files(name, source, infos)
@@ -152,7 +151,7 @@ def _build(name: str, root: Path, source: Path | None, on_progress: OnProgress |
 
 
 @contextlib.contextmanager
-def _failures_explained(name: str, infos: Any) -> Iterator[None]:
+def _failures_explained(name: str, infos: UrlInfos) -> Iterator[None]:
     import requests
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
     from tensorflow_datasets.core.download.util import DownloadError

@@ -6,12 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.reading import read_json
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 INFO = "dataset_info.json"
 FOLDER_VARIABLE = "JAX_BACKPROP_DATA_DIR"
@@ -82,13 +85,15 @@ def check_readable(prepared: Prepared, name: str) -> None:
         )
 
 
-def read_features(builder: Any, name: str) -> Features:
+def read_features(builder: DatasetBuilder, name: str) -> Features:
     """Return what a set's examples are like, or raise InputError if they don't fit a network."""
-    keys, features = builder.info.supervised_keys, builder.info.features
-    if not keys or len(keys) != 2 or not all(isinstance(key, str) for key in keys):
-        raise _unfit(name, f"supervised keys {keys}", "one input and one label")
-    inputs, label = keys
-    shape, dtype = features[inputs].shape, np.dtype(features[inputs].np_dtype)
+    keys = builder.info.supervised_keys
+    features: Any = builder.info.features  # typed as any nest of features of any kind
+    match keys:
+        case (str(inputs), str(label)):
+            shape, dtype = features[inputs].shape, np.dtype(features[inputs].np_dtype)
+        case _:
+            raise _unfit(name, f"supervised keys {keys}", "one input and one label")
     if None in shape or dtype.kind not in "fiub":
         raise _unfit(name, f"{inputs} of {dtype}, shape {shape}", "numbers of one fixed shape")
     names = getattr(features[label], "names", None)
@@ -102,10 +107,11 @@ def read_features(builder: Any, name: str) -> Features:
 
 
 def read_examples(
-    builder: Any, features: Features, split: str
+    builder: DatasetBuilder, features: Features, split: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield inputs, laid flat, and labels of a split, a thousand examples at a time."""
-    source = builder.as_data_source(split)
+    open_split: Any = builder.as_data_source  # whose decorator hides its parameters
+    source = open_split(split)
     dtype = np.uint8 if features.dtype == np.uint8 else np.float32
     for start in range(0, len(source), READ_AT_ONCE):
         rows = range(start, min(len(source), start + READ_AT_ONCE))
@@ -118,7 +124,7 @@ def read_examples(
         yield inputs.astype(dtype, copy=False), labels.astype(np.int32)
 
 
-def open_builder(folder: Path) -> Any:
+def open_builder(folder: Path) -> DatasetBuilder:
     """Return a tensorflow-datasets builder of a prepared folder, that reads only."""
     import tensorflow_datasets as tfds
     from absl import logging

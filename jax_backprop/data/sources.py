@@ -7,21 +7,25 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from jax_backprop.errors import InputError
 from jax_backprop.storage import file_sha256
 
+if TYPE_CHECKING:
+    from tensorflow_datasets.core.download.checksums import UrlInfo
+
+UrlInfos: TypeAlias = "Mapping[str, UrlInfo]"  # by address
 PROBE_SECONDS = 3.0  # tensorflow-datasets itself gives up after minutes
 PORTS = {"http": 80, "https": 443}
 
 
-def check_files(name: str, folder: Path, url_infos: Mapping[str, Any]) -> None:
+def check_files(name: str, folder: Path, url_infos: UrlInfos) -> None:
     """Raise InputError unless a folder holds a set's source files, byte for byte."""
     wrong = []
     for info in url_infos.values():
-        path = folder / info.filename
+        path = folder / str(info.filename)
         if not path.is_file():
             wrong.append(f"{info.filename} is missing")
         elif path.stat().st_size != info.size:
@@ -37,7 +41,7 @@ def check_files(name: str, folder: Path, url_infos: Mapping[str, Any]) -> None:
         )
 
 
-def probe(name: str, url_infos: Mapping[str, Any]) -> None:
+def probe(name: str, url_infos: UrlInfos) -> None:
     """Raise InputError within three seconds if the host of a set's files can't be reached."""
     url = next(iter(url_infos))
     failure: list[str] = [f"no answer within {PROBE_SECONDS:g} s"]
@@ -57,7 +61,7 @@ def probe(name: str, url_infos: Mapping[str, Any]) -> None:
         raise unreachable(name, url_infos, failure[0])
 
 
-def unreachable(name: str, url_infos: Mapping[str, Any], why: str) -> InputError:
+def unreachable(name: str, url_infos: UrlInfos, why: str) -> InputError:
     """Build the error for files that can't be downloaded: what to put where, and the command."""
     host = urlsplit(next(iter(url_infos))).hostname
     return InputError(
@@ -69,7 +73,7 @@ def unreachable(name: str, url_infos: Mapping[str, Any], why: str) -> InputError
     )
 
 
-def wrong_download(name: str, url_infos: Mapping[str, Any], why: str) -> InputError:
+def wrong_download(name: str, url_infos: UrlInfos, why: str) -> InputError:
     """Build the error for downloaded files that aren't what was published."""
     return InputError(
         f"data set {name}",
@@ -89,7 +93,7 @@ def address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or PORTS.get(parts.scheme, 443)
 
 
-def _listing(url_infos: Mapping[str, Any]) -> str:
+def _listing(url_infos: UrlInfos) -> str:
     return ", ".join(
         f"{info.filename} ({int(info.size):,} bytes, SHA-256 {info.checksum})"
         for info in url_infos.values()

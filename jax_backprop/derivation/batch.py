@@ -5,7 +5,7 @@ Quantities have the names of the single example's, with N rows first; ``loss`` i
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from jax_backprop.derivation.definitions import (
     DEFINITIONS,
     Example,
     Function,
+    Quantity,
     Values,
     call,
     quantities,
@@ -33,7 +34,7 @@ HiddenWeights = Shaped[AnyArray, "inputs hidden"]
 OutputWeights = Shaped[AnyArray, "hidden classes"]
 
 
-def loss(log_outputs: Rows, labels: Rows) -> Any:
+def loss(log_outputs: Rows, labels: Rows) -> Quantity:
     """(5) for N examples: E = -1/N sum_n sum_k L_nk log Y_nk, their mean."""
     return -(labels * log_outputs).sum() / len(labels)
 
@@ -82,7 +83,7 @@ def first_order_descent(
     step_output_weights: OutputWeights,
     d_output_biases: PerClass,
     step_output_biases: PerClass,
-) -> Any:
+) -> Quantity:
     """Return dE/drate of E(W - rate S) at rate 0, -sum S dE/dW: -|dE/dW|^2 where S is dE/dW."""
     hidden_layer = (step_hidden_weights * d_hidden_weights).sum() + (
         step_hidden_biases * d_hidden_biases
@@ -93,7 +94,7 @@ def first_order_descent(
     return -(hidden_layer + output_layer)
 
 
-def update(parameter: Any, step: Any, learning_rate: Any) -> Any:
+def update(parameter: Quantity, step: Quantity, learning_rate: Quantity) -> Quantity:
     """Return W - rate dE/dW: the update that the homework asks for and doesn't give."""
     return parameter - learning_rate * step
 
@@ -113,15 +114,15 @@ GRADIENTS: dict[str, Function] = {
 
 
 def batch_quantities(
-    batch: Values, given: Values | None = None, definitions: Values = DEFINITIONS
-) -> dict[str, Any]:
+    batch: Values, given: Values | None = None, definitions: Mapping[str, Function] = DEFINITIONS
+) -> dict[str, Quantity]:
     """Return every quantity of N examples by its name, those given taken as they are.
 
     Forward, rows of the single examples' quantities; backward, the gradients of their mean loss.
     With a ``learning_rate`` and ``step_...`` of each parameter in ``batch``, ``updated_loss`` is
     the loss after that update.
     """
-    values: dict[str, Any] = dict(batch) | dict(given or {})
+    values: dict[str, Quantity] = dict(batch) | dict(given or {})
     rows = _rows(values, definitions)
     for name in (*PER_EXAMPLE, "loss"):
         if name not in values:
@@ -142,7 +143,7 @@ def batch_quantities(
     return values
 
 
-def _rows(values: Values, definitions: Values) -> list[dict[str, Any]]:
+def _rows(values: Values, definitions: Mapping[str, Function]) -> list[dict[str, Quantity]]:
     given = [name for name in PER_EXAMPLE if name in values]
     shared = {name: values[name] for name in PARAMETERS}
     return [
@@ -155,7 +156,7 @@ def _rows(values: Values, definitions: Values) -> list[dict[str, Any]]:
     ]
 
 
-def _stack(rows: list[Any]) -> Any:
+def _stack(rows: list[Quantity]) -> Quantity:
     on_host = all(
         isinstance(row, np.ndarray | np.generic) or not hasattr(row, "shape") for row in rows
     )

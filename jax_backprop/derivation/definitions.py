@@ -8,7 +8,7 @@ other code, for floats alone: ``programs`` runs what JAX makes of it on symbols 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,11 @@ from jaxtyping import Shaped
 
 from jax_backprop.types import AnyArray, Batch, Params
 
-Values = Mapping[str, Any]  # arrays by the names of quantities
-Function = Callable[..., Any]  # of arrays: its parameters are names of quantities
+# A number or an array of them: floats, JAX's tracers or sympy's symbols. Arithmetic is all that the
+# equations ask of it.
+Quantity: TypeAlias = Any
+Values: TypeAlias = Mapping[str, Quantity]  # by the names of quantities
+Function: TypeAlias = Callable[..., Quantity]  # its parameters are names of quantities
 
 
 class Example(NamedTuple):
@@ -69,7 +72,9 @@ def log_outputs(outputs: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " cla
     return log(outputs)
 
 
-def loss(labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]) -> Any:
+def loss(
+    labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]
+) -> Quantity:
     """(5): E = -sum_k L_k log Y_k, in nats."""
     return -(labels * log_outputs).sum()
 
@@ -81,20 +86,20 @@ DEFINITIONS: dict[str, Function] = {
 
 
 def quantities(
-    example: Example, given: Values | None = None, definitions: Values = DEFINITIONS
-) -> dict[str, Any]:
+    example: Example, given: Values | None = None, definitions: Mapping[str, Function] = DEFINITIONS
+) -> dict[str, Quantity]:
     """Return every quantity by its name, those of ``given`` taken as they are.
 
     So ``quantities(example, {"logits": z})["loss"]`` is the loss as a function of the logits.
     """
-    values: dict[str, Any] = example._asdict() | dict(given or {})
+    values: dict[str, Quantity] = example._asdict() | dict(given or {})
     for name, definition in definitions.items():
         if name not in values:
             values[name] = call(definition, values)
     return values
 
 
-def call(function: Function, values: Values) -> Any:
+def call(function: Function, values: Values) -> Quantity:
     """Call a function with the quantities that its parameters name."""
     return function(**{name: values[name] for name in parameters(function)})
 
@@ -115,17 +120,17 @@ def examples(params: Params, batch: Batch) -> list[Example]:
     return [Example(row, label, *leaves) for row, label in rows]
 
 
-def exp(values: Any) -> Any:
+def exp(values: Quantity) -> Quantity:
     """Return e^values for floats, tracers and symbols alike."""
     return _elementwise(values, np.exp, jnp.exp, "E")
 
 
-def log(values: Any) -> Any:
+def log(values: Quantity) -> Quantity:
     """Return the natural logarithm for floats, tracers and symbols alike."""
     return _elementwise(values, np.log, jnp.log, "log")
 
 
-def shift(values: Any) -> Any:
+def shift(values: Quantity) -> Quantity:
     """Return the largest value, or a symbol for any number."""
     if _are_symbols(values):
         return _of_symbols("ANY_NUMBER")
@@ -134,17 +139,19 @@ def shift(values: Any) -> Any:
     return jax.lax.stop_gradient(jnp.max(values))
 
 
-def _elementwise(values: Any, on_numbers: Function, on_tracers: Function, name: str) -> Any:
+def _elementwise(
+    values: Quantity, on_numbers: Function, on_tracers: Function, name: str
+) -> Quantity:
     if _are_symbols(values):
         return np.frompyfunc(_of_symbols(name), 1, 1)(values)
     return (on_numbers if isinstance(values, np.ndarray | np.generic) else on_tracers)(values)
 
 
-def _are_symbols(values: Any) -> bool:
+def _are_symbols(values: Quantity) -> bool:
     return isinstance(values, np.ndarray | np.generic) and values.dtype == object
 
 
-def _of_symbols(name: str) -> Any:
+def _of_symbols(name: str) -> Quantity:
     """Return a function of symbols; numbers need no sympy."""
     from jax_backprop.derivation import elementary
 

@@ -7,11 +7,11 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax_backprop.derivation import homework
+from jax_backprop.derivation.definitions import Function
 
-Side = Callable[..., Any]  # its parameters are names of quantities and d_..._d_... Jacobians
 PACKAGE = Path(__file__).parent.parent
 
 
@@ -23,7 +23,7 @@ class Code(NamedTuple):
       containing: a text that picks the statements of its body; all of them where it is empty.
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., object]
     containing: str = ""
 
 
@@ -54,10 +54,10 @@ class Equation(NamedTuple):
     title: str
     corrected: str
     why: str
-    right: Side
-    left: Side | None = None
+    right: Function
+    left: Function | None = None
     code: tuple[Code, ...] = ()
-    production: Side | None = None
+    production: Function | None = None
     batch: bool = False
 
     @property

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax_backprop.derivation import batch, equations, printed
 from jax_backprop.derivation.catalogue import HOMEWORK
-from jax_backprop.derivation.definitions import DEFINITIONS, Example, Values, call, quantities
+from jax_backprop.derivation.definitions import (
+    DEFINITIONS,
+    Example,
+    Function,
+    Quantity,
+    Values,
+    call,
+    quantities,
+)
 from jax_backprop.derivation.entries import Equation
 from jax_backprop.derivation.indices import (
     CONDITIONS,
@@ -30,7 +38,7 @@ from jax_backprop.derivation.proofs import (
 from jax_backprop.referee.agreement import distance
 from jax_backprop.referee.jacobians import autodiff_jacobians
 
-Named = tuple[str, Any]  # a value and what to call it
+Named = tuple[str, Quantity]  # a value and what to call it
 WRONG = 1e-3  # a distance that no rounding explains
 ONE_EXAMPLE = {16: "output_weights", 21: "hidden_weights"}
 BY_NUMBER: dict[int, Equation] = {int(equation.label): equation for equation in HOMEWORK}
@@ -147,7 +155,7 @@ def one_example(number: int) -> Evidence:
 def _differentiated() -> Values:
     """Return one example's quantities, with every Jacobian that a value check asks for."""
     where = setting(numeric_point(SIZES[0]), batch=False)
-    sides: list[Any] = [side for pair in PRINTED.values() for side in pair]
+    sides: list[Function] = [side for pair in PRINTED.values() for side in pair]
     sides += [side for n in PRINTED for side in (BY_NUMBER[n].left, BY_NUMBER[n].right) if side]
     jacobians = autodiff_jacobians(where.quantities, where.point, jacobian_pairs(sides))
     return where.point | named(jacobians)

@@ -6,22 +6,21 @@ Denominators stay products of their factors, none of them multiplied out or canc
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sympy
-from sympy.polys.rings import PolyRing
+from sympy.polys.rings import PolyElement, PolyRing
 
 
 class Fraction(NamedTuple):
     """A numerator over a product of factors, each to a power."""
 
-    numerator: Any
-    factors: Counter[Any]
+    numerator: PolyElement
+    factors: Counter[PolyElement]
 
 
-def is_zero(expression: Any) -> bool:
+def is_zero(expression: sympy.Expr | int) -> bool:
     """Whether an expression is 0 for all values of its symbols; False may mean "not proven"."""
     expression = sympy.sympify(expression)
     if not expression.is_rational_function(*expression.free_symbols):
@@ -30,13 +29,15 @@ def is_zero(expression: Any) -> bool:
     if not symbols:
         return expression == 0
     ring = PolyRing(symbols, sympy.QQ)
-    found: dict[Any, Fraction] = dict(
+    found: dict[sympy.Basic, Fraction] = dict(
         zip(symbols, (Fraction(each, Counter()) for each in ring.gens), strict=True)
     )
     return _fraction(expression, ring, found).numerator == 0
 
 
-def _fraction(expression: Any, ring: PolyRing, found: dict[Any, Fraction]) -> Fraction:
+def _fraction(
+    expression: sympy.Basic, ring: PolyRing, found: dict[sympy.Basic, Fraction]
+) -> Fraction:
     """Return an expression as a fraction; ``found`` has its symbols', and takes its parts'."""
     if expression not in found:
         parts = [_fraction(part, ring, found) for part in expression.args[: _operands(expression)]]
@@ -44,8 +45,8 @@ def _fraction(expression: Any, ring: PolyRing, found: dict[Any, Fraction]) -> Fr
             found[expression] = _sum(parts, ring)
         elif expression.is_Mul:
             factors = sum((part.factors for part in parts), Counter())
-            found[expression] = Fraction(math.prod(part.numerator for part in parts), factors)
-        elif expression.is_Pow:
+            found[expression] = Fraction(ring.mul(*(part.numerator for part in parts)), factors)
+        elif isinstance(expression, sympy.Pow):
             found[expression] = _power(parts[0], int(expression.exp), ring)
         else:
             found[expression] = Fraction(
@@ -54,17 +55,17 @@ def _fraction(expression: Any, ring: PolyRing, found: dict[Any, Fraction]) -> Fr
     return found[expression]
 
 
-def _operands(expression: Any) -> int:
+def _operands(expression: sympy.Basic) -> int:
     """Return how many arguments are fractions: of a power, its base alone."""
     return 1 if expression.is_Pow else len(expression.args)
 
 
 def _sum(parts: list[Fraction], ring: PolyRing) -> Fraction:
-    common: Counter[Any] = Counter()
+    common: Counter[PolyElement] = Counter()
     for part in parts:
         common |= part.factors
     widened = (part.numerator * _product(common - part.factors, ring) for part in parts)
-    return Fraction(sum(widened, ring.zero), common)
+    return Fraction(ring.add(*widened), common)
 
 
 def _power(base: Fraction, exponent: int, ring: PolyRing) -> Fraction:
@@ -76,5 +77,5 @@ def _power(base: Fraction, exponent: int, ring: PolyRing) -> Fraction:
     return Fraction(_product(factors, ring), Counter({base.numerator: times}))
 
 
-def _product(factors: Counter[Any], ring: PolyRing) -> Any:
-    return math.prod((factor**power for factor, power in factors.items()), start=ring.one)
+def _product(factors: Counter[PolyElement], ring: PolyRing) -> PolyElement:
+    return ring.mul(*(factor**power for factor, power in factors.items()))

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import sympy
-from sympy import Function, IndexedBase, KroneckerDelta, Symbol, exp, log
+from sympy import IndexedBase, KroneckerDelta, Symbol, exp, log
+
+from jax_backprop.derivation.definitions import Function, Quantity
 
 # A printed equation: its left side, then every side that it is said to equal.
-Form = tuple[Any, ...]
+Form: TypeAlias = tuple[Quantity, ...]
 
 INDICES = {name: Symbol(name, integer=True) for name in "nhokji"}
 SIZES = sympy.symbols("d H K", integer=True, positive=True)
-BASES: tuple[Any, ...] = tuple(IndexedBase(name) for name in "iZOYLwb")
-_every: list[Any] = [*INDICES.values(), *SIZES, *BASES]  # sympy's types don't know indexing
+BASES: Form = tuple(IndexedBase(name) for name in "iZOYLwb")
+_every: list[Quantity] = [*INDICES.values(), *SIZES, *BASES]  # sympy's types don't know indexing
 n, h, o, k, j, i, d, H, K, inputs, Z, O, Y, L, w, b = _every  # noqa: E741
 E, Oh = Symbol("E"), Symbol("Oh")
 NOTATION = {E, *SIZES, *(base.label for base in BASES)}
-partial: Any = Function("partial")
-Sum: Any = sympy.Sum
+partial: Function = sympy.Function("partial")
+Sum: Quantity = sympy.Sum
 
 _slope = partial(log(Y[i]), Y[i]) * partial(Y[i], Z[k])
 _rest = 1 - KroneckerDelta(i, k)  # the sum over i other than k
@@ -52,7 +54,7 @@ PRINTED_FORMS: dict[int, Form] = {
 }
 
 # What (7), (8), (10) and (11) print behind them: "when j = k" and so on.
-CONDITIONS: dict[int, Any] = {
+CONDITIONS: dict[int, sympy.Basic] = {
     7: sympy.Eq(j, k),
     8: sympy.Ne(j, k),
     10: sympy.Eq(i, k),
@@ -102,7 +104,7 @@ def stray_symbols(form: Form) -> tuple[str, ...]:
     return tuple(sorted([*map(str, stray), *(f"{index} as a sum's limit" for index in limits)]))
 
 
-def renamed_indices(form: Form, condition: Any = sympy.true) -> tuple[tuple[str, ...], ...]:
+def renamed_indices(form: Form, condition: sympy.Basic = sympy.true) -> tuple[tuple[str, ...], ...]:
     """Return the indices of the left side alone, and of the right sides and condition alone."""
     left, *sides = form
     rest = condition.free_symbols.union(*(side.free_symbols for side in sides))

@@ -6,14 +6,13 @@ printed left side stands beside its right side where the two don't belong togeth
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
 
 from jax_backprop.derivation import equations
-from jax_backprop.derivation.definitions import exp
+from jax_backprop.derivation.definitions import Function, exp
 from jax_backprop.derivation.equations import HiddenWeights, PerClass, PerHidden, Square
 from jax_backprop.types import AnyArray
 
@@ -21,8 +20,8 @@ from jax_backprop.types import AnyArray
 class Printed(NamedTuple):
     """A printed equation as two functions of quantities and Jacobians: its right and left side."""
 
-    right: Callable[..., Any]
-    left: Callable[..., Any]
+    right: Function
+    left: Function
 
 
 def whole(d_loss_d_logits: PerClass) -> PerClass:
@@ -77,7 +76,8 @@ def for_every_output(
 
 
 def pre_activations_by_themselves(
-    d_pre_activations_d_pre_activations: Shaped[np.ndarray, "hidden hidden"], inputs: Any
+    d_pre_activations_d_pre_activations: Shaped[np.ndarray, "hidden hidden"],
+    inputs: Shaped[np.ndarray, " inputs"],
 ) -> HiddenWeights:
     """dZ_h/dZ_h, which (20) prints on its left: 1, for every n."""
     own = np.diagonal(d_pre_activations_d_pre_activations)

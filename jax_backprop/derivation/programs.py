@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 import sympy
-from jax.extend.core import Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from jax_backprop.derivation.definitions import Function, Values, parameters
+from jax_backprop.derivation.definitions import Function, Quantity, Values, parameters
 from jax_backprop.derivation.elementary import E
+
+Settings: TypeAlias = Mapping[str, Any]  # of an operation, each of its own type
 
 
 def on_symbols(
@@ -51,13 +53,15 @@ def one_hots(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
         yield np.eye(classes, dtype=int)[list(chosen)].reshape(shape)
 
 
-def _run(jaxpr: Any, constants: Iterable[Any], arguments: Iterable[Any]) -> list[Any]:
+def _run(
+    jaxpr: Jaxpr, constants: Iterable[np.ndarray], arguments: Iterable[np.ndarray]
+) -> list[np.ndarray]:
     """Evaluate what a program returns, and on the way only what that needs."""
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
+    known: dict[Var, np.ndarray] = dict(zip(jaxpr.constvars, constants, strict=True))
     known |= dict(zip(jaxpr.invars, arguments, strict=True))
     makers = {variable: equation for equation in jaxpr.eqns for variable in equation.outvars}
 
-    def value(variable: Any) -> Any:
+    def value(variable: Var | Literal) -> np.ndarray:
         if isinstance(variable, Literal):
             return _exact(variable.val)
         if variable not in known:
@@ -69,7 +73,7 @@ def _run(jaxpr: Any, constants: Iterable[Any], arguments: Iterable[Any]) -> list
     return [value(variable) for variable in jaxpr.outvars]
 
 
-def _apply(equation: Any, values: list[Any]) -> list[Any]:
+def _apply(equation: JaxprEqn, values: list[np.ndarray]) -> list[np.ndarray]:
     name, settings = equation.primitive.name, equation.params
     if name in ("jit", "pjit"):
         inner = settings["jaxpr"]
@@ -79,23 +83,23 @@ def _apply(equation: Any, values: list[Any]) -> list[Any]:
     return [np.asarray(OPERATIONS[name](*values, settings))]
 
 
-def _exact(value: Any) -> np.ndarray:
+def _exact(value: object) -> np.ndarray:
     """Return an array whose floats are the rational numbers that they are."""
     array = np.asarray(value)
     return _each(sympy.Rational)(array) if np.issubdtype(array.dtype, np.floating) else array
 
 
-def _each(function: Callable[..., Any]) -> Callable[..., Any]:
+def _each(function: Callable[[sympy.Expr], object]) -> Callable[..., np.ndarray]:
     """Return an operation on every element; its settings don't matter."""
     spread = np.frompyfunc(function, 1, 1)
     return lambda array, settings=None: np.asarray(spread(array), object)
 
 
-def _same(array: Any, settings: Mapping[str, Any]) -> Any:
+def _same(array: np.ndarray, settings: Settings) -> np.ndarray:
     return array.astype(int) if array.dtype == bool else array
 
 
-def _any_number(*arrays: Any) -> Any:
+def _any_number(*arrays: np.ndarray) -> np.ndarray:
     """Return a new symbol an element: a largest value may be any number, if the result holds so."""
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     found = np.empty(shape, object)
@@ -104,7 +108,7 @@ def _any_number(*arrays: Any) -> Any:
     return found
 
 
-def _broadcast(array: Any, settings: Mapping[str, Any]) -> Any:
+def _broadcast(array: np.ndarray, settings: Settings) -> np.ndarray:
     shape, axes = settings["shape"], settings["broadcast_dimensions"]
     aligned = [1] * len(shape)
     for axis, size in zip(axes, array.shape, strict=True):
@@ -112,27 +116,27 @@ def _broadcast(array: Any, settings: Mapping[str, Any]) -> Any:
     return np.broadcast_to(array.reshape(aligned), shape)
 
 
-def _iota(settings: Mapping[str, Any]) -> Any:
+def _iota(settings: Settings) -> np.ndarray:
     shape, axis = settings["shape"], settings["dimension"]
     return np.indices(shape)[axis]
 
 
-def _product(left: Any, right: Any, settings: Mapping[str, Any]) -> Any:
+def _product(left: np.ndarray, right: np.ndarray, settings: Settings) -> np.ndarray:
     (axes, batch) = settings["dimension_numbers"]
     if any(batch):
         raise NotImplementedError("a batched product on symbols")
     return np.tensordot(left, right, axes=axes)
 
 
-def _e(exponent: Any) -> Any:
+def _e(exponent: sympy.Expr) -> Quantity:
     return E(exponent)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     return True  # a real number
 
 
-OPERATIONS: dict[str, Callable[..., Any]] = {
+OPERATIONS: dict[str, Callable[..., np.ndarray | np.generic]] = {
     "add": lambda a, b, settings: a + b,
     "sub": lambda a, b, settings: a - b,
     "mul": lambda a, b, settings: a * b,

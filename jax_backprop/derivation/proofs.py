@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -12,8 +12,16 @@ import numpy as np
 from jax_backprop.derivation.additions import ADDITIONS
 from jax_backprop.derivation.batch import PARAMETERS, batch_quantities
 from jax_backprop.derivation.catalogue import HOMEWORK
-from jax_backprop.derivation.definitions import Example, call, parameters, quantities
-from jax_backprop.derivation.entries import Equation, Side
+from jax_backprop.derivation.definitions import (
+    Example,
+    Function,
+    Quantity,
+    Values,
+    call,
+    parameters,
+    quantities,
+)
+from jax_backprop.derivation.entries import Equation
 from jax_backprop.derivation.programs import on_symbols, one_hots
 from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
 from jax_backprop.referee.agreement import distance
@@ -35,6 +43,9 @@ SIZES = ((2, 3, 4), (3, 3, 3))
 EXAMPLES = 5
 AUTODIFF_GATE = 64 * EPS  # well-conditioned points: rounding alone, as of initial points elsewhere
 DIFFERENCES_GATE = 1e-8  # of differences good to about 1e-10
+
+
+_Gap = TypeVar("_Gap", int, float)
 
 
 class Proof(NamedTuple):
@@ -73,7 +84,7 @@ class Proof(NamedTuple):
 class Setting(NamedTuple):
     """A point, the quantities there, and how others follow when some are given."""
 
-    point: dict[str, Any]
+    point: dict[str, Quantity]
     quantities: Quantities
 
 
@@ -94,7 +105,7 @@ def prove_all(
 PROOF_STEPS = 2 * (2 * 2 + 3 * len(SIZES))
 
 
-def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _proofs(equations: Sequence[Equation]) -> Iterable[tuple[str, Mapping[str, float]]]:
     for batch in (False, True):
         chosen = [equation for equation in equations if equation.batch == batch]
         derived = [equation for equation in chosen if equation.left is not None]
@@ -114,8 +125,8 @@ def compare_sides(
     equations: Sequence[Equation],
     where: Setting,
     jacobians: Callable[..., dict[Pair, np.ndarray]],
-    compare: Callable[[Any, Any], Any],
-) -> dict[str, Any]:
+    compare: Callable[[Quantity, Quantity], _Gap],
+) -> dict[str, _Gap]:
     """Return, by label, how far each equation's sides are apart under one kind of derivative."""
     sides = [side for each in equations for side in (each.left, each.right) if side is not None]
     pairs = jacobian_pairs(sides)
@@ -127,7 +138,7 @@ def compare_sides(
     }
 
 
-def code_residuals(equations: Sequence[Equation], point: dict[str, Any]) -> dict[str, float]:
+def code_residuals(equations: Sequence[Equation], point: Values) -> dict[str, float]:
     """Return, by label, the distance of an equation from the code that trains networks."""
     found = {}
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
@@ -139,7 +150,7 @@ def code_residuals(equations: Sequence[Equation], point: dict[str, Any]) -> dict
 
 
 def program_gaps(
-    equations: Sequence[Equation], point: dict[str, Any], batch: bool
+    equations: Sequence[Equation], point: dict[str, Quantity], batch: bool
 ) -> dict[str, int]:
     """Return, by label, in how many elements an equation isn't what the code's program gives.
 
@@ -160,19 +171,19 @@ def program_gaps(
     return found
 
 
-def setting(point: dict[str, Any], batch: bool) -> Setting:
+def setting(point: dict[str, Quantity], batch: bool) -> Setting:
     """Complete a point by all the quantities that follow from it."""
     follow = partial(batch_quantities, point) if batch else partial(quantities, Example(**point))
     return Setting(follow({}), follow)
 
 
-def numeric_point(sizes: tuple[int, int, int], examples: int | None = None) -> dict[str, Any]:
+def numeric_point(sizes: tuple[int, int, int], examples: int | None = None) -> dict[str, Quantity]:
     """Return seeded parameters and one example or a batch, in float64; a step is the gradient."""
     inputs, hidden, classes = sizes
     draw = np.random.default_rng(0).normal
     rows = () if examples is None else (examples,)
     shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
-    point: dict[str, Any] = {
+    point: dict[str, Quantity] = {
         name: draw(size=shape) for name, shape in zip(PARAMETERS, shapes, strict=True)
     }
     point["inputs"] = draw(size=(*rows, inputs))
@@ -184,12 +195,12 @@ def numeric_point(sizes: tuple[int, int, int], examples: int | None = None) -> d
     return point
 
 
-def residual(left: Any, right: Any) -> float:
+def residual(left: Quantity, right: Quantity) -> float:
     """Return the distance of two arrays: the worse of r2 and rinf."""
     return distance(left, right).worst
 
 
-def jacobian_pairs(sides: Iterable[Side]) -> list[Pair]:
+def jacobian_pairs(sides: Iterable[Function]) -> list[Pair]:
     """Return what must be differentiated for some functions of quantities, each pair once."""
     names = {name for side in sides for name in parameters(side) if "_d_" in name}
     return sorted(pair_of(name) for name in names)

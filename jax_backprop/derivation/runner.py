@@ -13,7 +13,6 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,7 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _packed(steps: Any) -> bytes:
+def _packed(steps: object) -> bytes:
     """Return the steps as an npz; a pair of arrays as two, name.0 and name.1."""
     if not isinstance(steps, dict):
         raise TypeError(f"steps(...) returned a {type(steps).__name__}, not a dictionary")

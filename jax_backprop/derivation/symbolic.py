@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import sympy
 
 from jax_backprop.derivation.batch import PARAMETERS
-from jax_backprop.derivation.definitions import Values
+from jax_backprop.derivation.definitions import Quantity, Values
 from jax_backprop.derivation.elementary import E
 from jax_backprop.derivation.fractions import is_zero
 from jax_backprop.referee.jacobians import Pair, Quantities
@@ -24,7 +23,7 @@ def symbols(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def symbolic_point(sizes: tuple[int, int, int], examples: int | None = None) -> dict[str, Any]:
+def symbolic_point(sizes: tuple[int, int, int], examples: int | None = None) -> dict[str, Quantity]:
     """Return a network's parameters and one example, or a batch, as symbols.
 
     The labels are any numbers that sum to 1 over the classes: the last is 1 less the others.
@@ -40,7 +39,7 @@ def symbolic_point(sizes: tuple[int, int, int], examples: int | None = None) -> 
         "output_weights": (hidden, classes),
         "output_biases": (classes,),
     }
-    point: dict[str, Any] = {name: symbols(name, shapes[name]) for name in PARAMETERS}
+    point: dict[str, Quantity] = {name: symbols(name, shapes[name]) for name in PARAMETERS}
     rows = () if examples is None else (examples,)
     free = symbols("label", (*rows, classes - 1))
     last = 1 - free.sum(-1, keepdims=True)
@@ -74,7 +73,7 @@ def _jacobian(quantities: Quantities, point: Values, of: str, by: str) -> np.nda
     return jacobian.reshape(function.shape + value.shape)
 
 
-def nonzero_elements(left: Any, right: Any, *, apart: bool = False) -> int:
+def nonzero_elements(left: Quantity, right: Quantity, *, apart: bool = False) -> int:
     """Return in how many elements two arrays of expressions differ: 0 proves them equal.
 
     Each power of e is taken as an unknown of its own: where the difference of two fractions in
@@ -90,21 +89,21 @@ def nonzero_elements(left: Any, right: Any, *, apart: bool = False) -> int:
     return sum(not _vanishes(prepare(gap)) for gap in gaps)
 
 
-def _vanishes(gap: Any) -> bool:
+def _vanishes(gap: Quantity) -> bool:
     gap = gap.xreplace({power: sympy.Dummy() for power in gap.atoms(E)})
     return all(map(is_zero, _linear_parts(gap)))
 
 
-def _taken_apart(gap: Any) -> Any:
+def _taken_apart(gap: sympy.Expr) -> sympy.Expr:
     return _without_logarithms(_apart(sympy.sympify(gap)))
 
 
-def _apart(expression: Any) -> Any:
+def _apart(expression: sympy.Expr) -> Quantity:
     return expression.xreplace({each: _power(each.args[0]) for each in expression.atoms(E)})
 
 
 @lru_cache(maxsize=4096)
-def _power(exponent: Any) -> Any:
+def _power(exponent: sympy.Expr) -> sympy.Expr:
     """Return e^(a + 2 b - c) as e^a (e^b)^2 / e^c."""
     found = sympy.Integer(1)
     for term in sympy.Add.make_args(sympy.expand(_apart(exponent))):
@@ -113,25 +112,25 @@ def _power(exponent: Any) -> Any:
     return found
 
 
-def _without_logarithms(gap: Any) -> Any:
+def _without_logarithms(gap: sympy.Expr) -> sympy.Expr:
     """Return, for a + sum_l c_l log l, what vanishes where it does: e^(n a) prod_l l^(n c_l) - 1.
 
     n makes whole numbers of the c_l; any other expression is returned as it is.
     """
     unknowns = {logarithm: sympy.Dummy() for logarithm in gap.atoms(sympy.log)}
     linear = gap.xreplace(unknowns)
-    shares: dict[Any, Any] = {
+    shares: dict[sympy.Basic, Quantity] = {
         each: sympy.diff(linear, unknown) for each, unknown in unknowns.items()
     }
     if not shares or not all(share.is_Rational for share in shares.values()):
         return gap
     times = sympy.ilcm(1, *(share.q for share in shares.values()))
-    rest = linear.xreplace(dict.fromkeys(unknowns.values(), sympy.Integer(0)))
+    rest: Quantity = linear.xreplace(dict.fromkeys(unknowns.values(), sympy.Integer(0)))
     powers = (each.args[0] ** (times * share) for each, share in shares.items())
     return _power(times * rest) * sympy.Mul(*powers) - 1
 
 
-def _linear_parts(gap: Any) -> list[Any]:
+def _linear_parts(gap: sympy.Expr) -> list[Quantity]:
     """Split a + sum_s c_s s, linear in the steps s of an update, into a and every c_s.
 
     The sum vanishes for every step where each part does, and one by one takes 0.2 s, not 27.
