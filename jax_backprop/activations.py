@@ -17,12 +17,28 @@ Units = Float[Array, "batch units *lanes"]
 
 
 def sigmoid(pre_activations: Units) -> Units:
-    """Apply O = 1 / (1 + e^-Z): homework (2), whose printed e^Z lacks the minus sign."""
+    """Apply O = 1 / (1 + e^-Z): homework (2), whose printed e^Z lacks the minus sign.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> sigmoid(jnp.zeros((1, 2)))
+      Array([[0.5, 0.5]], dtype=float32)
+    """
     return jax.nn.sigmoid(pre_activations)
 
 
 def sigmoid_backward(d_activations: Units, activations: Units) -> Units:
-    """Return dE/dZ = dE/dO * O (1 - O): homework (19)."""
+    """Return dE/dZ = dE/dO O (1 - O): homework (19).
+
+    Args:
+      d_activations: dE/dO, (batch, units).
+      activations: O, what ``sigmoid`` returned.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> sigmoid_backward(jnp.ones((1, 2)), jnp.array([[0.5, 1.0]]))
+      Array([[0.25, 0.  ]], dtype=float32)
+    """
     return d_activations * activations * (1 - activations)
 
 
@@ -37,7 +53,7 @@ def tanh(pre_activations: Units) -> Units:
 
 
 def tanh_backward(d_activations: Units, activations: Units) -> Units:
-    """Return dE/dZ = dE/dO * (1 - O^2), the tanh counterpart of homework (19)."""
+    """Return dE/dZ = dE/dO (1 - O^2), the tanh counterpart of homework (19)."""
     return d_activations * (1 - activations) * (1 + activations)
 
 
@@ -70,6 +86,13 @@ class Activation(NamedTuple):
         forward derivative as well.
       second_derivative: O -> d2O/dZ2.
       init_gain: scales the initial weights of the layer above.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> relu = ACTIVATIONS["relu"]
+      >>> activations = relu.forward(jnp.array([[-1.0, 2.0]]))
+      >>> relu.backward(jnp.ones((1, 2)), activations)
+      Array([[0., 1.]], dtype=float32)
     """
 
     forward: Callable[[Units], Units]

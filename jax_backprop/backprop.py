@@ -24,6 +24,9 @@ def value_and_grad(
 ) -> tuple[Scalars, Params]:
     """Return the mean loss and its gradient, with the pytree of ``jax.value_and_grad(loss)``.
 
+    A layer Z = O W + b passes the derivative by its outputs on: ``dE/dW = O^T dE/dZ``, ``dE/db`` is
+    the sum of ``dE/dZ`` over the batch, ``dE/dO = dE/dZ W^T``: homework (14), (16), (18) to (21).
+
     Args:
       params: one Layer a weight matrix; their dtype is the dtype of everything here.
       batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, N examples.
@@ -32,6 +35,23 @@ def value_and_grad(
       block_size: more examples than this are streamed in blocks of so many rows, in memory that
         doesn't grow with N; None for one whole block.
       scaling: of the features, taken block by block, so that bytes are never floats all at once.
+
+    Returns:
+      The loss, in nats per example for cross-entropy, and the gradient, shaped like ``params``.
+
+    Raises:
+      InputError: the inputs are integers that nothing scales.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
+      >>> value, grads = jb.value_and_grad(params, data.train, network=network)
+      >>> [layer.weights.shape for layer in grads]
+      [(4, 3), (3, 2)]
+
+    References:
+      Rumelhart, Hinton, Williams (1986), "Learning representations by back-propagating errors".
     """
     examples = batch.labels.shape[0]
 

@@ -26,6 +26,13 @@ def sum_over_blocks(
       function: maps a block of examples to a pytree of arrays, each a sum over those examples.
       batch: the examples.
       block_size: rows a block; None, or no less than the batch, for a single block.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_backprop import Batch
+      >>> batch = Batch(jnp.ones((5, 1)), jnp.arange(5))
+      >>> sum_over_blocks(lambda block: jnp.sum(block.labels), batch, block_size=2)
+      Array(10, dtype=int32)
     """
     examples = batch.labels.shape[0]
     if block_size is None or examples <= block_size:

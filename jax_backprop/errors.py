@@ -12,12 +12,30 @@ del _NUMBERED[ord("\n")]
 
 
 def printable(text: str) -> str:
-    """Return a text, lines and all, with the number of each character that a terminal obeys."""
+    r"""Return a text, lines and all, with the number of each character that a terminal obeys.
+
+    Example:
+      >>> printable("red\x1b[31m")
+      'red\\x1b[31m'
+    """
     return text.translate(_NUMBERED)
 
 
 class InputError(ValueError):
-    """Something given by the user can't be used; the command line prints it and exits with 2."""
+    """Something given by the user can't be used; the command line prints it and exits with 2.
+
+    Args:
+      what: the thing that was given, in a few words.
+      got: the value.
+      expected: what would be right.
+      remedy: what to do, as a sentence.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> raise jb.InputError("rate", got=-1, expected="0 or more", remedy="Give another.")
+      Traceback (most recent call last):
+      jax_backprop.errors.InputError: rate: got -1; expected 0 or more. Give another.
+    """
 
     def __init__(self, what: str, *, got: object, expected: str, remedy: str) -> None:
         super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
@@ -28,7 +46,12 @@ class DataWarning(UserWarning):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that names the nearest known name, or lists them all."""
+    """Return a sentence that names the nearest known name, or lists them all.
+
+    Example:
+      >>> did_you_mean("cosin", ["constant", "cosine"])
+      "Did you mean 'cosine'?"
+    """
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

@@ -36,8 +36,29 @@ COPIES = 4  # of the parameters: themselves, their gradient, an optimizer's two 
 def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
     """Draw initial parameters: weights ~ Normal(0, (init_scale * gain)^2 / fan_in), biases zero.
 
-    The gain is 1 for sigmoid and tanh (LeCun et al. 1998, "Efficient BackProp", eq. 16) and
-    sqrt(2) after a ReLU layer (He et al. 2015, eq. 10); the dtype is JAX's default float.
+    The gain is 1 for sigmoid and tanh, and sqrt(2) after a ReLU layer.
+
+    Args:
+      network: its layer sizes and activation.
+      key: of JAX's random numbers; layer l draws from ``fold_in(key, l)``.
+      init_scale: factor of all initial weights.
+
+    Returns:
+      One Layer a weight matrix, in JAX's default float.
+
+    Raises:
+      InputError: the parameters would take more than half of the memory here.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network = jb.Network(layer_sizes=(64, 32, 10))
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
+      >>> [(layer.weights.shape, layer.biases.shape) for layer in params]
+      [((64, 32), (32,)), ((32, 10), (10,))]
+
+    References:
+      LeCun et al. (1998), "Efficient BackProp", eq. 16.
+      He et al. (2015), "Delving deep into rectifiers", eq. 10.
     """
     sizes = network.layer_sizes
     parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
@@ -55,7 +76,14 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
 def dense(
     inputs: Float[Array, "batch fan_in *maybe_lanes"], layer: Layer
 ) -> Float[Array, "batch fan_out *lanes"]:
-    """Return Z = inputs W + b: homework (1) for the hidden layer, (3) for the output layer."""
+    """Return Z = inputs W + b: homework (1) for the hidden layer, (3) for the output layer.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_backprop import Layer
+      >>> dense(jnp.ones((1, 2)), Layer(jnp.ones((2, 3)), jnp.arange(3.0)))
+      Array([[2., 3., 4.]], dtype=float32)
+    """
     if layer.weights.ndim > 2:
         return lanes.dense(inputs, layer)
     return inputs @ layer.weights + layer.biases[None, :]
@@ -71,6 +99,19 @@ def dense_backward(
     d_weights is homework (15), (16) and (20), (21), summed over examples, which the homework leaves
     at one. d_inputs is (18) with the sum over all outputs that (17) and (21) lack. d_biases, which
     it doesn't derive, is the sum of d_outputs, since dZ/db = 1.
+
+    Args:
+      d_outputs: dE/dZ, (batch, fan_out).
+      inputs: what ``dense`` was given, (batch, fan_in).
+      layer: as there.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_backprop import Layer
+      >>> layer = Layer(jnp.ones((2, 3)), jnp.zeros(3))
+      >>> d_inputs, d_layer = dense_backward(jnp.ones((4, 3)), jnp.ones((4, 2)), layer)
+      >>> d_inputs.shape, d_layer.biases
+      ((4, 2), Array([4., 4., 4.], dtype=float32))
     """
     if layer.weights.ndim > 2:
         return lanes.dense_backward(d_outputs, inputs, layer)
@@ -84,7 +125,8 @@ def layer_inputs(
 ) -> list[Float[Array, "batch units *maybe_lanes"]]:
     """Return the input of every layer, then the logits: what a backward pass needs to keep.
 
-    Raises InputError for integers: bytes that nobody scaled would saturate the network in silence.
+    Raises:
+      InputError: the inputs are integers: bytes that nobody scaled would saturate the network.
     """
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         raise InputError(
@@ -104,7 +146,26 @@ def layer_inputs(
 def forward(
     params: Params, inputs: Shaped[AnyArray, "batch inputs"], *, network: Network
 ) -> Float[Array, "batch classes *lanes"]:
-    """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss."""
+    """Return the logits: homework (1) to (3). Their softmax, (4), is taken inside the loss.
+
+    Args:
+      params: one Layer a weight matrix.
+      inputs: floats, (batch, inputs).
+      network: static.
+
+    Returns:
+      Logits, (batch, classes).
+
+    Raises:
+      InputError: the inputs are integers: bytes that nobody scaled would saturate the network.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
+      >>> jb.forward(params, data.test.inputs, network=network).shape
+      (8, 2)
+    """
     return layer_inputs(params, inputs, network=network)[-1]
 
 
@@ -125,6 +186,27 @@ def loss(
     """Return the mean loss over the batch, homework (5) for N examples, plus the penalties.
 
     The MEAN over examples: a sum would multiply the gradient, and so the learning rate, by N.
+
+    Args:
+      params: one Layer a weight matrix.
+      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1.
+      network: static.
+      penalties: weight decay in the loss (l2), and label smoothing.
+
+    Returns:
+      Nats per example for cross-entropy.
+
+    Raises:
+      InputError: the inputs are integers that nothing scales.
+
+    Example:
+      A network that says nothing has a loss of log K:
+
+      >>> import jax, jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init, init_scale=0.0)
+      >>> round(float(jb.loss(params, data.train, network=network)), 4)
+      0.6931
     """
     logits = forward(params, batch.inputs, network=network)
     losses = LOSSES[network.loss].forward(logits, batch.labels, penalties.label_smoothing)
@@ -141,7 +223,26 @@ def evaluate(
 ) -> Evaluation:
     """Return mean loss, without penalties, and accuracy over any number of examples.
 
-    ``scaling`` is the data set's: features are scaled block by block.
+    Args:
+      params: one Layer a weight matrix.
+      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1.
+      network: static.
+      block_size: examples at a time; None for all at once.
+      scaling: the data set's; features are scaled block by block.
+
+    Returns:
+      The loss, in nats per example for cross-entropy, and the accuracy in [0, 1].
+
+    Raises:
+      InputError: the inputs are integers that nothing scales.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init, init_scale=0.0)
+      >>> found = jb.evaluate(params, data.test, network=network)
+      >>> round(float(found.loss), 4), float(found.accuracy)
+      (0.6931, 0.5)
     """
 
     def totals(block: Batch) -> Evaluation:

@@ -31,17 +31,40 @@ Device: TypeAlias = Any  # a jax.Device, which is no type to a checker
 
 
 class Layer(NamedTuple):
-    """Weights and biases of one fully connected layer."""
+    """Weights and biases of one fully connected layer.
+
+    Args:
+      weights: (fan_in, fan_out), the transpose of what some libraries keep.
+      biases: (fan_out,).
+
+    Example:
+      >>> import numpy as np, jax_backprop as jb
+      >>> layer = jb.Layer(weights=np.ones((4, 3)), biases=np.zeros(3))
+      >>> layer._replace(biases=np.ones(3)).biases
+      array([1., 1., 1.])
+    """
 
     weights: Float[Array, "fan_in fan_out *lanes"]
     biases: Float[Array, " fan_out *lanes"]
 
 
 Params: TypeAlias = tuple[Layer, ...]
+"""A network's parameters, one Layer a weight matrix, inputs first."""
 
 
 class Batch(NamedTuple):
-    """Examples with their labels, on the host or on a device."""
+    """Examples with their labels, on the host or on a device.
+
+    Args:
+      inputs: (batch, inputs).
+      labels: integers (batch,), 0..K-1.
+
+    Example:
+      >>> import numpy as np, jax_backprop as jb
+      >>> batch = jb.Batch(inputs=np.zeros((8, 4), np.float32), labels=np.arange(8) % 2)
+      >>> batch.labels
+      array([0, 1, 0, 1, 0, 1, 0, 1])
+    """
 
     inputs: Shaped[AnyArray, "batch ..."]
     labels: Int[AnyArray, " batch"]
@@ -55,6 +78,11 @@ class Scaling(NamedTuple):
 
     Args:
       factor, offset: one number for all features, or one for each.
+
+    Example:
+      >>> import numpy as np, jax_backprop as jb
+      >>> jb.Scaling(factor=1 / 255).apply(np.array([[0, 255]], np.uint8))
+      Array([[0., 1.]], dtype=float32)
     """
 
     factor: float | tuple[float, ...] = 1.0
@@ -77,6 +105,11 @@ class Penalties(NamedTuple):
     Args:
       l2: adds ``l2 / 2`` times the sum of squared weights (biases are left out).
       label_smoothing: share of each label spread evenly over all classes, in [0, 1).
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> jb.Penalties(l2=1e-4)
+      Penalties(l2=0.0001, label_smoothing=0.0)
     """
 
     l2: float | Scalar = 0.0
@@ -84,7 +117,18 @@ class Penalties(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Mean loss (nats per example for cross-entropy, penalties left out) and accuracy in [0, 1]."""
+    """Mean loss and accuracy.
+
+    Args:
+      loss: in nats per example for cross-entropy; penalties are left out.
+      accuracy: the share of examples whose largest logit is the label's, in [0, 1].
+
+    Example:
+      >>> import jax.numpy as jnp, jax_backprop as jb
+      >>> found = jb.Evaluation(loss=jnp.float32(0.125), accuracy=jnp.float32(0.96))
+      >>> f"{found.loss} nats, {found.accuracy:.0%}"
+      '0.125 nats, 96%'
+    """
 
     loss: Scalars
     accuracy: Scalars
@@ -111,6 +155,12 @@ class Dataset:
         of bytes, which stay bytes, the same as ``scaling``.
       split: how train, validation and test came about.
       example_shape: of one example before it was laid flat, such as (28, 28); () if never so.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> data = jb.load_dataset("noise:8,4,2")
+      >>> data.train.inputs.shape, data.features, data.classes
+      ((8, 4), 4, 2)
     """
 
     name: str

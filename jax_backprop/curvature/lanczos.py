@@ -114,6 +114,14 @@ def largest_eigenvalues(
       first: a random vector, of A's size and in the products' dtype. Normal numbers are best: their
         direction is uniform, as the bounds for random starts ask.
       iterations: at most A's size; they, and ``top``, are static.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> found = largest_eigenvalues(
+      ...     lambda x: jnp.array([1.0, 2.0, 5.0]) * x, jnp.ones(3), iterations=3, top=2
+      ... )
+      >>> [round(float(value), 3) for value in found.values]
+      [5.0, 2.0]
     """
     return ritz(extend(product, start(first, iterations), 0, iterations), iterations, top)
 

@@ -34,6 +34,11 @@ def check_features(inputs: ArrayLike) -> np.ndarray:
     """Return features as (examples, features), or raise InputError: empty, text, NaN.
 
     Bytes (uint8) stay bytes and floats stay as they are; other integers become float64.
+
+    Example:
+      >>> check_features([[1, 2], [3, 4]])
+      array([[1., 2.],
+             [3., 4.]])
     """
     array = plain_array(inputs)
     if array.dtype.kind not in "fiub" or array.ndim != 2:
@@ -65,6 +70,10 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
     """Return labels as int32, or raise InputError: not integers, out of range, wrong number.
 
     JAX would not notice: an index out of range wraps, clamps or gives a row of zeros.
+
+    Example:
+      >>> check_labels([0, 2, 1], examples=3, classes=3)
+      array([0, 2, 1], dtype=int32)
     """
     array = plain_array(labels)
     check_one_each(array, examples)

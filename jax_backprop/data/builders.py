@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ class _IdxBuilder:
         }
 
     def _generate_examples(
-        self, num_examples: int, data_path: Path, label_path: Path
+        self, num_examples: int, data_path: os.PathLike[str], label_path: os.PathLike[str]
     ) -> Generator[Example, None, None]:
         images, labels = read_idx(data_path), read_idx(label_path)
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -79,7 +79,7 @@ class FashionMNIST(_IdxBuilder, stock.FashionMNIST, skip_registration=True):
 BUILDERS = {"mnist": MNIST, "fashion_mnist": FashionMNIST}
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: os.PathLike[str]) -> np.ndarray:
     """Read a gzipped idx file of unsigned bytes: type, dimensions, big-endian sizes, the bytes."""
     with gzip.open(path) as file:
         content = file.read()

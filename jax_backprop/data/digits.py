@@ -16,6 +16,10 @@ def load_digits(*, split_seed: int = 0, standardize: Standardize = False) -> Dat
     """Return the digits, pixels 0..16 scaled to 0..1, split by a seeded stratified permutation.
 
     (In file order the tail was written by other people: test accuracy there is 0.90, not 0.97.)
+
+    Example:
+      >>> load_digits().train.inputs.shape
+      (1257, 64)
     """
     pixels, labels = _embedded()
     return make_dataset(

@@ -47,8 +47,12 @@ class DatasetName(NamedTuple):
 def parse_name(name: str) -> DatasetName:
     """Take a name apart: ``NAME`` or ``KIND:ARGUMENT``, options after commas at its end.
 
-    For example ``digits``, ``mnist,standardize``, ``csv:iris.csv,label=species,relabel``. Raises
-    InputError, naming the nearest, for a name or an option that isn't known.
+    Raises:
+      InputError: a name or an option that isn't known; the nearest is named.
+
+    Example:
+      >>> parse_name("csv:iris.csv,label=species,relabel")
+      DatasetName(kind='csv', argument='iris.csv', label='species', relabel=True, standardize=False)
     """
     parts = name.split(",")
     options: dict[str, str] = {}
@@ -98,7 +102,12 @@ def _check_kind(name: str, kind: str, colon: str, argument: str) -> None:
 def name_with(
     name: str, *, label: str | None = None, relabel: bool = False, standardize: bool = False
 ) -> str:
-    """Return a name with some options added: the one form that a run or a study records."""
+    """Return a name with some options added: the one form that a run or a study records.
+
+    Example:
+      >>> name_with("csv:iris.csv,relabel", label="species")
+      'csv:iris.csv,label=species,relabel'
+    """
     parsed = parse_name(name)
     if None not in (label, parsed.label) and label != parsed.label:
         raise _said_twice("label", f"{parsed.label!r} in {name!r}, and {label!r} beside it")

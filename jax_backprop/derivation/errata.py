@@ -61,7 +61,15 @@ class Finding(NamedTuple):
 
 
 def find_errata() -> list[Finding]:
-    """Run every erratum's checks and look up its quotations."""
+    """Run every erratum's checks and look up its quotations.
+
+    Example:
+      >>> findings = find_errata()
+      >>> all(finding.confirmed for finding in findings)
+      True
+      >>> findings[0].erratum.where
+      '(2)'
+    """
     return [
         Finding(
             each,

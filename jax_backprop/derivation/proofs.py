@@ -91,7 +91,17 @@ class Setting(NamedTuple):
 def prove_all(
     equations: Sequence[Equation] = EQUATIONS, on_step: Callable[[str], None] = lambda name: None
 ) -> list[Proof]:
-    """Prove every equation at every size; ``on_step`` hears of each of ``PROOF_STEPS``."""
+    """Prove every equation at every size.
+
+    Args:
+      equations: which.
+      on_step: called with the kind of proof after each of ``PROOF_STEPS``.
+
+    Example:
+      >>> (proof,) = prove_all([equation for equation in EQUATIONS if equation.label == "7"])
+      >>> proof.passed, proof.symbolic
+      (True, 0)
+    """
     proofs = {equation.label: Proof(equation) for equation in equations}
     for method, found in _proofs(equations):
         for label, value in found.items():

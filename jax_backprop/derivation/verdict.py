@@ -24,7 +24,12 @@ class Verdict(NamedTuple):
 
 
 def conclude(proofs: Sequence[Proof], findings: Sequence[Finding]) -> Verdict:
-    """Sum up what is proven, at which sizes, the largest residuals, and the errata."""
+    """Sum up what is proven, at which sizes, the largest residuals, and the errata.
+
+    Example:
+      >>> conclude([], []).passed  # nothing proven is no proof
+      False
+    """
     homework = [proof for proof in proofs if not proof.equation.batch]
     added = [proof for proof in proofs if proof.equation.batch]
     held = [proof for proof in proofs if proof.program == 0]
