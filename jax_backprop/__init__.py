@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.curvature import hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
-    from jax_backprop.derivation import check_steps
     from jax_backprop.engine import Grid, Options, Tables, load_study, run_study, sweep
     from jax_backprop.errors import InputError
+    from jax_backprop.marking import check_steps
     from jax_backprop.network import evaluate, forward, init_params, loss
     from jax_backprop.referee import (
         Report,
@@ -90,7 +90,7 @@ __getattr__, __dir__ = lazy(
         "backprop": ("value_and_grad",),
         "curvature": ("hessian_vector_product", "sharpness"),
         "data": ("load_dataset", "make_dataset"),
-        "derivation": ("check_steps",),
+        "marking": ("check_steps",),
         "errors": ("InputError",),
         "referee": (
             "Report",

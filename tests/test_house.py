@@ -27,6 +27,7 @@ ROWS = [
     ("training",),
     ("referee",),
     ("derivation",),
+    ("marking",),
     ("engine",),
     ("study",),
     ("report",),

@@ -1,0 +1,121 @@
+"""The catalogue of mistakes, ``mistakes.toml``: what a wrong expression makes of a step."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jax_backprop.marking.network import (
+    ACTIVATIONS,
+    RIGHT,
+    At,
+    Number,
+    example_losses,
+    sigmoid,
+    softmax,
+    squares,
+)
+
+_LETTERS = {"W": "W", "b": "b", "Z": "Z", "A": "A", "D": "dZ", "G": "dA", "dW": "dW", "db": "db"}
+_OF_BIASES = _LETTERS | {"W": "b", "dW": "db"}  # what moves weights moves biases
+_OF_NUMPY = (
+    *(np.exp, np.expm1, np.log, np.log1p, np.logaddexp, np.sqrt, np.tanh, np.tan, np.arctan),
+    *(np.sin, np.sign, np.minimum, np.maximum, np.clip, np.where, np.argmax, np.median, np.roll),
+    *(np.tile, np.eye, np.arange, np.outer, np.ones_like, np.zeros_like),
+)
+_FUNCTIONS = {
+    **{each.__name__: each for each in _OF_NUMPY},
+    "abs": np.abs,
+    "round": np.round,
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+}
+
+
+class Mistake(NamedTuple):
+    """What is written in place of an equation.
+
+    Args:
+      kind: of the step, as in ``network.RIGHT``.
+      name: a few words.
+      what: what was done, a sentence to the student.
+      code: of the expression.
+    """
+
+    kind: str
+    name: str
+    what: str
+    code: CodeType
+
+    def rule(self, at: At) -> Number:
+        """Return what the mistake makes of a step; raises whatever stands in its way there."""
+        names = _Names(at, self.kind)
+        return eval(self.code, {}, names)
+
+
+class _Names(dict[str, Any]):
+    """What an expression's names stand for at a step."""
+
+    def __init__(self, at: At, kind: str) -> None:
+        super().__init__()
+        self.at, self.kind = at, kind
+
+    def __missing__(self, name: str) -> Any:
+        letters = _OF_BIASES if self.kind == "newb" else _LETTERS
+        if (letter := letters.get(name.strip("_"))) is not None:
+            return self.at(letter, name.startswith("_") - name.endswith("_"))
+        if name in _SPECIAL:
+            return _SPECIAL[name](self.at)
+        if name == "right":
+            return RIGHT[self.kind](self.at)
+        return _FUNCTIONS[name]
+
+
+def _total(at: At, letter: str, function: Callable[[np.ndarray], np.ndarray]) -> float:
+    layers = range(1, at.model.depth + 1)
+    return sum(float(function(at.values[f"{letter}{n}"]).sum()) for n in layers)
+
+
+_SPECIAL: dict[str, Callable[[At], Any]] = {
+    "X": lambda at: at("A", -1 if at.layer else 0),
+    "L": lambda at: at.labels,
+    "E": lambda at: at.values["E"],
+    "N": lambda at: at.N,
+    "K": lambda at: at.labels.shape[1],
+    "inputs": lambda at: at.values["A0"],
+    "rate": lambda at: at.rate,
+    "penalty": lambda at: at.penalty,
+    "in_loss": lambda at: at.in_loss,
+    "in_delta": lambda at: at.in_delta,
+    "in_weights": lambda at: at.in_weights,
+    "act": lambda at: ACTIVATIONS[at.model.activation][0],
+    "slope": lambda at: ACTIVATIONS[at.model.activation][1],
+    "losses": example_losses,
+    "squares": squares,
+    "sizes": lambda at: _total(at, "W", np.abs),
+    "bias_squares": lambda at: _total(at, "b", np.square),
+}
+
+
+@cache
+def catalogue() -> dict[str, tuple[Mistake, ...]]:
+    """Return the mistakes of each kind of step, the likelier first."""
+    tables = tomllib.loads(files("jax_backprop.marking").joinpath("mistakes.toml").read_text())
+    functions = [
+        (f"another function: {name}", f"What you computed of Z is {name}.", expression)
+        for name, expression in tables.pop("functions")
+    ]
+    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": tables["newW"]}
+    return {
+        kind: tuple(
+            Mistake(kind, name, what, compile(expression, name, "eval"))
+            for name, what, expression in entries
+        )
+        for kind, entries in tables.items()
+    }
