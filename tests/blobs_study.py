@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from jax_backprop import Study
 from jax_backprop.engine import run_study
 from jax_backprop.study import Summary, summarize
 from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.tuned import Contrast
+from jax_backprop.study.rows import Contrast, TunedRow
 
 BATCH = 10
 
@@ -55,5 +54,5 @@ def contrast(series: str, control: str, loss: float, accuracy: float, p: float) 
     def difference(mean: float) -> Difference:
         return Difference(mean, mean - 0.5, mean + 0.25, p / 5, p, 8, (0, 0))
 
-    sides = (pd.Series({"series": name}) for name in (series, control))
+    sides = (TunedRow(name, *[0.0] * 4) for name in (series, control))
     return Contrast(*sides, difference(loss), difference(accuracy), "seed", 8, 0, 8, (0, 0))

@@ -107,7 +107,7 @@ def test_rates_of_a_search_are_few_although_their_gaps_are_tiny() -> None:
     alone = few[(few["seed"] == 0) & np.isclose(few["learning_rate"], 1.0)]
     alone = alone.assign(learning_rate=1.01, validation_loss=0.0)
     best = best_rates(summarize_rates(pd.concat([few, alone], ignore_index=True)))
-    assert best["learning_rate"].iloc[0] != 1.01, "one seed's rate is no candidate"
+    assert best[0].learning_rate != 1.01, "one seed's rate is no candidate"
 
 
 def test_a_network_without_a_hidden_layer_is_linear() -> None:

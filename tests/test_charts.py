@@ -12,7 +12,8 @@ from drawn import Drawn, drawn, of_kind
 from jax_backprop.report import boundaries, charts
 from jax_backprop.report.answer_figure import answer_figure
 from jax_backprop.report.comparisons import forest
-from jax_backprop.study import Summary
+from jax_backprop.study import Interval, Summary
+from jax_backprop.study.boundaries import Boundaries
 
 GREEN, BLUE, YELLOW, ORANGE, RED = "#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
 PER_EXAMPLE = "validation loss (nats per example)"
@@ -40,22 +41,22 @@ def test_loss_by_rate(summary: Summary) -> None:
         "diverged": "diverged seeds",
     }
     rows = by_key(line, "series", "learning_rate")
-    for _, row in summary.rates.iterrows():
-        shown = rows[row["series"], row["learning_rate"]]
+    for row in summary.rates:
+        shown = rows[row.series, row.learning_rate]
         names = ["validation_loss", "validation_loss_low", "test_accuracy", "diverged"]
-        assert [shown[name] for name in names] == [row[name] for name in names]
-    names = list(summary.best["series"])
+        assert [shown[name] for name in names] == [row.plain()[name] for name in names]
+    names = [row.series for row in summary.best]
     assert line.colors() == dict(zip(names, ["#0072B2", "#D55E00"], strict=True))
-    counted = summary.rates[summary.rates["diverged"] > 0]
+    counted = [row for row in summary.rates if row.diverged]
     assert strip.mark == "text" and strip.title == "diverged seeds"
     assert strip.encoding["text"]["field"] == "diverged"
-    assert strip.column("diverged") == list(counted["diverged"]) and len(counted)
-    assert strip.column("learning_rate") == list(counted["learning_rate"])
+    assert strip.column("diverged") == [row.diverged for row in counted] and counted
+    assert strip.column("learning_rate") == [row.learning_rate for row in counted]
 
 
 def test_many_series_differ_in_colour_or_dash(summary: Summary) -> None:
     names = [f"series {n}" for n in range(20)]
-    best = pd.concat([summary.best.iloc[:1].assign(series=name) for name in names])
+    best = [replace(summary.best[0], series=name) for name in names]
     many = replace(summary, curves=None, best=best)
     marks = drawn(charts.loss_by_rate(many))
     assert not of_kind(marks, "area")  # so many bands would hide each other
@@ -89,7 +90,7 @@ def test_losses_are_in_the_unit_of_the_studys_loss(summary: Summary) -> None:
 
 def test_training_curves(summary: Summary) -> None:
     marks = drawn(charts.training_curves(summary))
-    names = list(summary.best["series"])
+    names = [row.series for row in summary.best]
     for number, name in enumerate(names):
         area, line, guess = marks[3 * number : 3 * number + 3]
         assert (area.mark, line.mark, guess.mark) == ("area", "line", "rule")
@@ -104,7 +105,7 @@ def test_training_curves(summary: Summary) -> None:
         assert list(colors) == [0.001, 0.01, 0.1, 1.0, 10.0]
         assert (colors[0.001], colors[10.0]) == ("#fde725", "#440154")
         np.testing.assert_allclose(guess.column("loss"), np.log(3))
-        (best,) = summary.best.loc[summary.best["series"] == name, "learning_rate"]
+        best = summary.best[number].learning_rate
         assert {0.1, 1.0} <= set(line.column("times"))
         for row in line.rows:
             assert abs(np.log(row["learning_rate"] / best / row["times"])) < np.log(1.25)
@@ -119,7 +120,7 @@ def test_training_curves(summary: Summary) -> None:
 
 def test_outcomes(summary: Summary) -> None:
     marks = drawn(charts.outcomes(summary))
-    assert [mark.title for mark in marks] == list(summary.best["series"])
+    assert [mark.title for mark in marks] == [row.series for row in summary.best]
     for mark in marks:
         assert mark.colors() == {
             "monotone": GREEN,
@@ -134,11 +135,11 @@ def test_outcomes(summary: Summary) -> None:
             "color": ("outcome", None),
         }
         assert (mark.encoding["x2"]["field"], mark.encoding["y2"]["field"]) == ("right", "top")
-        rates = summary.rates[summary.rates["series"] == mark.title].set_index("learning_rate")
+        rates = {row.learning_rate: row for row in summary.of_series(mark.title)}
         shown = by_key(mark, "learning_rate", "outcome")
         assert {outcome for _, outcome in shown} >= {"slow", "diverged"}
         for (rate, outcome), row in shown.items():
-            assert row["top"] - row["bottom"] == row["runs"] == rates.loc[rate, outcome] > 0
+            assert row["top"] - row["bottom"] == row["runs"] == getattr(rates[rate], outcome) > 0
             assert row["left"] < rate < row["right"]
         heights = pd.Series(mark.column("runs")).groupby(mark.column("learning_rate")).sum()
         assert (heights == 6).all()
@@ -168,38 +169,28 @@ def test_the_forest_says_which_way_is_better() -> None:
     }
 
 
-FOUND = pd.Series(
-    {
-        "series": "constant",
-        "seeds": 6,
-        "limit": 0.5,
-        "rate_monotone": 1.0,
-        "rate_best": 3.0,
-        "rate_diverged": 40.0,
-        "rate_diverged_several": 0.5,
-    }
-    | {
-        f"{name}_{end}": value * factor
-        for name, value in {
-            "limit": 0.5,
-            "rate_monotone": 1.0,
-            "rate_best": 3.0,
-            "rate_diverged": 40.0,
-        }.items()
-        for end, factor in {"low": 0.9, "high": 1.25, "times": 2.0}.items()
-    }
+def around(rate: float) -> Interval:
+    return Interval(rate, 0.9 * rate, 1.25 * rate)
+
+
+RATES = {"limit": 0.5, "rate_monotone": 1.0, "rate_best": 3.0, "rate_diverged": 40.0}
+FOUND = Boundaries(
+    "constant",
+    6,
+    {kind: around(rate) for kind, rate in RATES.items()},
+    {kind: around(2 * rate) for kind, rate in RATES.items() if kind != "limit"},
+    {"rate_monotone": 0.0, "rate_diverged": 0.5},
 )
 
 
 def test_the_answers_figure(summary: Summary) -> None:
     bands, rules, area, line, points, text = drawn(answer_figure(summary, FOUND))
-    first = summary.best["series"].iloc[0]
-    rates = summary.rates[summary.rates["series"] == first]
+    rates = summary.of_series(summary.best[0].series)
     title = "final validation loss (nats per example)"
     for mark in (line, points, text):
         assert mark.fields("x", "y")["y"] == ("validation_loss", title)
-    shown = rates[np.isfinite(rates["validation_loss"])]
-    assert line.column("validation_loss") == list(shown["validation_loss"])
+    shown = [row.loss for row in rates if np.isfinite(row.loss)]
+    assert line.column("validation_loss") == shown
     assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == (
         "validation_loss_low",
         "validation_loss_high",
@@ -221,10 +212,11 @@ def test_the_answers_figure(summary: Summary) -> None:
 
 
 def test_the_pictures_of_a_search(summary: Summary) -> None:
-    found = pd.DataFrame([FOUND, FOUND])
-    found["series"] = ["hidden_sizes=4", "hidden_sizes=16"]
-    for name in ("rate_best", "rate_best_low", "rate_best_high"):
-        found[name] = [found[name].iloc[0], 2 * found[name].iloc[0]]
+    wide = {**FOUND.rates, "rate_best": around(6.0)}
+    found = {
+        "base": FOUND._replace(series="hidden_sizes=4"),
+        "hidden_sizes=16": FOUND._replace(series="hidden_sizes=16", rates=wide),
+    }
     settings = {f"hidden_sizes={size}": {"hidden_sizes": (size,)} for size in (4, 16)}
     marks = drawn(boundaries.figure(replace(summary, settings=settings), found))
     (points,) = of_kind(marks, "point")
@@ -238,7 +230,7 @@ def test_the_pictures_of_a_search(summary: Summary) -> None:
     assert told["first rise", "16"] == 1.0
     assert points.encoding["x"]["sort"] == ["4", "16"]
     assert points.colors()["failure"] == RED and points.colors()["best"] == GREEN
-    said = boundaries.sentence(FOUND.rename({"series": "name"}))
+    said = boundaries.sentence("constant", FOUND)
     assert "first rises at a rate of 1 [0.9, 1.25] (2 times 2/sharpness)" in said
     assert "is best at 3 [2.7, 3.75]" in said and "fails from 40 [36, 50]" in said
     assert "over 6 seeds, of which 50% cross" in said

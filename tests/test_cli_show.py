@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from test_cli import call
 from jax_backprop.cli.bars import bar
 from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
-from jax_backprop.study import answer, summarize
+from jax_backprop.study import Interval, RateRow, answer, summarize
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -79,15 +78,14 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     summary = summarize(folder / "a")
     assert "Rates [of] noise Which rate? noise:40,6,2, hidden 5" in text
     assert "228 networks, " in text and "finished" in text and "UNFINISHED" not in text
-    for _, row in summary.best.iterrows():
-        assert f"{row['validation_loss']:.3g} [{row['validation_loss_low']:.3g}" in text
-    failed = int(summary.rates["diverged"].sum())
+    for row in summary.best:
+        assert f"{row.loss:.3g} [{row.validation_loss.low:.3g}" in text
+    failed = sum(row.diverged for row in summary.rates)
     assert failed and f"228 networks, {failed} of them diverged; finished" in text
-    for shown, (_, rows) in zip(
-        bars(text, ["constant", "cosine"]), summary.rates.groupby("series", sort=False), strict=True
-    ):
-        most = rows["diverged"] * 2 > rows["seeds"]
-        assert [mark == "x" for mark in shown] == list(most) and most.any()
+    names = ["constant", "cosine"]
+    for name, shown in zip(names, bars(text, names), strict=True):
+        most = [row.fails for row in summary.of_series(name)]
+        assert [mark == "x" for mark in shown] == most and any(most)
     assert "against constant, each at its own tuned rate" in text
     assert "constant (control)" in text and "x most seeds diverged" in text
     for line in answer(summary):
@@ -97,19 +95,23 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
 
 def test_a_bar_is_low_where_the_loss_is_low() -> None:
     """Logarithmic from the best loss to the loss at the start; x where most seeds diverged."""
-    losses = [0.1, 0.3, 1.0, 7.0, math.nan, 0.1]
-    assert bar(losses, [False] * 5 + [True], best=0.1, start=1.0) == "▁▄██ x"
-    many = [1.0] * 63 + [0.1] * 65  # two share a character, the better one shown
-    assert bar(many, [False] * 128, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
+
+    def row(loss: float, diverged: int = 0) -> RateRow:
+        return RateRow("s", 1.0, validation_loss=Interval(loss, loss, loss), diverged=diverged)
+
+    rows = [row(0.1), row(0.3), row(1.0), row(7.0), None, row(0.1, diverged=1)]
+    assert bar(rows, best=0.1, start=1.0) == "▁▄██ x"
+    many = [row(1.0)] * 63 + [row(0.1)] * 65  # two share a character, the better one shown
+    assert bar(many, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
 
 
 def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
     found = read_json(capsys, "show", folder / "a")
     summary = summarize(folder / "a")
     best = {row["series"]: row for row in found["best_rates"]}
-    for _, row in summary.best.iterrows():
-        assert best[row["series"]]["learning_rate"] == row["learning_rate"]
-        np.testing.assert_allclose(best[row["series"]]["test_loss"], row["test_loss"])
+    for row in summary.best:
+        assert best[row.series]["learning_rate"] == row.learning_rate
+        assert best[row.series]["test_loss"] == row.test_loss.mean
     (cosine,) = found["against_control"]
     assert (cosine["series"]["series"], cosine["control"]["series"]) == ("cosine", "constant")
     assert cosine["test_loss"]["pairs"] == 6 and 0 < cosine["test_loss"]["p_value"] <= 1
@@ -124,7 +126,7 @@ def test_show_of_a_study_in_the_middle(folder: Path, tmp_path: Path, capsys) -> 
     middle = changed(folder / "a", tmp_path / "m", generations=planned, complete=False, part="1/2")
     text = printed(capsys, "show", middle)
     assert "228 of 240 networks (share 1/2)" in text and "UNFINISHED" in text
-    assert f"{summarize(middle).best['test_loss'].iloc[0]:.3g} [" in text
+    assert f"{summarize(middle).best[0].test_loss.mean:.3g} [" in text
     begun = changed(folder / "a", tmp_path / "begun", parts={}, complete=False)
     text = printed(capsys, "show", begun)
     assert "0 of 228 networks" in text and "UNFINISHED" in text
@@ -185,7 +187,7 @@ def test_widen_goes_on_until_the_optimum_is_inside(tmp_path: Path, capsys) -> No
     assert "16 networks in" in text and "0 trained now, 16 found there" in text
     assert "12 trained now, 16 found there" in text and "12 trained now, 28 found there" in text
     assert read_manifest(out)["parts"].items() >= before.items()
-    assert not any(summarize(out).best["at_edge"])
+    assert not any(row.at_edge for row in summarize(out).best)
     total = load_study(out).num_rows
     text = printed(capsys, "sweep", path, "--out", out, *short, "--widen", "--set-aside")
     assert f"0 trained now, {total} found there" in text and "note" not in text

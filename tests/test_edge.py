@@ -40,9 +40,8 @@ def made_up(stories: dict[str, np.ndarray], **chosen: object) -> Summary:
         points = {"cell": name, "step": STEPS, "train_loss": loss, "sharpness": sharpness}
         curves.append(pd.DataFrame(points))
     cells = pd.DataFrame(rows)
-    nothing = pd.DataFrame()
     settings = {name: {"activation": name, **chosen} for name in stories}
-    return Summary({"study": {}}, cells, pd.concat(curves), nothing, nothing, settings)
+    return Summary({"study": {}}, cells, pd.concat(curves), [], [], settings)
 
 
 def test_states_are_told_apart() -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
 from blobs_study import BATCH, contrast
 from drawn import drawn
 
@@ -16,23 +15,25 @@ from jax_backprop.report import charts, write_report
 from jax_backprop.report.tables import best_table, control_table, versus_table, what_was_run
 from jax_backprop.study import OUTCOMES, Summary
 from jax_backprop.study.overview import overview
+from jax_backprop.study.rows import TunedRow
 from jax_backprop.study.tuned import against_control, sensitivities
 
 
 def test_the_table_of_best_rates(summary: Summary) -> None:
     heads, rows = best_table(summary)
-    for line, (_, row) in zip(rows, summary.best.iterrows(), strict=True):
+    for line, row in zip(rows, summary.best, strict=True):
         cells = dict(zip(heads, line, strict=True))
         for measure in ("validation_loss", "test_loss", "test_accuracy"):
-            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
-            shown = f"{row[measure]:.3g} [{low:.3g}, {high:.3g}]"
+            mean, low, high = getattr(row, measure)
+            shown = f"{mean:.3g} [{low:.3g}, {high:.3g}]"
             assert cells[measure.replace("_", " ")] == shown
-        assert cells["series"] == row["series"] and cells["diverged"].endswith(" of 6")
-        assert float(cells["best rate"].split(" ")[0]) == float(f"{row['learning_rate']:.3g}")
-        assert cells["within 10%"] == f"{row['band_low']:.3g} to {row['band_high']:.3g}"
-    values = summary.best[["validation_loss", "test_loss", "test_accuracy"]].to_numpy()
-    assert len({f"{value:.3g}" for value in values.ravel()}) == values.size  # none stands for two
-    edged = summary.best.assign(at_edge=True, diverged=2)
+        assert cells["series"] == row.series and cells["diverged"].endswith(" of 6")
+        assert float(cells["best rate"].split(" ")[0]) == float(f"{row.learning_rate:.3g}")
+        assert cells["within 10%"] == f"{row.band_low:.3g} to {row.band_high:.3g}"
+    shown = [(row.validation_loss, row.test_loss, row.test_accuracy) for row in summary.best]
+    values = [f"{each.mean:.3g}" for row in shown for each in row]
+    assert len(set(values)) == len(values)  # none stands for two
+    edged = [replace(row, at_edge=True, diverged=2) for row in summary.best]
     _, rows = best_table(replace(summary, best=edged))
     assert all("edge of the grid" in row[1] and row[-1] == "2 of 6" for row in rows)
 
@@ -40,7 +41,7 @@ def test_the_table_of_best_rates(summary: Summary) -> None:
 def test_the_table_against_the_control(summary: Summary) -> None:
     (found,) = against_control(summary)
     heads, (control, other) = control_table(summary, [found], sensitivities(summary))
-    names = list(summary.best["series"])
+    names = [row.series for row in summary.best]
     assert (control[0], other[0]) == (f"{names[0]} (control)", names[1])
     assert set(control[1:5]) == {"-"} and control[5] == "6"
     assert heads[1:5] == ["test loss", "p (Holm)", "test accuracy", "p (Holm)"]
@@ -49,7 +50,7 @@ def test_the_table_against_the_control(summary: Summary) -> None:
         assert other[place].startswith(f"{each.mean:+.2g} [{each.low:.2g}, {each.high:.2g}]")
         assert other[place + 1] == f"{each.p_value:.2g} ({each.adjusted_p:.2g})"
     runs = summary.cells.set_index(["series", "seed"])
-    tuned = dict(zip(names, summary.best["learning_rate"], strict=True))
+    tuned = {row.series: row.learning_rate for row in summary.best}
     losses = [
         runs.loc[name].query(f"learning_rate == {tuned[name]!r}")["test_loss"].sort_index()
         for name in names
@@ -58,9 +59,8 @@ def test_the_table_against_the_control(summary: Summary) -> None:
     assert other[1].split(" ")[0] == f"{mean:+.2g}"
 
 
-def side(series: str, rate: float, number: float) -> pd.Series:
-    row = {"series": series, "learning_rate": rate}
-    return pd.Series(row | {"test_loss": number, "test_accuracy": number / 10})
+def side(series: str, rate: float, number: float) -> TunedRow:
+    return TunedRow(series, rate, number, number, number / 10)
 
 
 def test_two_studies_are_each_shown_by_their_own_numbers() -> None:

@@ -111,7 +111,7 @@ def test_splits_are_paired_their_seeds_averaged_first() -> None:
     assert loss is not None and loss.approximate and loss.pairs == 6
     np.testing.assert_allclose(loss.mean, np.mean(means[0] - means[1]))
     np.testing.assert_allclose(
-        loss.mean, contrast.series["test_loss"] - contrast.control["test_loss"]
+        loss.mean, contrast.series.test_loss - contrast.control.test_loss
     )
     assert found.design.overlap == pytest.approx(2 / 7)
     assert "over 6 splits (2 seeds each), approximate" in answer(found)[-1]
@@ -120,7 +120,7 @@ def test_splits_are_paired_their_seeds_averaged_first() -> None:
     assert "over 6 splits (2 seeds each) of fresh data" in answer(drawn)[-1]
     (exact,) = against_control(drawn)
     assert exact.test_loss is not None and not exact.test_loss.approximate
-    width = [s.best["test_loss_high"] - s.best["test_loss_low"] for s in (found, drawn)]
+    width = [s.best[0].test_loss.high - s.best[0].test_loss.low for s in (found, drawn)]
     np.testing.assert_allclose(width[0], width[1] * np.sqrt(1 + 6 * 2 / 7))
 
 

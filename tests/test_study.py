@@ -15,7 +15,16 @@ from jax_backprop import Study
 from jax_backprop.engine import run_study
 from jax_backprop.report import write_report
 from jax_backprop.report.policy import content_security_policy
-from jax_backprop.study import answer, best_rates, classify, estimate, interquartile_mean, summarize
+from jax_backprop.study import (
+    Interval,
+    RateRow,
+    answer,
+    best_rates,
+    classify,
+    estimate,
+    interquartile_mean,
+    summarize,
+)
 from jax_backprop.study.overview import overview
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -81,18 +90,16 @@ def test_a_single_seed_has_no_interval() -> None:
 
 
 def test_best_rates_say_when_at_the_edge() -> None:
-    rates = pd.DataFrame(
-        {
-            "series": ["a"] * 3 + ["b"] * 3,
-            "learning_rate": [0.1, 1.0, 10.0] * 2,
-            "validation_loss": [1.0, 0.5, 0.54, 0.5, 1.0, 2.0],
-            "runs": 4,
-        }
-    )
+    losses = {"a": [1.0, 0.5, 0.54], "b": [0.5, 1.0, 2.0]}
+    rates = [
+        RateRow(name, rate, validation_loss=Interval(loss, loss, loss), runs=4)
+        for name, given in losses.items()
+        for rate, loss in zip([0.1, 1.0, 10.0], given, strict=True)
+    ]
     best = best_rates(rates)
-    assert best["learning_rate"].tolist() == [1.0, 0.1]
-    assert best["at_edge"].tolist() == [False, True]
-    assert best["band_high"].tolist() == [10.0, 0.1]
+    assert [row.learning_rate for row in best] == [1.0, 0.1]
+    assert [row.at_edge for row in best] == [False, True]
+    assert [row.band_high for row in best] == [10.0, 0.1]
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +133,9 @@ def test_the_answer_comes_from_the_cells(folder: Path) -> None:
     assert text[0].startswith("Yes, it is wise")
     assert "most seeds diverge" in text[1] and "rate 1 on the mean" in text[2]
     assert "4 of 4 seeds diverge" in text[2] and "cosine" in text[3]
-    assert set(summary.rates["seeds"]) == {4}
-    counted = summary.rates[["monotone", "edge", "slow", "degraded", "diverged"]].sum(axis=1)
-    assert (counted == 4).all()
+    for row in summary.rates:
+        counts = [row.monotone, row.edge, row.slow, row.degraded, row.diverged]
+        assert row.seeds == row.runs == sum(counts) == 4
 
 
 VERDICTS = {

@@ -74,8 +74,8 @@ def test_each_series_at_its_own_rate_against_the_first() -> None:
         runs("alike", 1e-1, range(8)),
     )
     better, alike = against_control(found)
-    assert better.series["learning_rate"] == pytest.approx(10)
-    assert better.control["learning_rate"] == pytest.approx(1)
+    assert better.series.learning_rate == pytest.approx(10)
+    assert better.control.learning_rate == pytest.approx(1)
     at_best = {
         name: part[np.isclose(part["learning_rate"], rate)].set_index("seed")
         for (name, part), rate in zip(
@@ -108,8 +108,8 @@ def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
     ]
     own = stats.trim_mean(some["validation_loss"], 0.25)
     # A run that isn't there is none that failed.
-    np.testing.assert_allclose(found.best["validation_loss"].iloc[1], own, rtol=1e-12)
-    assert found.best["seeds"].tolist() == [8, 7]
+    np.testing.assert_allclose(found.best[1].loss, own, rtol=1e-12)
+    assert [row.seeds for row in found.best] == [8, 7]
     (few,) = against_control(found)
     assert (few.pairs, few.unpaired) == (6, 3)
     assert few.test_loss is not None and few.test_loss.pairs == 6
@@ -211,7 +211,7 @@ def test_two_studies_series_by_series() -> None:
         runs("cosine", 1.0, range(2, 10), at_best=0.3), runs("other", 1.0, range(8)), epochs=9
     )
     (found,) = compare_studies(first, second)
-    assert (found.series["series"], found.control["series"]) == ("cosine", "cosine")
+    assert (found.series.series, found.control.series) == ("cosine", "cosine")
     assert found.test_loss is not None and found.test_loss.mean < 0, "B minus A"
     assert (found.pairs, found.unpaired) == (6, 4)
     assert ("epochs", "5", "9") in disagreements(first, second)
@@ -245,7 +245,7 @@ def test_two_studies_without_a_common_series_compare_their_best() -> None:
     first = summary(runs("a", 1.0, range(6)), runs("b", 1.0, range(6), at_best=0.4))
     second = summary(runs("c", 1.0, range(6), at_best=0.2), runs("d", 1.0, range(6)))
     (found,) = compare_studies(first, second)
-    assert (found.control["series"], found.series["series"]) == ("b", "c")
+    assert (found.control.series, found.series.series) == ("b", "c")
     with pytest.raises(InputError, match=r"data: got .* expected two studies of the same examples"):
         compare_studies(first, summary(runs("a", 1.0, range(6)), checksum="another"))
     with pytest.raises(InputError, match="seeds: got 6 seeds from 0 to 5 and 2 seeds from 8 to 9"):

@@ -21,8 +21,8 @@ import pandas as pd
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import NOTHING_LEARNED
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.sharpness import along_training
 
 NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge

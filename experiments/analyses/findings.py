@@ -20,6 +20,7 @@ from no_rate_figures import write_no_rate
 from remarks import REMARKS
 
 from jax_backprop.engine import load_study
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.parsing import read_study
 from jax_backprop.report.maps import map_of
 from jax_backprop.report.tables import control_table
@@ -130,7 +131,7 @@ def say_boundaries(folder: Path) -> list[str]:
 
 def say_map(folder: Path) -> list[str]:
     """Return how many of the map's networks converged."""
-    found = map_of(folder)
+    found = map_of(folder, read_manifest(folder))
     assert found is not None, "the map's own study"
     return [f"{found.converged:.1%} of the networks ended below their start."]
 

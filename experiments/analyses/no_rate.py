@@ -12,8 +12,8 @@ import pandas as pd
 
 from jax_backprop.errors import InputError
 from jax_backprop.study.comparisons import holm, paired_difference
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import REPLICATES, by_unit
 from jax_backprop.study.series import series, value_text
 from jax_backprop.study.statistics import interquartile_mean

@@ -18,7 +18,7 @@ from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 
 WORST = 1e5  # where the axis of costs ends
 STATES = {"near": "#009E73", "survives": "#56B4E9", "poor": "#E69F00", "diverged": "#D55E00"}

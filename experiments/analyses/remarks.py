@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from edge import by_rate, states
 
 from jax_backprop.study import summarize
+from jax_backprop.study.rows import Contrast, Frame
 from jax_backprop.study.searches import boundaries_beside
 from jax_backprop.study.sharpness import along_training
-from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+from jax_backprop.study.tuned import against_control, sensitivities
 
 SIGNIFICANT = 0.05
 
 
 def best_for_training(folder: Path) -> str:
     """Two best rates, and two limits that training passes."""
-    found, best = boundaries_beside(folder), summarize(folder).best.iloc[0]
+    found, best = boundaries_beside(folder), summarize(folder).best[0]
     if found is None:
         return ""
+    trains, rises = (found.rates[kind].mean for kind in ("rate_best", "rate_monotone"))
     return (
         "**What surprised:** the best rate depends on what is asked. Validation loss is least at "
-        f"{best['learning_rate']:.3g}, training loss at {found['rate_best']:.3g}. And here a loss "
+        f"{best.learning_rate:.3g}, training loss at {trains:.3g}. And here a loss "
         f"that rises is no sign of a rate too large: between epochs it first does so at "
-        f"{found['rate_monotone']:.3g}, a factor of "
-        f"{found['rate_best'] / found['rate_monotone']:.2g} below the rate that trains best."
+        f"{rises:.3g}, a factor of {trains / rises:.2g} below the rate that trains best."
     )
 
 
 def boundaries_by_loss(folder: Path) -> str:
     """How failure relates to curvature, for each loss."""
-    found = _boundaries(folder)
-    parts = []
-    for loss, rows in found.groupby("loss", sort=False):
-        parts.append(
-            f"{loss}: first rise at {_span(rows['rate_monotone_times'])}, best at "
-            f"{_span(rows['rate_best_times'])}, failure at {_span(rows['rate_diverged_times'])}"
-        )
+    kinds = {"rate_monotone": "first rise", "rate_best": "best", "rate_diverged": "failure"}
+    told = _by_loss(
+        _boundaries(folder), {f"{kind}_times": f"{words} at" for kind, words in kinds.items()}
+    )
     return (
         "**What surprised:** how differently the two losses relate to curvature. Over all these "
-        f"settings, in units of 2/sharpness at the start: {'; '.join(parts)}. In these settings, "
+        f"settings, in units of 2/sharpness at the start: {told}. In these settings, "
         "one thing changed at a time, 2/sharpness is a fair first guess of squared error's best "
         "rate and not of cross-entropy's."
     )
@@ -52,14 +49,9 @@ def boundaries_by_loss(folder: Path) -> str:
 def failure_and_width(folder: Path) -> str:
     """That the sharpness moves with the width and failure doesn't."""
     found = _boundaries(folder)
-    parts = []
-    for loss, rows in found.groupby("loss", sort=False):
-        wide = rows[rows["name"].str.contains("hidden_sizes") | rows["name"].isin(_bases(found))]
-        parts.append(
-            f"{loss}: 2/sharpness from {_span(wide['limit'])}, failure from "
-            f"{_span(wide['rate_diverged'])}"
-        )
-    return "From the narrowest network to the widest, " + "; ".join(parts) + "."
+    wide = found[found["name"].str.contains("hidden_sizes") | found["name"].isin(_bases(found))]
+    told = _by_loss(wide, {"limit": "2/sharpness from", "rate_diverged": "failure from"})
+    return f"From the narrowest network to the widest, {told}."
 
 
 def edge_by_loss(folder: Path) -> str:
@@ -86,13 +78,13 @@ def no_gain(folder: Path) -> str:
     contrasts = against_control(summarize(folder))
     named = {kind: [] for kind in ("lower", "higher", "not told apart")}
     for each in contrasts:
-        named[_verdict(each)].append(each.series["series"])
+        named[_verdict(each)].append(each.series.series)
     parts = [f"{kind}: {'; '.join(names) or 'none'}" for kind, names in named.items()]
     return (
         "**Negative finding:** no more series than these are seen to beat a constant rate that was "
         f"tuned as well, over {contrasts[0].pairs} seeds at one split. Not told apart isn't the "
         "same; schedules other than these weren't run. Test loss against "
-        f"{contrasts[0].control['series']}: {' / '.join(parts)}. "
+        f"{contrasts[0].control.series}: {' / '.join(parts)}. "
         "The difference in test accuracy is beyond chance upwards for "
         f"{sum(_gains_accuracy(each) for each in contrasts)} of {len(contrasts)}."
     )
@@ -127,20 +119,28 @@ def convention(folder: Path) -> str:
     )
 
 
-def _boundaries(folder: Path) -> pd.DataFrame:
+def _boundaries(folder: Path) -> Frame:
     found = pd.DataFrame(json.loads((folder / "boundaries.json").read_text()))
     loss = found["series"].str.extract(r"loss=(\w+)")[0].str.replace("_", " ")
     return found.assign(loss=loss)
 
 
-def _bases(found: pd.DataFrame) -> list[str]:
+def _by_loss(found: Frame, columns: Mapping[str, str]) -> str:
+    """Return the span of some columns, for each loss."""
+    return "; ".join(
+        f"{loss}: " + ", ".join(f"{words} {_span(rows[name])}" for name, words in columns.items())
+        for loss, rows in found.groupby("loss", sort=False)
+    )
+
+
+def _bases(found: Frame) -> list[str]:
     return [
         "base",
         *(name for name in found["name"] if name.startswith("loss=") and "," not in name),
     ]
 
 
-def _span(values: Any) -> str:
+def _span(values: Frame) -> str:
     finite = values[values < 1e200]
     return f"{finite.min():.2g} to {finite.max():.2g}"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+
+import numpy as np
 
 from jax_backprop.report.tables import Table
-from jax_backprop.study import Summary
+from jax_backprop.study import RateRow, Summary
 
 BARS = "▁▂▃▄▅▆▇█"
 DIVERGED, MISSING = "x", " "
@@ -15,14 +17,14 @@ WIDEST = 64  # characters of a bar: more rates share one, the best of them shown
 
 def bars(summary: Summary) -> tuple[str, Table]:
     """Return the validation loss against the rate, a character a rate, on one scale for all."""
-    table = summary.rates.pivot(index="series", columns="learning_rate", values="validation_loss")
-    failed = summary.rates.assign(failed=summary.rates["diverged"] * 2 > summary.rates["runs"])
-    failed = failed.pivot(index="series", columns="learning_rate", values="failed")
-    names = list(summary.best["series"])
-    best = float(summary.best["validation_loss"].min())
-    start = float(summary.cells["loss_at_start"].median())
-    rows = [[name, bar(table.loc[name], failed.loc[name] == True, best, start)] for name in names]  # noqa: E712
-    low, high = table.columns.min(), table.columns.max()
+    rates = sorted({row.learning_rate for row in summary.rates})
+    best = min(row.loss for row in summary.best)
+    start = float(np.median(summary.cells["loss_at_start"]))
+    rows = []
+    for found in summary.best:
+        of_rate = {row.learning_rate: row for row in summary.of_series(found.series)}
+        rows.append([found.series, bar([of_rate.get(rate) for rate in rates], best, start)])
+    low, high = rates[0], rates[-1]
     title = (
         f"validation loss at rates {low:.3g} to {high:.3g}; {BARS[0]} {best:.3g}, "
         f"{BARS[-1]} {start:.3g} (as at the start) or more, {DIVERGED} most "
@@ -31,16 +33,14 @@ def bars(summary: Summary) -> tuple[str, Table]:
     return title, (["series", "loss against rate"], rows)
 
 
-def bar(losses: Any, failed: Any, best: float, start: float) -> str:
+def bar(rows: Sequence[RateRow | None], best: float, start: float) -> str:
     """Return a character a rate, logarithmic between the best loss and the loss at the start."""
     shown = []
-    for loss, is_failed in zip(losses, failed, strict=True):
-        if is_failed:
-            shown.append((len(BARS), DIVERGED))
-        elif math.isnan(loss):
+    for row in rows:
+        if row is None or math.isnan(row.loss):
             shown.append((len(BARS) + 1, MISSING))
         else:
-            shown.append(_level(loss, best, start))
+            shown.append((len(BARS), DIVERGED) if row.fails else _level(row.loss, best, start))
     size = -(-len(shown) // WIDEST)
     groups = [shown[first : first + size] for first in range(0, len(shown), size)]
     return "".join(min(group)[1] for group in groups)

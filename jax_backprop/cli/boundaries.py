@@ -14,7 +14,7 @@ from jax_backprop.cli.studies import STOPPING, StudyFile
 from jax_backprop.parsing import check_number, read_study
 
 if TYPE_CHECKING:
-    from jax_backprop.study.frame import Frame
+    from jax_backprop.study.boundaries import Boundaries
 
 
 def boundaries(
@@ -81,24 +81,23 @@ def boundaries(
     console.out.print(", ".join(map(str, paths)), markup=False, soft_wrap=True)
 
 
-def _show(found: Frame) -> None:
+def _show(found: dict[str, Boundaries]) -> None:
     from rich.table import Table
+
+    from jax_backprop.study.boundaries import CROSSINGS, LIMIT, RATES
 
     table = Table(title="rates [95% over seeds] (times 2/sharpness at the start)")
     table.add_column("series")
     for name in ("2/sharpness", "first rise", "best", "failure"):
         table.add_column(name, justify="right")
     table.add_column("several crossings", justify="right")
-    for _, row in found.iterrows():
-        several = f"{row['rate_monotone_several']:.0%}, {row['rate_diverged_several']:.0%}"
-        kinds = ("rate_monotone", "rate_best", "rate_diverged")
-        limit = f"{row['limit']:.3g}" if "limit" in row else "not measured"
-        table.add_row(row["name"], limit, *(_cell(row, kind) for kind in kinds), several)
+    for name, row in found.items():
+        limit = f"{row.rates[LIMIT].mean:.3g}" if LIMIT in row.rates else "not measured"
+        several = ", ".join(f"{row.several[kind]:.0%}" for kind in CROSSINGS)
+        table.add_row(name, limit, *(_cell(row, kind) for kind in RATES), several)
     console.out.print(table)
 
 
-def _cell(row: Frame, kind: str) -> str:
-    from jax_backprop.study.answers import interval
-
-    text = interval(row, kind)
-    return f"{text} ({row[f'{kind}_times']:.2g})" if f"{kind}_times" in row else text
+def _cell(row: Boundaries, kind: str) -> str:
+    times = f" ({row.times[kind].mean:.2g})" if kind in row.times else ""
+    return f"{row.rates[kind]}{times}"

@@ -156,7 +156,7 @@ def _print_series(found: Overview, summary: Summary) -> None:
     if found.sensitivities:
         _print_table(*bars(summary))
     if found.contrasts or found.sensitivities:
-        control = summary.best["series"].iloc[0]
+        control = summary.best[0].series
         title = f"against {control}, {_tuned(found)}" if found.contrasts else None
         _print_table(title, control_table(summary, found.contrasts, found.sensitivities))
     for line in answer(summary):
@@ -248,7 +248,7 @@ def _plain(found: Overview) -> dict[str, Any]:
         "over": None
         if summary is None
         else {**summary.design._asdict(), "text": summary.design.over},
-        "best_rates": [] if summary is None else summary.best.to_dict("records"),
+        "best_rates": [] if summary is None else [row.plain() for row in summary.best],
         "against_control": [_plain_contrast(each) for each in found.contrasts],
         "sensitivity": {
             name: {key: getattr(each, key) for key in ("status", "mean", "low", "high")}
@@ -263,7 +263,7 @@ def _plain(found: Overview) -> dict[str, Any]:
 def _plain_contrast(each: Contrast) -> dict[str, Any]:
     plain = each._asdict()
     for side in ("series", "control"):
-        plain[side] = getattr(each, side).to_dict()
+        plain[side] = getattr(each, side)._asdict()
     for measure in ("test_loss", "test_accuracy"):
         found = getattr(each, measure)
         plain[measure] = found._asdict() if found is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -10,8 +11,9 @@ import pandas as pd
 
 from jax_backprop.report.tables import unit
 from jax_backprop.study import Summary
-from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.boundaries import Boundaries
 from jax_backprop.study.rate_answers import nearest_rate
+from jax_backprop.study.rows import RateRow, table_of
 
 WIDTH, HEIGHT = 640, 320
 MARKS = {  # columns of a boundary's row: label and colour
@@ -23,15 +25,16 @@ MARKS = {  # columns of a boundary's row: label and colour
 LINE = "#0072B2"
 
 
-def answer_figure(summary: Summary, found: Row) -> Any:
+def answer_figure(summary: Summary, found: Boundaries) -> Any:
     """Return final loss against rate of the first series, and where its boundaries lie.
 
     Args:
       summary: of a study.
       found: a row of ``boundaries``, of the same network at a constant rate.
     """
-    rates = summary.rates[summary.rates["series"] == summary.best["series"].iloc[0]]
-    rates = rates[(rates["learning_rate"] > 0) & np.isfinite(rates["validation_loss"])]
+    first = summary.of_series(summary.best[0].series)
+    first = [row for row in first if row.learning_rate > 0 and np.isfinite(row.loss)]
+    rates = table_of(first)
     low, high = rates["learning_rate"].min(), rates["learning_rate"].max()
     decades = [10.0**n for n in range(round(np.log10(low)), round(np.log10(high)) + 1)]
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
@@ -48,19 +51,19 @@ def answer_figure(summary: Summary, found: Row) -> Any:
         y="validation_loss_low:Q", y2="validation_loss_high:Q"
     )
     line = base.mark_line(color=LINE).encode(y=y)
-    layers = [*_boundaries(found, x), band, line, *_untuned(summary, rates, x, y)]
+    layers = [*_boundaries(found, x), band, line, *_untuned(summary, first, x, y)]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
 
-def _boundaries(found: Row, x: Any) -> list[Any]:
+def _boundaries(found: Boundaries, x: Any) -> list[Any]:
     """Return a line and a band of its interval for each boundary that has one."""
     rows = [
-        {"learning_rate": found[name], "low": found[f"{name}_low"], "high": found[f"{name}_high"]}
-        | {"boundary": label}
+        {"learning_rate": mean, "low": low, "high": high, "boundary": label}
         for name, (label, _) in MARKS.items()
-        if name in found and np.isfinite(found[f"{name}_high"]) and found[f"{name}_low"] > 0
+        for mean, low, high in ([found.rates[name]] if name in found.rates else [])
+        if np.isfinite(high) and low > 0
     ]
-    shown: Frame = pd.DataFrame(rows)
+    shown = pd.DataFrame(rows)
     names, colors = zip(*MARKS.values(), strict=True)
     color = alt.Color(
         "boundary:N",
@@ -73,7 +76,7 @@ def _boundaries(found: Row, x: Any) -> list[Any]:
     return [bands, base.mark_rule(strokeWidth=1.5).encode(x=x)]
 
 
-def _untuned(summary: Summary, rates: Frame, x: Any, y: Any) -> list[Any]:
+def _untuned(summary: Summary, rates: Sequence[RateRow], x: Any, y: Any) -> list[Any]:
     """Return points at rate 1 on the mean loss, and on the sum over a batch."""
     batch = summary.study.get("batch_size")
     wanted = {"rate 1 on the mean": 1.0} | ({"rate 1 on the sum": float(batch)} if batch else {})
@@ -81,7 +84,9 @@ def _untuned(summary: Summary, rates: Frame, x: Any, y: Any) -> list[Any]:
     for label, rate in wanted.items():
         near = nearest_rate(rates, rate)
         if near is not None:
-            rows.append({**near[["learning_rate", "validation_loss"]].to_dict(), "label": label})
+            rows.append(
+                {"learning_rate": near.learning_rate, "validation_loss": near.loss, "label": label}
+            )
     if not rows:
         return []
     base = alt.Chart(pd.DataFrame(rows)).encode(x=x, y=y)

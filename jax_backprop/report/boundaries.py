@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.answers import interval
-from jax_backprop.study.boundaries import boundaries
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.boundaries import Boundaries, boundaries
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.series import differing, value_text
 from jax_backprop.study.summary import Summary
 
@@ -35,50 +35,48 @@ LABELS = {
 }
 
 
-def write_boundaries(folder: Path) -> tuple[Frame, list[str], list[Path]]:
+def write_boundaries(folder: Path) -> tuple[dict[str, Boundaries], list[str], list[Path]]:
     """Write boundaries.json, .svg and .png into a search's folder.
 
-    Returns the table, what it says in sentences, and the paths.
+    Returns each series' boundaries by its name, what they say in sentences, and the paths.
     """
     summary = summarize(folder)
-    found = _named(summary)
+    found = named_boundaries(summary)
     path = folder / "boundaries.json"
-    rows = found.replace([np.inf], 1e300).to_dict(orient="records")
+    rows = [
+        {"series": row.series, "name": name}
+        | {key: 1e300 if value == np.inf else value for key, value in row.plain().items()}
+        for name, row in found.items()
+    ]
     write_atomic(path, json.dumps(rows, indent=1) + "\n")
     pictures = write_chart(folder, "boundaries", figure(summary, found).to_dict())
-    return found, [sentence(row) for _, row in found.iterrows()], [path, *pictures]
+    return found, [sentence(name, row) for name, row in found.items()], [path, *pictures]
 
 
-def boundary_figure(summary: Summary) -> Any:
-    """Return the figure of a search: rates against each axis that varies."""
-    return figure(summary, _named(summary))
-
-
-def _named(summary: Summary) -> Frame:
-    """Return the boundaries of each series, and its name beside the others."""
+def named_boundaries(summary: Summary) -> dict[str, Boundaries]:
+    """Return the boundaries of each series by what it differs in from the first."""
     found = boundaries(summary.cells)
-    found.insert(1, "name", differing([summary.settings[name] for name in found["series"]]))
-    return found
+    return dict(zip(differing([summary.settings[row.series] for row in found]), found, strict=True))
 
 
-def sentence(row: Any) -> str:
+def sentence(name: str, row: Boundaries) -> str:
     """Return one series' boundaries as a sentence."""
 
     def say(kind: str) -> str:
-        times = f" ({row[f'{kind}_times']:.2g} times 2/sharpness)" if "limit" in row else ""
-        return interval(row, kind) + times
+        times = f" ({row.times[kind].mean:.2g} times 2/sharpness)" if kind in row.times else ""
+        return f"{row.rates[kind]}{times}"
 
     return (
-        f"{row['name']}: the training loss first rises at a rate of {say('rate_monotone')}, is "
+        f"{name}: the training loss first rises at a rate of {say('rate_monotone')}, is "
         f"best at {say('rate_best')}, and training fails from {say('rate_diverged')} on; 95% "
-        f"intervals over {row['seeds']} seeds, of which {row['rate_diverged_several']:.0%} cross "
+        f"intervals over {row.seeds} seeds, of which {row.several['rate_diverged']:.0%} cross "
         f"the last boundary more than once."
     )
 
 
-def figure(summary: Summary, found: Frame) -> Any:
+def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
     """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness."""
-    long = _long(found, summary.settings)
+    long = _long(list(found.values()), summary.settings)
     axes = [name for name in LABELS if name in long and long[name].nunique() > 1]
     base = {name: long[name].mode()[0] for name in axes}
     losses = list(long["loss"].unique()) if "loss" in long else [""]
@@ -89,19 +87,16 @@ def figure(summary: Summary, found: Frame) -> Any:
     return alt.vconcat(*rows, spacing=16)
 
 
-def _long(found: Frame, settings: dict[str, dict[str, Any]]) -> Frame:
+def _long(found: Sequence[Boundaries], settings: dict[str, dict[str, Any]]) -> Frame:
     """Return a row a series and boundary: rate, low, high, and the series' axes as text."""
-    parts = []
-    for kind, name in NAMES.items():
-        if kind in found:
-            part = found[["series"]].assign(
-                boundary=name,
-                rate=found[kind],
-                low=found[f"{kind}_low"],
-                high=found[f"{kind}_high"],
-            )
-            parts.append(part)
-    long = pd.concat(parts, ignore_index=True)
+    rows = [
+        {"series": row.series, "boundary": NAMES[kind], "rate": mean, "low": low, "high": high}
+        for kind in NAMES
+        for row in found
+        if kind in row.rates
+        for mean, low, high in [row.rates[kind]]
+    ]
+    long = pd.DataFrame(rows)
     for name in ("loss", *LABELS):
         if all(name in given for given in settings.values()):
             texts: Any = {series: value_text(given[name]) for series, given in settings.items()}

@@ -12,8 +12,7 @@ import pandas as pd
 from jax_backprop.report.comparisons import forest
 from jax_backprop.report.tables import in_nats, unit
 from jax_backprop.study import OUTCOMES, Summary
-from jax_backprop.study.frame import Frame
-from jax_backprop.study.tuned import Contrast
+from jax_backprop.study.rows import Contrast, Frame, table_of
 
 WIDTH = 640
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -39,7 +38,7 @@ def figures(
       contrasts: each series against the control; without any there is no figure of them.
     """
     design, found = summary.design, {}
-    if not (summary.rates["learning_rate"] > 0).any():
+    if not any(row.learning_rate > 0 for row in summary.rates):
         return _against(summary, contrasts)  # rates are drawn in log
     has_bands = len(summary.best) <= len(PALETTE)
     band = "band: 95% bootstrap interval" if has_bands else "intervals are in the tooltips"
@@ -72,7 +71,7 @@ def _against(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
     design, found = summary.design, {}
     if any(each.test_loss or each.test_accuracy for each in contrasts):
         found["against_control"] = (
-            f"Each series at its own tuned rate, minus {contrasts[0].control['series']} at its "
+            f"Each series at its own tuned rate, minus {contrasts[0].control.series} at its "
             f"own: mean of the differences paired by {contrasts[0].unit}, and their 95% interval "
             f"{design.over} (none for fewer than 6 {contrasts[0].unit}s, which can't bound it). "
             "Lower loss and higher accuracy are better.",
@@ -83,8 +82,8 @@ def _against(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
 
 def loss_by_rate(summary: Summary) -> Any:
     """Return loss against rate, a line a series, over a strip that counts diverged seeds."""
-    rates = _finite(summary.rates, ["validation_loss", "validation_loss_high"])
-    names = list(summary.best["series"])
+    rates = _finite(table_of(summary.rates), ["validation_loss", "validation_loss_high"])
+    names = [row.series for row in summary.best]
     legend = alt.Legend(
         symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2, labelLimit=LABELS
     )
@@ -92,7 +91,7 @@ def loss_by_rate(summary: Summary) -> Any:
     dash = alt.StrokeDash("series:N", title="series", scale=_dashes(names), legend=legend)
     followed = alt.selection_point(fields=["series"], bind="legend", name="followed")
     seen = alt.when(followed).then(alt.value(1)).otherwise(alt.value(0.08))
-    x = _rate_axis(summary.rates)
+    x = _rate_axis(table_of(summary.rates))
     y = _loss_axis("validation_loss:Q", f"validation loss ({unit(summary)})")
     base = alt.Chart(rates).encode(x=x, color=color)
     tooltip = [
@@ -125,8 +124,8 @@ def loss_by_rate(summary: Summary) -> Any:
 
 
 def _diverged_strip(summary: Summary, names: list[str]) -> Any:
-    base = alt.Chart(summary.rates[summary.rates["diverged"] > 0]).encode(
-        x=_rate_axis(summary.rates),
+    base = alt.Chart(table_of(summary.rates)[table_of(summary.rates)["diverged"] > 0]).encode(
+        x=_rate_axis(table_of(summary.rates)),
         y=alt.Y(
             "series:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(labelLimit=LABELS)
         ),
@@ -141,7 +140,7 @@ def training_curves(summary: Summary) -> Any:
     chosen = _chosen_curves(summary)
     start = float(summary.cells["loss_at_start"].median())
     charts = []
-    for name in summary.best["series"]:
+    for name in [row.series for row in summary.best]:
         data = chosen[chosen["series"] == name]
         base = alt.Chart(data).encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=4)),
@@ -176,7 +175,9 @@ def training_curves(summary: Summary) -> Any:
 def outcomes(summary: Summary) -> Any:
     """Return the share of the seeds with each outcome, by rate, a panel a series."""
     keys = ["series", "learning_rate"]
-    long = summary.rates[[*keys, *OUTCOMES]].melt(keys, var_name="outcome", value_name="runs")
+    long = table_of(summary.rates)[[*keys, *OUTCOMES]].melt(
+        keys, var_name="outcome", value_name="runs"
+    )
     long["top"] = long.groupby(keys)["runs"].cumsum()
     long["bottom"] = long["top"] - long["runs"]
     rates = np.sort(long["learning_rate"].unique())
@@ -187,7 +188,7 @@ def outcomes(summary: Summary) -> Any:
         alt.Chart(long[(long["runs"] > 0) & (long["series"] == name)])
         .mark_rect(stroke="white", strokeWidth=0.5)
         .encode(
-            x=_rate_axis(summary.rates, field="left", margin=factor),
+            x=_rate_axis(table_of(summary.rates), field="left", margin=factor),
             x2="right:Q",
             y=alt.Y("bottom:Q", title="seeds", axis=alt.Axis(tickCount=3)),
             y2="top:Q",
@@ -195,7 +196,7 @@ def outcomes(summary: Summary) -> Any:
             tooltip=[alt.Tooltip("learning_rate:Q", format=".3g"), "outcome:N", "runs:Q"],
         )
         .properties(width=WIDTH, height=70, title=name)
-        for name in summary.best["series"]
+        for name in [row.series for row in summary.best]
     ]
     return alt.vconcat(*panels, spacing=4)
 
@@ -206,21 +207,21 @@ def _chosen_curves(summary: Summary) -> Frame:
         summary.cells["learning_rate"] > 0, ["cell", "series", "learning_rate"]
     ]
     parts = []
-    for _, best in summary.best[summary.best["learning_rate"] > 0].iterrows():
-        grid = np.sort(keys.loc[keys["series"] == best["series"], "learning_rate"].unique())
+    for best in (row for row in summary.best if row.learning_rate > 0):
+        grid = np.sort(keys.loc[keys["series"] == best.series, "learning_rate"].unique())
         for times in CURVE_FACTORS:
             rate = grid[
-                np.argmin(np.abs(np.log(np.maximum(grid, 1e-300) / best["learning_rate"] / times)))
+                np.argmin(np.abs(np.log(np.maximum(grid, 1e-300) / best.learning_rate / times)))
             ]
-            if not 0.8 < rate / best["learning_rate"] / times < 1.25:
+            if not 0.8 < rate / best.learning_rate / times < 1.25:
                 continue
-            mine = keys[(keys["series"] == best["series"]) & (keys["learning_rate"] == rate)]
+            mine = keys[(keys["series"] == best.series) & (keys["learning_rate"] == rate)]
             curves = summary.curves[summary.curves["cell"].isin(mine["cell"])]
             losses = curves.groupby("step")["train_loss"]
             part = losses.quantile([0.25, 0.5, 0.75]).unstack()
             part.columns = pd.Index(["low", "median", "high"])
             parts.append(
-                part.reset_index().assign(series=best["series"], learning_rate=rate, times=times)
+                part.reset_index().assign(series=best.series, learning_rate=rate, times=times)
             )
     if not parts:
         return pd.DataFrame()

@@ -9,8 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from jax_backprop.study.frame import Frame
-from jax_backprop.study.tuned import Contrast
+from jax_backprop.study.rows import Contrast, Frame
 
 WIDTH = 300  # of one of the two panels
 ROW = 22
@@ -23,8 +22,8 @@ PANELS = (("test_loss", "test loss", -1), ("test_accuracy", "test accuracy", 1))
 
 def forest(contrasts: Sequence[Contrast]) -> Any:
     """Return differences in test loss and accuracy, a row a series, with 95% intervals."""
-    names = [each.series["series"] for each in contrasts]
-    control = contrasts[0].control["series"]
+    names = [each.series.series for each in contrasts]
+    control = contrasts[0].control.series
     rows = _rows(contrasts)
     panels = []
     for measure, title, _ in PANELS:
@@ -65,7 +64,7 @@ def _rows(contrasts: Sequence[Contrast]) -> Frame:
             bounded = bool(np.isfinite([found.low, found.high]).all())
             rows.append(
                 {
-                    "series": each.series["series"],
+                    "series": each.series.series,
                     "measure": measure,
                     "mean": found.mean,
                     "low": found.low if bounded else None,

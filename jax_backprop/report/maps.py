@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,12 @@ import pandas as pd
 from PIL import Image
 
 from jax_backprop.engine import load_study
-from jax_backprop.engine.store import read_manifest
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import REPLICATES, run_keys
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network
 FEWEST_VALUES = 32  # of an axis
-DIVERGED = 1 + 1e-6  # a tail loss over so many times the start
 # Dark where the change is fast, light near the boundary: blue for falling loss, red for growing.
 CONVERGED_COLORS = ((8, 29, 88), (65, 182, 196), (255, 255, 217))
 DIVERGED_COLORS = ((103, 0, 13), (239, 59, 44), (255, 245, 240))
@@ -48,13 +48,11 @@ class Map(NamedTuple):
 
 def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     """Return the picture of a grid of two axes, one network each."""
-    tables = {
-        name: cells.pivot(index=axes[1], columns=axes[0], values=name).sort_index(ascending=False)
-        for name in ("tail_loss", "loss_at_start", "mean_relative_loss", "mean_inverse_loss")
-    }
-    tail, start, falling, growing = (table.to_numpy() for table in tables.values())
-    with np.errstate(invalid="ignore"):
-        diverged = ~(tail <= DIVERGED * start)
+    falling, growing = (
+        _grid(cells, axes, name) for name in ("mean_relative_loss", "mean_inverse_loss")
+    )
+    failed = cells.assign(failed=has_diverged(cells))
+    diverged = _grid(failed, axes, "failed").astype(bool)
     pixels = np.where(
         diverged[..., None],
         _shade(_ranked(growing, diverged), DIVERGED_COLORS),
@@ -64,17 +62,16 @@ def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     return Map(pixels.astype(np.uint8), axes, ends, float(np.mean(~diverged)))  # pyright: ignore
 
 
-def map_of(folder: Path) -> Map | None:
+def map_of(folder: Path, manifest: Mapping[str, Any]) -> Map | None:
     """Return a study's picture; None unless it is a large grid of two numbers and nothing else.
 
     Of several seeds or splits the first is drawn.
     """
-    manifest = read_manifest(folder)
     axes = [name for name in manifest["identity"]["axes"] if name not in REPLICATES]
     if len(axes) != 2 or not manifest["complete"]:
         return None
     table = load_study(folder)
-    columns = [*run_keys(table.column_names), *axes, "tail_loss", "loss_at_start"]
+    columns = [*run_keys(table.column_names), *axes, "tail_loss", "loss_at_start", "non_finite"]
     columns += ["mean_relative_loss", "mean_inverse_loss"]
     cells = table.select(columns).to_pandas()
     if not all(_is_drawn(cells[name]) for name in axes):
@@ -85,9 +82,10 @@ def map_of(folder: Path) -> Map | None:
     return draw_map(first, (axes[0], axes[1]))
 
 
-def pixels_png(found: Map) -> bytes:
-    """Return the picture as a PNG, a pixel a network."""
-    return _png(found.pixels)
+def _grid(cells: Frame, axes: tuple[str, str], name: str) -> np.ndarray:
+    """Return a column by both axes, the row of the largest second axis on top."""
+    table = cells.pivot(index=axes[1], columns=axes[0], values=name)
+    return table.sort_index(ascending=False).to_numpy()
 
 
 def _is_drawn(values: Frame) -> bool:
@@ -110,7 +108,8 @@ def _shade(shares: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> np.n
     return np.stack([np.interp(shares, stops, channel) for channel in channels], axis=-1)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
+    """Return a picture as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -119,7 +118,7 @@ def _png(pixels: np.ndarray) -> bytes:
 def map_chart(found: Map) -> Any:
     """Return the picture with its axes, log-scaled."""
     picture = Image.fromarray(found.pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    url = "data:image/png;base64," + base64.b64encode(_png(np.asarray(picture))).decode()
+    url = "data:image/png;base64," + base64.b64encode(png(np.asarray(picture))).decode()
     (left, right), (bottom, top) = found.ends
     middle = {"x": np.sqrt(left * right), "y": np.sqrt(bottom * top), "url": url}
     scales = [

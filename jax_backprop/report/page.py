@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +10,13 @@ from typing import Any, NamedTuple
 import jinja2
 import vl_convert as vlc
 
-from jax_backprop.engine.store import read_manifest
 from jax_backprop.errors import InputError
 from jax_backprop.report.answer_figure import answer_figure
-from jax_backprop.report.boundaries import boundary_figure
+from jax_backprop.report.boundaries import figure as boundary_figure
+from jax_backprop.report.boundaries import named_boundaries
 from jax_backprop.report.charts import figures
 from jax_backprop.report.drawing import write_chart
-from jax_backprop.report.maps import map_chart, map_of, pixels_png
+from jax_backprop.report.maps import map_chart, map_of, png
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.report.sharpness import time_axis
 from jax_backprop.report.tables import best_table, control_table, made_with, unit, what_was_run
@@ -27,7 +26,6 @@ from jax_backprop.study.overview import Overview
 from jax_backprop.study.questions import asked
 from jax_backprop.study.searches import boundaries_beside, say_boundaries
 from jax_backprop.study.sharpness import along_training
-from jax_backprop.study.tuned import Contrast, against_control, sensitivities
 
 ANSWER = (
     "The first series: final validation loss against the learning rate, with the boundaries that "
@@ -84,7 +82,8 @@ def write_report(found: Overview, folder: Path) -> Path:
     Raises:
       InputError: a study of too many series for a page that isn't a grid of two numbers.
     """
-    page = _of_series(found.summary, folder) if found.summary is not None else _of_map(folder)
+    summary = found.summary
+    page = _of_map(found, folder) if summary is None else _of_series(found, summary, folder)
     shown, specs = [], {}
     for name, figure in page.figures.items():
         spec = figure.chart.to_dict()
@@ -110,48 +109,49 @@ def write_report(found: Overview, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def _of_series(summary: Summary, folder: Path) -> Page:
+def _of_series(found: Overview, summary: Summary, folder: Path) -> Page:
     """Return the page of a study whose series can be listed."""
-    contrasts = against_control(summary)
-    lines, beside = answer(summary), boundaries_beside(folder)
+    lines, beside = answer(summary, found.contrasts), boundaries_beside(folder)
     drawn = {
         name: Figure(caption, chart, HEADINGS.get(name))
-        for name, (caption, chart) in figures(summary, contrasts).items()
+        for name, (caption, chart) in figures(summary, found.contrasts).items()
     }
     if beside is not None:
         if asked(summary).is_about_rates:
             lines.insert(2, say_boundaries(beside))
         drawn = {"answer": Figure(ANSWER, answer_figure(summary, beside)), **drawn}
     if "resolution" in summary.study:
-        drawn["boundaries"] = Figure(BOUNDARIES, boundary_figure(summary), "Boundaries")
+        drawn["boundaries"] = Figure(
+            BOUNDARIES, boundary_figure(summary, named_boundaries(summary)), "Boundaries"
+        )
     if summary.curves is not None and "sharpness" in summary.curves:
         chart = time_axis(along_training(summary))
         drawn["sharpness"] = Figure(SHARPNESS, chart, "Sharpness along training")
-    return Page(lines, drawn, _texts(summary, contrasts))
+    return Page(lines, drawn, _texts(found, summary))
 
 
-def _of_map(folder: Path) -> Page:
+def _of_map(found: Overview, folder: Path) -> Page:
     """Return the page of a large grid of two numbers: its picture."""
-    found = map_of(folder)
-    if found is None:
+    drawn = map_of(folder, found.manifest)
+    if drawn is None:
         raise InputError(
             "results folder",
             got=f"{folder}, a study of too many series for a page",
             expected="a study whose series can be listed, or a grid of two numbers above 0",
             remedy="`jax-backprop show` counts any study.",
         )
-    write_atomic(folder / "map.png", pixels_png(found))
-    manifest = read_manifest(folder)
-    lines = [f"{found.networks:,} networks, {found.converged:.1%} ended below their start."]
-    texts = {"about_rates": False, "tables": {}, "facts": made_with(manifest)}
-    return Page(lines, {MAP: Figure(PICTURE, map_chart(found))}, texts)
+    write_atomic(folder / "map.png", png(drawn.pixels))
+    lines = [f"{drawn.networks:,} networks, {drawn.converged:.1%} ended below their start."]
+    texts = {"about_rates": False, "tables": {}, "facts": made_with(found.manifest)}
+    return Page(lines, {MAP: Figure(PICTURE, map_chart(drawn))}, texts)
 
 
-def _texts(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
+def _texts(found: Overview, summary: Summary) -> dict[str, Any]:
     """Return what the page says beside the answer and the figures."""
+    contrasts = found.contrasts
     tables = {"best": best_table(summary)}
     if contrasts:
-        tables["control"] = control_table(summary, contrasts, sensitivities(summary))
+        tables["control"] = control_table(summary, contrasts, found.sensitivities)
     return {
         "about_rates": asked(summary).is_about_rates,
         "over": summary.design.over,
@@ -160,7 +160,7 @@ def _texts(summary: Summary, contrasts: Sequence[Contrast]) -> dict[str, Any]:
         "setting": setting(summary),
         "unit": unit(summary),
         "tables": tables,
-        "control": summary.best["series"].iloc[0],
+        "control": summary.best[0].series,
         "facts": what_was_run(summary),
     }
 

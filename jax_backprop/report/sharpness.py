@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from jax_backprop.report.charts import PALETTE
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 
 SHOWN_RATES = 4  # a panel: the largest that don't diverge, half a decade apart
 SHOWN_SERIES = 12  # the first of them

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax_backprop.study import Summary, setting
-from jax_backprop.study.answers import interval
 from jax_backprop.study.comparisons import Difference
+from jax_backprop.study.rows import Contrast
 from jax_backprop.study.runs import counted
 from jax_backprop.study.sensitivity import Sensitivity
-from jax_backprop.study.tuned import Contrast
 from jax_backprop.training import used_examples
 
 Table = tuple[list[str], list[list[str]]]
@@ -23,16 +22,15 @@ def best_table(summary: Summary) -> Table:
     columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
     columns += ["test accuracy", "diverged"]
     rows = []
-    for _, row in summary.best.iterrows():
-        edge = " (edge of the grid)" if row["at_edge"] else ""
+    for row in summary.best:
+        edge = " (edge of the grid)" if row.at_edge else ""
         rows.append(
             [
-                row["series"],
-                f"{row['learning_rate']:.3g}{edge}",
-                f"{row['band_low']:.3g} to {row['band_high']:.3g}",
-                *(interval(row, name) for name in ("validation_loss", "test_loss")),
-                interval(row, "test_accuracy"),
-                f"{row['diverged']} of {row['runs']}",
+                row.series,
+                f"{row.learning_rate:.3g}{edge}",
+                f"{row.band_low:.3g} to {row.band_high:.3g}",
+                *map(str, (row.validation_loss, row.test_loss, row.test_accuracy)),
+                f"{row.diverged} of {row.runs}",
             ]
         )
     return columns, rows
@@ -45,20 +43,21 @@ def control_table(
     unit = contrasts[0].unit if contrasts else summary.design.unit
     columns = ["series", "test loss", "p (Holm)", "test accuracy", "p (Holm)", f"{unit}s"]
     columns += ["diverged", "sensitivity"]
-    control = summary.best.iloc[0]
+    control = summary.best[0]
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
-    first = [f"{control['series']} (control)", *[NONE] * 4, str(control[f"{unit}s"])]
-    first += [f"{control['diverged']} of {control['runs']}", told.get(control["series"], NONE)]
+    units = control.splits if unit == "split" else control.seeds
+    first = [f"{control.series} (control)", *[NONE] * 4, str(units)]
+    first += [f"{control.diverged} of {control.runs}", told.get(control.series, NONE)]
     rows = [first]
     for each in contrasts:
         rows.append(
             [
-                each.series["series"],
+                each.series.series,
                 *_difference(each.test_loss),
                 *_difference(each.test_accuracy),
                 _pairs(each),
                 f"{each.diverged[0]} of {each.runs}",
-                told.get(each.series["series"], NONE),
+                told.get(each.series.series, NONE),
             ]
         )
     return columns, rows
@@ -76,12 +75,12 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
     rows = []
     for each in contrasts:
         sides = (each.control, each.series)
-        names = [side["series"] for side in sides]
+        names = [side.series for side in sides]
         rows.append(
             [
                 names[0] if names[0] == names[1] else f"A: {names[0]}; B: {names[1]}",
-                *(f"{side['learning_rate']:.3g}" for side in sides),
-                *(f"{side[measure]:.3g}" for side in sides),
+                *(f"{side.learning_rate:.3g}" for side in sides),
+                *(f"{getattr(side, measure):.3g}" for side in sides),
                 *_difference(getattr(each, measure)),
                 _pairs(each),
                 f"{each.diverged[1]}, {each.diverged[0]}",
@@ -93,11 +92,10 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
 def what_was_run(summary: Summary) -> list[tuple[str, str]]:
     """Return the study's provenance as name and value."""
     manifest, study = summary.manifest, summary.study
-    rates = summary.rates["learning_rate"]
+    rates = {row.learning_rate for row in summary.rates}
     grid = (
-        f"{counted(rates.nunique(), 'learning rate')} from {rates.min():g} to {rates.max():g}, "
-        f"{summary.best['series'].nunique()} series, "
-        f"{summary.design.over}"
+        f"{counted(len(rates), 'learning rate')} from {min(rates):g} to {max(rates):g}, "
+        f"{len(summary.best)} series, {summary.design.over}"
     )
     return [
         ("study", setting(summary)),

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     )
     from jax_backprop.study.finders import FINDERS, Regret, regret
     from jax_backprop.study.outcomes import OUTCOMES, classify
+    from jax_backprop.study.rows import BestRate, Contrast, Interval, RateRow
     from jax_backprop.study.selection import Optimum, Selection, optimum, select
     from jax_backprop.study.sensitivity import Sensitivity, learning_rate_sensitivity
     from jax_backprop.study.statistics import Estimate, estimate, interquartile_mean
     from jax_backprop.study.summary import Summary, best_rates, summarize, summarize_rates
-    from jax_backprop.study.tuned import Contrast, against_control, contrasts, sensitivities
+    from jax_backprop.study.tuned import against_control, contrasts, sensitivities
     from jax_backprop.study.two_studies import compare_studies, disagreements
 
 __all__ = [
     "FINDERS",
     "OUTCOMES",
+    "BestRate",
     "Contrast",
     "Difference",
     "Estimate",
+    "Interval",
     "Optimum",
+    "RateRow",
     "Regret",
     "Selection",
     "Sensitivity",
@@ -67,7 +71,8 @@ __getattr__, __dir__ = lazy(
         "sensitivity": ("Sensitivity", "learning_rate_sensitivity"),
         "statistics": ("Estimate", "estimate", "interquartile_mean"),
         "summary": ("Summary", "best_rates", "summarize", "summarize_rates"),
-        "tuned": ("Contrast", "against_control", "contrasts", "sensitivities"),
+        "rows": ("BestRate", "Contrast", "Interval", "RateRow"),
+        "tuned": ("against_control", "contrasts", "sensitivities"),
         "two_studies": ("compare_studies", "disagreements"),
     },
 )

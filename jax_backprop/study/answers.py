@@ -6,31 +6,34 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
 from jax_backprop.study.drift import drift
 from jax_backprop.study.questions import Asked, asked
-from jax_backprop.study.rate_answers import at_best, interval, of_rates, of_series, rate_counts
+from jax_backprop.study.rate_answers import at_best, of_rates
+from jax_backprop.study.rows import Contrast
 from jax_backprop.study.runs import counted
 from jax_backprop.study.summary import Summary
-from jax_backprop.study.tuned import Contrast, against_control
+from jax_backprop.study.tuned import against_control
 
 MOST_NAMED = 6  # series in one sentence
 SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
 
 
-def answer(summary: Summary) -> list[str]:
+def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> list[str]:
     """Return the answer in a few sentences, each with the numbers that it rests on.
 
     What is answered follows from what varies: learning rates alone (or the study says that it is
     about them), a numeric axis, series against the first of them. Where these results can't answer
     the question, that is said first.
+
+    Args:
+      summary: of the study.
+      contrasts: each series against the control, where they are known already.
     """
     found = asked(summary)
-    if not np.isfinite(summary.best["validation_loss"]).any():
+    if not any(math.isfinite(row.loss) for row in summary.best):
         return ["These results can't answer the question: no run ended with a finite loss."]
-    contrasts = against_control(summary)
+    contrasts = against_control(summary) if contrasts is None else contrasts
     compared = [_compared(contrasts, found)] if contrasts else []
     if found.is_about_rates:
         lines = [*of_rates(summary), _by_series(summary), *compared]
@@ -101,14 +104,14 @@ def _told_apart(slope: Difference, unit: str) -> str:
 
 
 def _by_series(summary: Summary) -> str:
-    accuracy = np.isfinite(summary.best["test_accuracy"]).any()
-    measure, words = ("test_accuracy", "accuracy") if accuracy else ("test_loss", "loss")
-    found = summary.best
+    accuracy = any(math.isfinite(row.test_accuracy.mean) for row in summary.best)
+    words, found = "accuracy" if accuracy else "loss", summary.best
     if len(found) > MOST_NAMED:
-        found = found.nsmallest(MOST_NAMED, "validation_loss")
+        found = sorted(found, key=lambda row: row.loss)[:MOST_NAMED]
     rows = [
-        f"{row['series']} {interval(row, measure)} at {row['learning_rate']:.3g}"
-        for _, row in found.iterrows()
+        f"{row.series} {row.test_accuracy if accuracy else row.test_loss} at "
+        f"{row.learning_rate:.3g}"
+        for row in found
     ]
     few = len(summary.best) - len(found)
     which = f" ({len(found)} of {len(summary.best)} series, the best on validation)" if few else ""
@@ -118,7 +121,7 @@ def _by_series(summary: Summary) -> str:
 def _compared(contrasts: Sequence[Contrast], found: Asked) -> str:
     """Say which series differ from the control beyond chance, each at its own tuned rate."""
     tuned = ", each at its own tuned rate," if found.rates else ""
-    head = f"Paired by {contrasts[0].unit} with {contrasts[0].control['series']}{tuned}"
+    head = f"Paired by {contrasts[0].unit} with {contrasts[0].control.series}{tuned}"
     told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
     words = "test loss"
     if not told:
@@ -156,9 +159,7 @@ def _least_p(pairs: int, comparisons: int, unit: str) -> str:
 
 
 def _change(each: Contrast, found: Difference) -> str:
-    return (
-        f"{each.series['series']} {found.mean:+.3g}{_bounds(found)} (Holm p {found.adjusted_p:.2g})"
-    )
+    return f"{each.series.series} {found.mean:+.3g}{_bounds(found)} (Holm p {found.adjusted_p:.2g})"
 
 
 def _bounds(found: Difference, base: float | None = None) -> str:
@@ -172,28 +173,27 @@ def _bounds(found: Difference, base: float | None = None) -> str:
 
 def _rate_free(summary: Summary, found: Asked) -> list[str]:
     """Say what series that find a rate for themselves come to, beside the best that is tuned."""
-    counts = summary.best["series"].map(rate_counts(summary))
-    free = summary.best[summary.best["series"].isin(found.rate_free)]
-    tuned = summary.best[~summary.best["series"].isin(found.rate_free) & (counts > 1)]
-    if free.empty or tuned.empty:
+    free = [row for row in summary.best if row.series in found.rate_free]
+    tuned = [row for row in summary.best if row.series not in found.rate_free and row.rates > 1]
+    if not free or not tuned:
         return []
-    best = tuned.loc[tuned["validation_loss"].idxmin()]
-    rows = [f"{row['series']} {interval(row, 'validation_loss')}" for _, row in free.iterrows()]
+    best = min(tuned, key=lambda row: row.loss)
+    rows = [f"{row.series} {row.validation_loss}" for row in free]
     return [
         f"Without choosing a rate the validation loss comes to {'; '.join(rows[:MOST_NAMED])}; the "
-        f"best that was tuned, {best['series']}, to {interval(best, 'validation_loss')}."
+        f"best that was tuned, {best.series}, to {best.validation_loss}."
     ]
 
 
 def _range(summary: Summary) -> str:
     """Say what the rate does, of the best series, where the question is another."""
-    best = summary.best.loc[summary.best["validation_loss"].idxmin()]
-    group = of_series(summary, best["series"])
-    low, high = group.iloc[0], group.iloc[-1]
+    best = summary.chosen
+    group = summary.of_series(best.series)
+    low, high = group[0], group[-1]
     return (
-        f"Best on validation is {best['series']}: {at_best(summary, best)}, "
-        f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
-        f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
+        f"Best on validation is {best.series}: {at_best(summary, best)}, "
+        f"{low.loss:.3g} at {low.learning_rate:.3g} "
+        f"and {high.loss:.3g} at {high.learning_rate:.3g}."
     )
 
 

@@ -19,14 +19,41 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.rows import Frame, Interval, Plain, flat
 from jax_backprop.study.runs import run_keys, unit_key
 from jax_backprop.study.statistics import estimate
 
+CROSSINGS = ("rate_monotone", "rate_diverged")
+RATES = ("rate_monotone", "rate_best", "rate_diverged")
+LIMIT = "limit"
 RESOLUTION = 1 / 32  # decades: 7.5 percent, less than seeds differ by
 BRACKET = 0.5  # decades that a grid without a crossing is widened by, in each round
 FARTHEST = 3.0  # decades beyond the grid: there a boundary is given up
+
+
+class Boundaries(NamedTuple):
+    """The boundaries of a series, over its seeds or splits.
+
+    Args:
+      rates: ``rate_monotone``, ``rate_best``, ``rate_diverged``, and, where the sharpness at the
+        start was measured, ``limit``, which is 2/sharpness.
+      times: the first three in units of each seed's own limit; {} where none was measured.
+      several: of the two crossings, the share of seeds with more than one.
+    """
+
+    series: str
+    seeds: int
+    rates: dict[str, Interval]
+    times: dict[str, Interval]
+    several: dict[str, float]
+
+    def plain(self) -> Plain:
+        """Return the row flat: ``rate_best``, ``rate_best_low``, ``rate_best_times`` ..."""
+        named: dict[str, object] = {"series": self.series, "seeds": self.seeds}
+        named |= {f"{kind}_several": share for kind, share in self.several.items()}
+        times = {f"{kind}_times": found for kind, found in self.times.items()}
+        return flat({**named, **self.rates, **times})
 
 
 class Crossing(NamedTuple):
@@ -97,32 +124,33 @@ def verdicts(run: Frame) -> dict[str, np.ndarray]:
     }
 
 
-def boundaries(cells: Frame, overlap: float = 0.0) -> Frame:
+def boundaries(cells: Frame, overlap: float = 0.0) -> list[Boundaries]:
     """Return a row a series: each boundary over seeds, or over splits (the median of each).
 
-    Columns: ``series``, ``seeds``; of each of ``rate_monotone``, ``rate_best``, ``rate_diverged``
-    the interquartile mean in log and its 95% interval (``..._low``, ``..._high``; 0 or
-    infinite where too many seeds have no bracket), and for the crossings ``..._several``, the share
-    of seeds with more than one. If the sharpness at the start was measured: ``limit``, which is
-    2/sharpness, and ``..._times``, each boundary in units of its own seed's limit, with interval.
+    A rate is 0 or infinite where too many seeds have no bracket.
     """
-    rows, unit = [], unit_key(cells)
-    for name, group in cells.groupby("series", sort=False):
-        runs = [
-            _of_run(run) | {unit: run[unit].iloc[0]} for _, run in group.groupby(run_keys(group))
-        ]
-        found: Frame = pd.DataFrame(runs)
-        row = {"series": name, "seeds": len(found)}
-        crossings = ("rate_monotone", "rate_diverged")
-        row |= {f"{kind}_several": float((found[f"{kind}_count"] > 1).mean()) for kind in crossings}
-        for kind in ("rate_monotone", "rate_best", "rate_diverged"):
-            if "limit" in found:
-                found[f"{kind}_times"] = found[kind] / found["limit"]
-        units = found.groupby(unit).median()
-        for kind in [c for c in units if c.startswith(("rate", "limit")) and "_count" not in c]:
-            row |= _in_log(kind, units[kind], overlap)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    unit = unit_key(cells)
+    return [
+        _boundaries(str(name), group, unit, overlap)
+        for name, group in cells.groupby("series", sort=False)
+    ]
+
+
+def _boundaries(series: str, cells: Frame, unit: str, overlap: float) -> Boundaries:
+    runs = [_of_run(run) | {unit: run[unit].iloc[0]} for _, run in cells.groupby(run_keys(cells))]
+    found: Frame = pd.DataFrame(runs)
+    kinds = [kind for kind in (LIMIT, *RATES) if kind in found]
+    times = found[list(RATES)].div(found[LIMIT], axis=0) if LIMIT in found else found[[]]
+    units = found[kinds].groupby(found[unit]).median()
+    in_limits = times.groupby(found[unit]).median()
+    counts = {kind: found[f"{kind}_count"].to_numpy(np.float64) for kind in CROSSINGS}
+    return Boundaries(
+        series,
+        len(found),
+        {kind: _in_log(units[kind].to_numpy(np.float64), overlap) for kind in units},
+        {kind: _in_log(in_limits[kind].to_numpy(np.float64), overlap) for kind in in_limits},
+        {kind: float((count > 1).mean()) for kind, count in counts.items()},
+    )
 
 
 def _of_run(group: Frame) -> dict[str, float]:
@@ -135,17 +163,16 @@ def _of_run(group: Frame) -> dict[str, float]:
     tails = run["tail_loss"].to_numpy(np.float64)
     row["rate_best"] = float(rates[np.argmin(np.where(np.isfinite(tails), tails, np.inf))])
     if "sharpness_at_start" in run:
-        row["limit"] = 2.0 / float(run["sharpness_at_start"].iloc[0])
+        row[LIMIT] = 2.0 / float(run["sharpness_at_start"].iloc[0])
     return row
 
 
-def _in_log(name: str, values: Frame, overlap: float) -> dict[str, float]:
+def _in_log(values: np.ndarray, overlap: float) -> Interval:
     with np.errstate(divide="ignore"):
-        logs = np.log10(values.to_numpy(np.float64))
+        logs = np.log10(values)
     low = np.isneginf(logs)  # an estimate counts what isn't finite as the largest
     found = estimate(np.where(low, -300.0, logs)[None, :], overlap=overlap)
-    numbers = (float(10.0 ** field[0]) for field in found[:3])
-    return dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
+    return Interval(*(float(10.0 ** field[0]) for field in found[:3]))
 
 
 def _towards(found: Crossing, rates: np.ndarray, resolution: float) -> float | None:

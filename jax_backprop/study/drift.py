@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jax_backprop.study.comparisons import Difference, paired_difference
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import by_unit, unit_key
 from jax_backprop.study.summary import Summary
 

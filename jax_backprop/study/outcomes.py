@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import run_keys
 
 OUTCOMES = ("monotone", "edge", "slow", "degraded", "diverged")

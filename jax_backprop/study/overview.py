@@ -12,11 +12,12 @@ import pyarrow as pa
 from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.rows import Contrast
 from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary, axis_order, summarize
-from jax_backprop.study.tuned import Contrast, against_control, sensitivities
+from jax_backprop.study.tuned import against_control, sensitivities
 
 MANY_SERIES = 100  # from so many on they are counted, not listed
 

@@ -53,9 +53,8 @@ def asked(summary: Summary) -> Asked:
     axes = [name for name in values if name in axes and len(set(map(repr, values[name]))) > 1]
     numeric = [name for name in axes if _is_numeric(summary, name, values[name])]
     free = [name for name, given in summary.settings.items() if _is_free(given)]
-    several = summary.rates.groupby("series")[RATE].nunique() > 1
     return Asked(
-        bool(several.any()),
+        any(row.rates > 1 for row in summary.best),
         len(summary.settings),
         tuple(name for name in axes if name not in (RATE, *REPLICATES)),
         tuple(numeric),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.rows import BestRate, RateRow
 from jax_backprop.study.runs import REPLICATES, counted
 from jax_backprop.study.summary import Summary
 
@@ -16,22 +17,20 @@ def of_rates(summary: Summary) -> list[str]:
 
     Of the first series that was run at several rates.
     """
-    several = summary.best[summary.best["series"].map(rate_counts(summary)) > 1]
-    best = (several if len(several) else summary.best).iloc[0]
-    group = of_series(summary, best["series"])
+    best = next((row for row in summary.best if row.rates > 1), summary.best[0])
+    group = summary.of_series(best.series)
     lines = [_verdict(summary, best, group)]
     return [*lines, _too_far(summary, best, group), _without(summary, best, group)]
 
 
-def _verdict(summary: Summary, best: Row, group: Frame) -> str:
-    low, high = group.iloc[0], group.iloc[-1]
-    worst = max(low["validation_loss"], high["validation_loss"])
-    cells = summary.cells[summary.cells["series"] == best["series"]]
+def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
+    low, high = group[0], group[-1]
+    cells = summary.cells[summary.cells["series"] == best.series]
     if len(group) == 1:
         verdict = "One rate alone can't say"
-    elif best["diverged"] * 2 > best["runs"] or cells["nothing_learned"].mean() > 0.5:
+    elif best.fails or float(cells["nothing_learned"].to_numpy(bool).mean()) > 0.5:
         verdict = "Nothing was learned at any rate of this grid: try others"
-    elif worst < MATTERS * best["validation_loss"]:
+    elif max(low.loss, high.loss) < MATTERS * best.loss:
         verdict = "On this grid the learning rate hardly matters"
     else:
         verdict = f"Yes, it is wise, and the rate needs choosing, because {_why(low, best, high)}"
@@ -39,65 +38,64 @@ def _verdict(summary: Summary, best: Row, group: Frame) -> str:
         return f"{verdict}: {at_best(summary, best)}."
     return (
         f"{verdict}: {at_best(summary, best)}, "
-        f"{low['validation_loss']:.3g} at {low['learning_rate']:.3g} and "
-        f"{high['validation_loss']:.3g} at {high['learning_rate']:.3g}."
+        f"{low.loss:.3g} at {low.learning_rate:.3g} "
+        f"and {high.loss:.3g} at {high.learning_rate:.3g}."
     )
 
 
-def _why(low: Row, best: Row, high: Row) -> str:
+def _why(low: RateRow, best: RateRow, high: RateRow) -> str:
     """Return why the rate matters, as far as these rates show it."""
     parts = []
-    if low["validation_loss"] >= MATTERS * best["validation_loss"]:
+    if low.loss >= MATTERS * best.loss:
         parts.append("too small a rate learns too slowly")
-    if high["diverged"] * 2 > high["runs"]:
+    if high.fails:
         parts.append("too large a one diverges")
-    elif high["validation_loss"] >= MATTERS * best["validation_loss"]:
+    elif high.loss >= MATTERS * best.loss:
         parts.append("too large a one ends far above the best")
     return " and ".join(parts)
 
 
-def at_best(summary: Summary, best: Row) -> str:
+def at_best(summary: Summary, best: BestRate) -> str:
     """Return the validation loss at a best rate, and that rate."""
-    edge = ", the edge of the grid: widen it" if best["at_edge"] else ""
+    edge = ", the edge of the grid: widen it" if best.at_edge else ""
     return (
-        f"the final validation loss is {interval(best, 'validation_loss')} at the best rate "
-        f"({best['learning_rate']:.3g}, {best['series']}{_kind(summary)}{edge})"
+        f"the final validation loss is {best.validation_loss} at the best rate "
+        f"({best.learning_rate:.3g}, {best.series}{_kind(summary)}{edge})"
     )
 
 
-def _too_far(summary: Summary, best: Row, group: Frame) -> str:
-    near = group["learning_rate"].between(best["band_low"], best["band_high"])
+def _too_far(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
+    near = [row for row in group if best.band_low <= row.learning_rate <= best.band_high]
     text = (
-        f"Rates from {best['band_low']:.3g} to {best['band_high']:.3g} ({near.sum()} of "
+        f"Rates from {best.band_low:.3g} to {best.band_high:.3g} ({len(near)} of "
         f"{len(group)} tried) come within a tenth of that loss"
     )
     run = summary.design.run
-    above = group[group["learning_rate"] > best["learning_rate"]]
-    failing = above[above["diverged"] * 2 > above["runs"]]
-    if failing.empty:
+    failing = [row for row in group if row.learning_rate > best.learning_rate and row.fails]
+    if not failing:
         return f"{text}; at none above the best do most {run}s diverge."
-    first = failing.iloc[0]
+    first = failing[0].learning_rate
     return (
-        f"{text}; from {first['learning_rate']:.3g} on, {_times(first, best, 'learning_rate')} the "
+        f"{text}; from {first:.3g} on, {_times(first, best.learning_rate)} the "
         f"best rate, most {run}s diverge."
     )
 
 
-def _without(summary: Summary, best: Row, group: Frame) -> str:
+def _without(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
     batch = summary.study.get("batch_size")
     parts = []
     mean = nearest_rate(group, 1.0)
     if mean is not None:
         parts.append(
-            f"rate 1 on the mean loss gives {mean['validation_loss']:.3g}, "
-            f"{_times(mean, best, 'validation_loss')} the best"
+            f"rate 1 on the mean loss gives {mean.loss:.3g}, "
+            f"{_times(mean.loss, best.loss)} the best"
         )
     summed = nearest_rate(group, float(batch)) if batch else None
     if summed is not None:
         parts.append(
             f"rate 1 on the loss summed over a batch of {batch}, which is {batch} on the mean "
-            f"(tried: {summed['learning_rate']:.3g}), gives {summed['validation_loss']:.3g}, and "
-            f"{summed['diverged']} of {counted(int(summed['runs']), summary.design.run)} diverge"
+            f"(tried: {summed.learning_rate:.3g}), gives {summed.loss:.3g}, and "
+            f"{summed.diverged} of {counted(summed.runs, summary.design.run)} diverge"
         )
     if not parts:
         return "No rate on this grid is near 1: it can't say what leaving the rate out costs."
@@ -110,29 +108,18 @@ def _kind(summary: Summary) -> str:
     return " schedule" if others <= {"schedule"} else ""
 
 
-def _times(row: Row, best: Row, column: str) -> str:
-    return f"{row[column] / best[column]:.2g} times" if best[column] > 0 else "above"
+def _times(value: float, best: float) -> str:
+    return f"{value / best:.2g} times" if best > 0 else "above"
 
 
-def of_series(summary: Summary, name: str) -> Frame:
-    """Return the rows of a series' rates, rising."""
-    return summary.rates[summary.rates["series"] == name].sort_values("learning_rate")
-
-
-def nearest_rate(group: Frame, rate: float) -> Row | None:
+def nearest_rate(group: Sequence[RateRow], rate: float) -> RateRow | None:
     """Return the row of a rate on the grid, or None if the nearest is over 15% away."""
-    positive = group[group["learning_rate"] > 0]
-    gaps = (positive["learning_rate"] / rate).map(lambda ratio: abs(math.log(ratio)))
-    if gaps.empty or gaps.min() > math.log(1.15):
+    positive = [row for row in group if row.learning_rate > 0]
+    if not positive:
         return None
-    return group.loc[gaps.idxmin()]
 
+    def gap(row: RateRow) -> float:
+        return abs(math.log(row.learning_rate / rate))
 
-def interval(row: Row, measure: str) -> str:
-    """Return an estimate with its interval."""
-    return f"{row[measure]:.3g} [{row[f'{measure}_low']:.3g}, {row[f'{measure}_high']:.3g}]"
-
-
-def rate_counts(summary: Summary) -> dict[str, int]:
-    """Return at how many rates each series was run."""
-    return summary.rates.groupby("series")["learning_rate"].nunique().to_dict()
+    nearest = min(positive, key=gap)
+    return nearest if gap(nearest) <= math.log(1.15) else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 
 SEED, SPLIT = "seed", "split_seed"
 REPLICATES = (SEED, SPLIT)  # axes along which a setting is repeated

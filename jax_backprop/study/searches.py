@@ -13,9 +13,7 @@ from jax_backprop.engine.store import MANIFEST, read_manifest, refuse_difference
 from jax_backprop.engine.studies import study_grid, study_problem
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
-from jax_backprop.study.answers import interval
-from jax_backprop.study.boundaries import RESOLUTION, boundaries, next_rates
-from jax_backprop.study.frame import Row
+from jax_backprop.study.boundaries import LIMIT, RESOLUTION, Boundaries, boundaries, next_rates
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import summarize
 from jax_backprop.study_file import Study
@@ -72,7 +70,7 @@ def _first_rates(given: object) -> list[float]:
     return rates
 
 
-def boundaries_beside(folder: Path) -> Row | None:
+def boundaries_beside(folder: Path) -> Boundaries | None:
     """Return the boundaries found by a finished search in a study's subfolder, if there is one.
 
     That is ``folder / "boundaries"``, of one series.
@@ -81,23 +79,23 @@ def boundaries_beside(folder: Path) -> Row | None:
     if not (place / MANIFEST).exists() or not read_manifest(place)["complete"]:
         return None
     summary = summarize(place)
-    return boundaries(summary.cells, summary.design.overlap).iloc[0]
+    return boundaries(summary.cells, summary.design.overlap)[0]
 
 
-def say_boundaries(found: Row) -> str:
+def say_boundaries(found: Boundaries) -> str:
     """Return one series' boundaries in words, beside what the quadratic model would say."""
     text = (
-        f"Boundaries at a constant rate ({found['seeds']} seeds): the training loss first rises, "
-        f"at the end of some epoch, at a rate of {interval(found, 'rate_monotone')}, is best at "
-        f"{interval(found, 'rate_best')}, and training fails from "
-        f"{interval(found, 'rate_diverged')} on."
+        f"Boundaries at a constant rate ({found.seeds} seeds): the training loss first rises, "
+        f"at the end of some epoch, at a rate of {found.rates['rate_monotone']}, is best at "
+        f"{found.rates['rate_best']}, and training fails from "
+        f"{found.rates['rate_diverged']} on."
     )
-    if "limit" not in found:
+    if LIMIT not in found.rates:
         return text
     return (
         f"{text} 2/sharpness at the start, where the quadratic model fails, is "
-        f"{interval(found, 'limit')}: training is best at {found['rate_best_times']:.2g} and "
-        f"fails at {found['rate_diverged_times']:.2g} times that."
+        f"{found.rates['limit']}: training is best at {found.times['rate_best'].mean:.2g} and "
+        f"fails at {found.times['rate_diverged'].mean:.2g} times that."
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study_file import CHOICES
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary
 

@@ -5,20 +5,21 @@ A series is what differs neither in learning rate nor in seed nor in split: one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from jax_backprop.engine import load_tables
 from jax_backprop.engine.store import read_manifest
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.outcomes import OUTCOMES, classify
+from jax_backprop.study.rows import BestRate, Frame, Interval, RateRow
 from jax_backprop.study.runs import SPLIT, Design, by_unit, design, distinct
 from jax_backprop.study.series import series, to_frame
-from jax_backprop.study.statistics import Estimate, estimate
+from jax_backprop.study.statistics import estimate
 
 MEASURES = ("train_loss", "validation_loss", "test_loss", "validation_accuracy", "test_accuracy")
 NEAR_BEST = 1.1  # a rate is near the best if its loss is within a tenth of the best one's
@@ -32,13 +33,10 @@ class Summary:
       manifest: study.json.
       cells: a row a cell, with its outcome.
       curves: a row a point of each cell's curve; None if the study kept none.
-      rates: a row a series and learning rate: interquartile means with 95% intervals
-        (``validation_loss``, ``validation_loss_low``, ``..._high``), over seeds, or over splits
-        whose seeds are averaged first; how many ``seeds`` and ``splits`` there are, how many
-        ``runs`` in all, and how many of these had each outcome.
-      best: a row a series: the row of ``rates`` with the least validation loss among those that
-        enough runs were made at, ``at_edge`` if it is the first or last of its several rates,
-        ``band_low`` and ``band_high`` of those near it.
+      rates: a row a series and learning rate, in order of the series, then rising: interquartile
+        means with 95% intervals, over seeds, or over splits whose seeds are averaged first.
+      best: a row a series: the one of ``rates`` with the least validation loss, among those that
+        enough runs were made at.
       settings: of each series by its name: axes, and parameters of choices, to values.
       design: what the intervals are over.
     """
@@ -46,10 +44,19 @@ class Summary:
     manifest: dict[str, Any]
     cells: Frame
     curves: Frame
-    rates: Frame
-    best: Frame
+    rates: list[RateRow]
+    best: list[BestRate]
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     design: Design = field(default_factory=lambda: Design(1, 1))
+
+    def of_series(self, name: str) -> list[RateRow]:
+        """Return the rows of a series' rates, rising."""
+        return [row for row in self.rates if row.series == name]
+
+    @property
+    def chosen(self) -> BestRate:
+        """The series, at its best rate, with the least validation loss of all."""
+        return min(self.best, key=lambda row: row.loss)
 
     @property
     def study(self) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def axis_order(manifest: dict[str, Any]) -> list[str]:
     return sorted(manifest["identity"]["axes"], key=lambda name: place.get(name, len(place)))
 
 
-def summarize_rates(cells: Frame, overlap: float = 0.0) -> Frame:
+def summarize_rates(cells: Frame, overlap: float = 0.0) -> list[RateRow]:
     """Aggregate cells over seeds, or splits: a row a series and learning rate.
 
     Args:
@@ -95,51 +102,62 @@ def summarize_rates(cells: Frame, overlap: float = 0.0) -> Frame:
       overlap: as of ``estimate``, where they are splits of one data set.
     """
     keys = ["series", "learning_rate"]
-    order = list(dict.fromkeys(cells["series"]))
-    columns: dict[str, Any] = {}
-    index = cells.set_index(keys).index.unique().sort_values()
+    rank = {name: place for place, name in enumerate(dict.fromkeys(cells["series"]))}
+    groups = cells.groupby(keys)
+    sizes = groups.size()
+    order = sorted(sizes.index, key=lambda key: (rank[key[0]], key[1]))
+    intervals: dict[str, list[Interval]] = {}
     for measure in (name for name in MEASURES if name in cells):
         values, present = by_unit(cells, keys, measure)
-        found = _estimate(values.loc[index], present.loc[index], overlap)
-        columns |= {measure: found.mean, f"{measure}_low": found.low, f"{measure}_high": found.high}
-    rates: Frame = pd.DataFrame(columns, index=index)
-    counts = cells.groupby([*keys, "outcome"]).size().unstack(fill_value=0)
-    for outcome in OUTCOMES:
-        rates[outcome] = counts[outcome].reindex(index, fill_value=0) if outcome in counts else 0
-    groups = cells.groupby(keys)
-    rates["seeds"] = groups["seed"].nunique().reindex(index)
-    rates["splits"] = groups[SPLIT].nunique().reindex(index) if SPLIT in cells else 1
-    rates["runs"] = groups.size().reindex(index)
-    rates = rates.reset_index()
-    rank = rates["series"].map({name: place for place, name in enumerate(order)})
-    return rates.iloc[np.lexsort([rates["learning_rate"], rank])].reset_index(drop=True)
+        intervals[measure] = _estimate(values.loc[order], present.loc[order], overlap)
+    outcomes = cells.groupby([*keys, "outcome"]).size().to_dict()
+    seeds = groups["seed"].nunique().to_dict()
+    splits = groups[SPLIT].nunique().to_dict() if SPLIT in cells else {}
+    return [
+        RateRow(
+            *key,
+            **{name: found[place] for name, found in intervals.items()},
+            **{name: int(outcomes.get((*key, name), 0)) for name in OUTCOMES},
+            seeds=int(seeds[key]),
+            splits=int(splits.get(key, 1)),
+            runs=int(sizes[key]),
+        )
+        for place, key in enumerate(order)
+    ]
 
 
-def _estimate(values: Frame, present: Frame, overlap: float) -> Estimate:
+def _estimate(values: Frame, present: Frame, overlap: float) -> list[Interval]:
     """Estimate each row over the seeds or splits that it was run with."""
     numbers = values.to_numpy(np.float64)
     patterns, of_row = np.unique(present.to_numpy(), axis=0, return_inverse=True)
-    parts = np.empty((len(Estimate._fields), len(numbers)))
+    parts = np.empty((len(Interval._fields), len(numbers)))
     for number, units in enumerate(patterns):
         rows = of_row.reshape(-1) == number
-        parts[:, rows] = estimate(numbers[rows][:, units], overlap=overlap)
-    mean, low, high, diverged = parts
-    return Estimate(mean, low, high, diverged.astype(np.int64))
+        parts[:, rows] = estimate(numbers[rows][:, units], overlap=overlap)[:3]
+    return [Interval(*column) for column in parts.T.tolist()]
 
 
-def best_rates(rates: Frame) -> Frame:
+def best_rates(rates: Sequence[RateRow]) -> list[BestRate]:
     """Choose each series' rate by validation loss: a row a series, in order.
 
     Rates at which fewer than half of the runs were made that others have are left out: those that a
     search tried for one seed, and those that an unfinished study has just begun.
     """
     rows = []
-    for _, whole in rates.groupby("series", sort=False):
-        group = whole[whole["runs"] * 2 >= whole["runs"].max()]
-        row = group.loc[group["validation_loss"].idxmin()].to_dict()
-        grid = group["learning_rate"]
-        near = grid[group["validation_loss"] <= NEAR_BEST * row["validation_loss"]]
-        row["at_edge"] = len(grid) > 2 and row["learning_rate"] in (grid.min(), grid.max())
-        row |= {"band_low": near.min(), "band_high": near.max()}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for _, given in groupby(rates, key=lambda row: row.series):
+        every = list(given)
+        most = max(row.runs for row in every)
+        whole = [row for row in every if row.runs * 2 >= most]
+        best = min(whole, key=lambda row: row.loss)
+        near = [row.learning_rate for row in whole if row.loss <= NEAR_BEST * best.loss]
+        ends = (whole[0].learning_rate, whole[-1].learning_rate)
+        rows.append(
+            BestRate(
+                **vars(best),
+                at_edge=len(whole) > 2 and best.learning_rate in ends,
+                band_low=min(near, default=best.learning_rate),
+                band_high=max(near, default=best.learning_rate),
+                rates=len(every),
+            )
+        )
+    return rows

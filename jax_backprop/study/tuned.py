@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.study.comparisons import Difference, paired_difference, with_holm
-from jax_backprop.study.frame import Frame, Row
+from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow
 from jax_backprop.study.runs import SEED, SPLIT, by_unit, run_keys, unit_key
 from jax_backprop.study.sensitivity import Sensitivity, even_rates, learning_rate_sensitivity
 from jax_backprop.study.statistics import interquartile_mean
@@ -22,35 +22,6 @@ from jax_backprop.study.summary import Summary
 
 FEWEST_RATES = 3
 SHOWN = ("validation_loss", "test_loss", "test_accuracy")
-
-
-class Contrast(NamedTuple):
-    """A series minus its control, each at the rate that is best on the runs that both have.
-
-    Args:
-      series, control: each one's ``series``, ``learning_rate`` and the means over the paired runs
-        (``test_loss`` ...), of which the differences below are the differences.
-      test_loss: None where the two are measured by different losses, or have no common run.
-      test_accuracy: above 0 where the series is the better one; None without a common run.
-      unit: what is paired: "seed", or "split" (their seeds are averaged first).
-      pairs: how many are common.
-      unpaired: how many only one of the two has; they are left out.
-      runs: how many of each side are paired; of several splits the seeds of all.
-      diverged: how many of the paired runs of each ended above their start.
-
-    The p-values are adjusted by Holm over the contrasts that are made together, for the loss and
-    for the accuracy apart.
-    """
-
-    series: Row
-    control: Row
-    test_loss: Difference | None
-    test_accuracy: Difference | None
-    unit: str
-    pairs: int
-    unpaired: int
-    runs: int
-    diverged: tuple[int, int]
 
 
 class _Pair(NamedTuple):
@@ -66,16 +37,12 @@ class _Pair(NamedTuple):
         """Both sides are measured by the same loss."""
         return len({str(loss) for side in self.sides for loss in side["loss"].iloc[:1]}) <= 1
 
-    def row(self, side: int) -> Row:
+    def row(self, side: int) -> TunedRow:
         """Return a side's series, rate and means over the paired runs."""
-        cells = self.sides[side]
-        told: dict[str, object] = {"series": self.names[side], "learning_rate": float("nan")}
-        if len(cells):
-            told["learning_rate"] = float(cells["learning_rate"].iloc[0])
-        for name in SHOWN:
-            found = self.values(name)
-            told[name] = float("nan") if found is None else _mean(found[side], name)
-        return pd.Series(told, dtype=object)
+        rate = next(iter(self.sides[side]["learning_rate"]), NAN)
+        found = {name: self.values(name) for name in SHOWN}
+        means = {name: _mean(pair[side], name) if pair else NAN for name, pair in found.items()}
+        return TunedRow(self.names[side], float(rate), **means)
 
     def values(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return a measure of each side by unit; None without a common run."""
@@ -196,9 +163,8 @@ def _sensitivity(cells: Frame, unit: str, overlap: float) -> Sensitivity:
 
 
 def _none(status: str) -> Sensitivity:
-    nothing = float("nan")
     empty = np.empty(0)
-    return Sensitivity(nothing, nothing, nothing, status, empty, empty, 0)
+    return Sensitivity(NAN, NAN, NAN, status, empty, empty, 0)
 
 
 def _mean(values: np.ndarray, measure: str) -> float:

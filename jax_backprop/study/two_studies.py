@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jax_backprop.errors import InputError
-from jax_backprop.study.frame import Frame
 from jax_backprop.study.matching import settings_by_series
+from jax_backprop.study.rows import Contrast, Frame
 from jax_backprop.study.runs import REPLICATES, SPLIT, counted
 from jax_backprop.study.summary import Summary
-from jax_backprop.study.tuned import Contrast, by_series, contrasts
+from jax_backprop.study.tuned import by_series, contrasts
 
 # Said of a study, and without influence on its numbers.
 DESCRIPTION = ("title", "question", "about", "curves", "tile_width")
@@ -53,8 +53,7 @@ def compare_studies(first: Summary, second: Summary) -> list[Contrast]:
         (cells[1][theirs[key]], cells[0][name]) for name, key in keys[0].items() if key in theirs
     ]
     if not pairs:
-        best = [each.best.loc[each.best["validation_loss"].idxmin()] for each in (first, second)]
-        pairs = [(cells[1][best[1]["series"]], cells[0][best[0]["series"]])]
+        pairs = [(cells[1][second.chosen.series], cells[0][first.chosen.series])]
     overlap = max(each.design.overlap for each in (first, second))
     found = contrasts(pairs, overlap=overlap)
     if not any(each.pairs for each in found):

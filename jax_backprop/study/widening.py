@@ -17,7 +17,7 @@ from jax_backprop.engine import load_study
 from jax_backprop.engine.store import MANIFEST, read_manifest
 from jax_backprop.engine.studies import study_grid
 from jax_backprop.errors import InputError
-from jax_backprop.study.frame import Frame
+from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import unit_key
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import axis_order

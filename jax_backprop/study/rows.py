@@ -1,0 +1,142 @@
+"""The rows that a study is summarized in: a series at a rate, at its best, two paired ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import pandas as pd
+
+from jax_backprop.study.comparisons import Difference
+
+# Cells and curves, whose columns follow from a study's axes: a pandas DataFrame, of which checkers
+# know little (indexing one gives a frame, a column or a number). What leaves study/ is a row below.
+Frame: TypeAlias = Any
+Plain: TypeAlias = dict[str, str | int | float | bool]
+NAN = float("nan")
+
+
+class Interval(NamedTuple):
+    """An interquartile mean with its 95% interval, over seeds or splits."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+UNKNOWN = Interval(NAN, NAN, NAN)
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """A series at one learning rate.
+
+    Args:
+      seeds, splits, runs: how many it was run with, and how many runs there are in all.
+      monotone, edge, slow, degraded, diverged: how many of the runs had each outcome.
+    """
+
+    series: str
+    learning_rate: float
+    train_loss: Interval = UNKNOWN
+    validation_loss: Interval = UNKNOWN
+    test_loss: Interval = UNKNOWN
+    validation_accuracy: Interval = UNKNOWN
+    test_accuracy: Interval = UNKNOWN
+    monotone: int = 0
+    edge: int = 0
+    slow: int = 0
+    degraded: int = 0
+    diverged: int = 0
+    seeds: int = 0
+    splits: int = 1
+    runs: int = 0
+
+    @property
+    def loss(self) -> float:
+        """The validation loss, by which rates are chosen."""
+        return self.validation_loss.mean
+
+    @property
+    def fails(self) -> bool:
+        """Most of its runs diverged."""
+        return self.diverged * 2 > self.runs
+
+    def plain(self) -> Plain:
+        """Return the row flat: an interval as three numbers, such as ``test_loss_low``."""
+        return flat(vars(self))
+
+
+@dataclass(frozen=True)
+class BestRate(RateRow):
+    """A series at its best rate by validation loss.
+
+    Args:
+      at_edge: it is the first or last of its several rates.
+      band_low, band_high: the least and the largest rate near it.
+      rates: at how many the series was run.
+    """
+
+    at_edge: bool = False
+    band_low: float = NAN
+    band_high: float = NAN
+    rates: int = 1
+
+
+class TunedRow(NamedTuple):
+    """A series at the rate that is best on the runs that are paired: means over these runs."""
+
+    series: str
+    learning_rate: float
+    validation_loss: float
+    test_loss: float
+    test_accuracy: float
+
+
+class Contrast(NamedTuple):
+    """A series minus its control, each at the rate that is best on the runs that both have.
+
+    Args:
+      series, control: each one's rate and means over the paired runs, of which the differences
+        below are the differences.
+      test_loss: None where the two are measured by different losses, or have no common run.
+      test_accuracy: above 0 where the series is the better one; None without a common run.
+      unit: what is paired: "seed", or "split" (their seeds are averaged first).
+      pairs: how many are common.
+      unpaired: how many only one of the two has; they are left out.
+      runs: how many of each side are paired; of several splits the seeds of all.
+      diverged: how many of the paired runs of each ended above their start.
+
+    The p-values are adjusted by Holm over the contrasts that are made together, for the loss and
+    for the accuracy apart.
+    """
+
+    series: TunedRow
+    control: TunedRow
+    test_loss: Difference | None
+    test_accuracy: Difference | None
+    unit: str
+    pairs: int
+    unpaired: int
+    runs: int
+    diverged: tuple[int, int]
+
+
+def flat(fields: dict[str, object]) -> Plain:
+    """Return fields with each interval as three numbers."""
+    told: dict[str, object] = {}
+    for name, value in fields.items():
+        if isinstance(value, Interval):
+            told |= {name: value.mean, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            told[name] = value
+    return told  # pyright: ignore[reportReturnType]
+
+
+def table_of(rows: Iterable[RateRow]) -> Frame:
+    """Return rows as a table for pandas and charts, a column a number."""
+    return pd.DataFrame([row.plain() for row in rows])
