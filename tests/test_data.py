@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits as embedded_digits
 from sklearn.model_selection import train_test_split
 
 from jax_backprop import InputError, load_dataset, make_dataset
-from jax_backprop.data.digits import load_digits
+from jax_backprop.data.embedded import load_digits
 from jax_backprop.data.stratified import hold_out
 
 INPUTS = np.random.default_rng(0).normal(size=(60, 4))

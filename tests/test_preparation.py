@@ -17,9 +17,8 @@ import tiny_sets
 from jax_backprop import InputError, load_dataset
 from jax_backprop.data import parse_name, prepare
 from jax_backprop.data.builders import BUILDERS
-from jax_backprop.data.cache import read_arrays
+from jax_backprop.data.cache import read_arrays, verify_set
 from jax_backprop.data.prepared import find_prepared
-from jax_backprop.data.verification import verify_set
 
 MNIST, FASHION = parse_name("mnist"), parse_name("fashion_mnist")
 

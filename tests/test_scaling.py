@@ -25,7 +25,7 @@ from jax_backprop import (
     role_keys,
     value_and_grad,
 )
-from jax_backprop.data.precision import standardizing
+from jax_backprop.data.features import standardizing
 from jax_backprop.errors import DataWarning
 from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.training import Learner, RateRule, scaled

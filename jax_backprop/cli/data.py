@@ -97,8 +97,7 @@ def info(
       split_seed: Of the split into train, validation and test.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from jax_backprop.data.catalog import describe
-    from jax_backprop.data.samples import contact_sheet
+    from jax_backprop.data.catalog import contact_sheet, describe
     from jax_backprop.storage import write_atomic
 
     if sheet is not None and sheet.exists():
@@ -132,9 +131,9 @@ def verify(
       name: mnist, fashion_mnist or tfds:NAME; by default every set that is prepared.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
+    from jax_backprop.data.cache import verify_set
     from jax_backprop.data.catalog import prepared_names
     from jax_backprop.data.preparation import prepared_name
-    from jax_backprop.data.verification import verify_set
 
     names = [prepared_name(parse_name(name))] if name is not None else prepared_names(data_dir)
     if not names:

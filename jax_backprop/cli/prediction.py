@@ -85,7 +85,7 @@ def cell(name: str) -> str:
 
 def _read_features(path: Path, model: Model) -> Any:
     """Return the examples of a file as the network's inputs."""
-    from jax_backprop.data.precision import scaled_on_host
+    from jax_backprop.data.features import scaled_on_host
     from jax_backprop.types import Scaling
 
     features = model.network.layer_sizes[0]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
-    from jax_backprop.data.arrays import check_features, check_labels
-    from jax_backprop.data.digits import load_digits
+    from jax_backprop.data.embedded import load_digits
+    from jax_backprop.data.features import check_features, check_labels
     from jax_backprop.data.loading import load_dataset
     from jax_backprop.data.names import name_with, parse_name
     from jax_backprop.data.preparation import prepare
@@ -31,8 +31,8 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "arrays": ("check_features", "check_labels"),
-        "digits": ("load_digits",),
+        "features": ("check_features", "check_labels"),
+        "embedded": ("load_digits",),
         "loading": ("load_dataset",),
         "names": ("name_with", "parse_name"),
         "preparation": ("prepare",),

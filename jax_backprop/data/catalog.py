@@ -1,7 +1,9 @@
-"""What data sets there are, and what is known of each."""
+"""What data sets there are, what is known of each, and a contact sheet of its examples."""
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ import numpy as np
 from jax_backprop.data.cache import META, read_meta
 from jax_backprop.data.names import parse_name
 from jax_backprop.data.prepared import INFO, data_folder, find_prepared, tfds_folder
+from jax_backprop.errors import InputError
 from jax_backprop.types import Dataset
 
 LICENCES = {
@@ -18,6 +21,11 @@ LICENCES = {
     "mnist": "usually stated as CC BY-SA 3.0; its authors' page names none",
     "fashion_mnist": "MIT",
 }
+
+
+COLUMNS = 16
+MARGIN = 2  # pixels between samples
+LEAST_SIDE = 28  # smaller images are enlarged to this, each pixel to a whole number of pixels
 
 
 class Listed(NamedTuple):
@@ -29,7 +37,7 @@ class Listed(NamedTuple):
 
 
 def list_sets(data_dir: Path | None = None) -> list[Listed]:
-    """Return the sets that can be named, those that lie prepared among them."""
+    """Return the sets that can be named, the prepared ones among them."""
     rows = [Listed("digits", "1,797 handwritten digits, 8 x 8", "embedded in scikit-learn")]
     for name, what in (
         ("mnist", "70,000 handwritten digits, 28 x 28"),
@@ -56,7 +64,7 @@ def prepared_names(data_dir: Path | None = None) -> list[str]:
 
 
 def describe(data: Dataset) -> list[str]:
-    """Return what there is to say of a data set beside its counts, a line each."""
+    """Return what there is to say of a data set but for its counts, a line each."""
     inputs = data.train.inputs
     scaled = np.asarray(data.scaling.apply(inputs[:1])).dtype
     mean = float(inputs.mean(dtype=np.float64))
@@ -99,3 +107,44 @@ def _where(name: str, data_dir: Path | None) -> str:
         return ""
     form = "" if found.readable else f", as {found.file_format}: not readable here"
     return f"{found.folder}{form}"
+
+
+def contact_sheet(data: Dataset) -> bytes:
+    """Return a PNG of the first training examples of each class, a row a class.
+
+    Raises InputError for examples that are no images.
+    """
+    from PIL import Image
+
+    shape = data.example_shape if len(data.example_shape) > 2 else (*data.example_shape, 1)
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        raise InputError(
+            f"data set {data.name}",
+            got=f"examples of shape {data.example_shape or (data.features,)}",
+            expected="images: height, width, and 1 or 3 channels",
+            remedy="Leave out --sheet.",
+        )
+    height, width, channels = shape
+    zoom = max(1, math.ceil(LEAST_SIDE / max(height, width)))
+    tile = np.array([height * zoom + MARGIN, width * zoom + MARGIN])
+    rows = tile[0] * data.classes + MARGIN
+    sheet = np.full((rows, tile[1] * COLUMNS + MARGIN, channels), 255, np.uint8)
+    for label in range(data.classes):
+        for column, example in enumerate(np.flatnonzero(data.train.labels == label)[:COLUMNS]):
+            pixels = _bytes(data, np.asarray(data.train.inputs[example])).reshape(shape)
+            large = pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
+            top, left = MARGIN + tile * (label, column)
+            sheet[top : top + height * zoom, left : left + width * zoom] = large
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _bytes(data: Dataset, features: np.ndarray) -> np.ndarray:
+    """Return features as grey levels: bytes as they are, others over the range in train."""
+    if features.dtype == np.uint8:
+        return features
+    low, high = data.train.inputs.min(), data.train.inputs.max()
+    return np.rint(255 * (features - low) / max(high - low, np.finfo(np.float32).tiny)).astype(
+        np.uint8
+    )

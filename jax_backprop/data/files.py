@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jax_backprop.data.precision import Standardize, single
+from jax_backprop.data.features import Standardize, single
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import DataWarning, InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
@@ -130,7 +130,7 @@ def _check_columns(path: Path, names: list[str], label: str | None) -> None:
         raise InputError(
             f"file {path}",
             got=f"the column {label!r} alone",
-            expected="at least one column of features beside it",
+            expected="at least one column of features, too",
             remedy="Add features.",
         )
 

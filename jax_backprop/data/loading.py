@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TypedDict
 
 from jax_backprop.data.cache import OnProgress, is_current, read_arrays
-from jax_backprop.data.digits import load_digits
+from jax_backprop.data.embedded import load_digits, load_noise
+from jax_backprop.data.features import Standardize
 from jax_backprop.data.files import load_csv, load_npz
 from jax_backprop.data.names import DatasetName, parse_name
-from jax_backprop.data.noise import load_noise
-from jax_backprop.data.precision import Standardize
 from jax_backprop.data.preparation import BUILT_HERE, not_prepared, prepare, set_name
 from jax_backprop.data.prepared import check_readable, find_prepared
 from jax_backprop.data.splits import make_dataset
@@ -45,13 +44,13 @@ def load_dataset(
         trained with (``Dataset.of_source``).
       on_progress: called while the arrays of a prepared set are written, the first time.
 
+    Returns:
+      The set on the host: train, validation and test, and where they came from.
+
     Raises:
       InputError: an unknown name (the nearest is named), a set that isn't prepared, damaged files,
         or data that can't be learned from.
       MissingExtraError: the set needs a library that isn't installed.
-
-    Returns:
-      The set on the host: train, validation and test, and where they came from.
 
     Example:
       >>> import jax_backprop as jb

@@ -110,7 +110,7 @@ def name_with(
     """
     parsed = parse_name(name)
     if None not in (label, parsed.label) and label != parsed.label:
-        raise _said_twice("label", f"{parsed.label!r} in {name!r}, and {label!r} beside it")
+        raise _said_twice("label", f"{parsed.label!r} in {name!r}, and {label!r} as an option")
     added = parsed._replace(
         label=label if label is not None else parsed.label,
         relabel=relabel or parsed.relabel,

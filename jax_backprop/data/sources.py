@@ -37,7 +37,7 @@ def check_files(name: str, folder: Path, url_infos: UrlInfos) -> None:
             f"source files of {name}",
             got=f"{folder}, where {'; '.join(wrong)}",
             expected=f"in it {_listing(url_infos)}",
-            remedy="Fetch those again, each unchanged and under its own name.",
+            remedy="Fetch these files again, each unchanged and under its own name.",
         )
 
 

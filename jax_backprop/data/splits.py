@@ -9,16 +9,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jax_backprop.data.arrays import (
+from jax_backprop.data.features import (
+    Standardize,
     check_features,
     check_labels,
     check_one_each,
     name_classes,
     plain_array,
     relabelled,
-)
-from jax_backprop.data.precision import (
-    Standardize,
     scaled_on_host,
     single,
     standardizing,
@@ -72,11 +70,11 @@ def make_dataset(
       scaling: another scaling of the features.
       checksum: of the arrays, where it is known.
 
-    Raises:
-      InputError: anything above doesn't hold, or a class has too few examples to split.
-
     Returns:
       The set on the host: train, validation and test, and how they came about.
+
+    Raises:
+      InputError: anything above doesn't hold, or a class has too few examples to split.
 
     Example:
       >>> import numpy as np, jax_backprop as jb
@@ -224,7 +222,7 @@ def _check_widths(features: dict[str, np.ndarray]) -> None:
 def _complete(
     batches: dict[str, Batch], classes: int, seed: int
 ) -> tuple[Batch, Batch, Batch, str]:
-    """Return train, validation and test, those that are missing split off from train; and how."""
+    """Return train, validation and test, the missing ones split off from train; and how."""
     train, validation, test = batches["train"], batches.get("validation"), batches.get("test")
     labels = np.asarray(train.labels)
     fewest = FEWEST_TO_SPLIT if validation is None or test is None else 1

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that stay and those that are held out, each class split in proportion.
+    """Return the rows that stay and the rows that are held out, each class split in proportion.
 
     Row for row what ``sklearn.model_selection.train_test_split(rows, test_size=share,
     stratify=labels, random_state=seed)`` gives, which the tests compare: the splits of studies that
