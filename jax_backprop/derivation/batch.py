@@ -116,7 +116,7 @@ GRADIENTS: dict[str, Function] = {
 def batch_quantities(
     batch: Values, given: Values | None = None, definitions: Mapping[str, Function] = DEFINITIONS
 ) -> dict[str, Quantity]:
-    """Return every quantity of N examples by its name, those given taken as they are.
+    """Return every quantity of N examples by its name, given ones taken as they are.
 
     Forward, rows of the single examples' quantities; backward, the gradients of their mean loss.
     With a ``learning_rate`` and ``step_...`` of each parameter in ``batch``, ``updated_loss`` is

@@ -7,6 +7,7 @@ other code, for floats alone: ``programs`` runs what JAX makes of it on symbols 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +23,7 @@ from jax_backprop.types import AnyArray, Batch, Params
 Quantity: TypeAlias = Any
 Values: TypeAlias = Mapping[str, Quantity]  # by the names of quantities
 Function: TypeAlias = Callable[..., Quantity]  # its parameters are names of quantities
+Side: TypeAlias = Function | str  # of an equation; a name is of a quantity, or of a Jacobian
 
 
 class Example(NamedTuple):
@@ -88,7 +90,7 @@ DEFINITIONS: dict[str, Function] = {
 def quantities(
     example: Example, given: Values | None = None, definitions: Mapping[str, Function] = DEFINITIONS
 ) -> dict[str, Quantity]:
-    """Return every quantity by its name, those of ``given`` taken as they are.
+    """Return every quantity by its name, what is ``given`` taken as it is.
 
     So ``quantities(example, {"logits": z})["loss"]`` is the loss as a function of the logits.
     """
@@ -99,16 +101,18 @@ def quantities(
     return values
 
 
-def call(function: Function, values: Values) -> Quantity:
-    """Call a function with the quantities that its parameters name."""
-    return function(**{name: values[name] for name in parameters(function)})
+def call(side: Side, values: Values) -> Quantity:
+    """Call a function with the quantities that its parameters name, or look the quantity up."""
+    if isinstance(side, str):
+        return values[side]
+    return side(**{name: values[name] for name in parameters(side)})
 
 
-def parameters(function: Function) -> tuple[str, ...]:
-    """Return the names of a function's parameters."""
-    while hasattr(function, "__wrapped__"):  # as a checker of types wraps it in the tests
-        function = function.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
-    code = function.__code__
+def parameters(function: Side) -> tuple[str, ...]:
+    """Return the names of a function's parameters, or the one name."""
+    if isinstance(function, str):
+        return (function,)
+    code = inspect.unwrap(function).__code__  # a checker of types wraps it in the tests
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jax_backprop.derivation import homework
-from jax_backprop.derivation.definitions import Function
+from jax_backprop.derivation.definitions import Function, Side
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -44,7 +44,7 @@ class Equation(NamedTuple):
       corrected: the LaTeX that is proven.
       why: the step from the equations before to this one, in a sentence.
       right: the corrected right side; for a definition, the definition.
-      left: what it must equal, of Jacobians; None for a definition.
+      left: what it must equal, a Jacobian by its name or a function of some; None for a definition.
       code: where the project computes it; empty for a step on the way.
       production: the right side computed by that code, from the same quantities.
       batch: it speaks of N examples and their mean loss.
@@ -55,7 +55,7 @@ class Equation(NamedTuple):
     corrected: str
     why: str
     right: Function
-    left: Function | None = None
+    left: Side | None = None
     code: tuple[Code, ...] = ()
     production: Function | None = None
     batch: bool = False

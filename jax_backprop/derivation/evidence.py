@@ -10,8 +10,8 @@ from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import (
     DEFINITIONS,
     Example,
-    Function,
     Quantity,
+    Side,
     Values,
     call,
     quantities,
@@ -139,7 +139,7 @@ def sum_to_one() -> Evidence:
 
 
 def one_example(number: int) -> Evidence:
-    """Hold the gradient of one example, and that of the batch, against the mean loss's own."""
+    """Hold one example's gradient, and the batch's, against the derivative of the mean loss."""
     where = setting(numeric_point(SIZES[0], EXAMPLES), batch=True)
     parameter = ONE_EXAMPLE[number]
     pair = ("loss", parameter)
@@ -155,7 +155,7 @@ def one_example(number: int) -> Evidence:
 def _differentiated() -> Values:
     """Return one example's quantities, with every Jacobian that a value check asks for."""
     where = setting(numeric_point(SIZES[0]), batch=False)
-    sides: list[Function] = [side for pair in PRINTED.values() for side in pair]
+    sides: list[Side] = [side for pair in PRINTED.values() for side in pair]
     sides += [side for n in PRINTED for side in (BY_NUMBER[n].left, BY_NUMBER[n].right) if side]
     jacobians = autodiff_jacobians(where.quantities, where.point, jacobian_pairs(sides))
     return where.point | named(jacobians)

@@ -1,4 +1,4 @@
-"""The left sides of the homework's equations, as what they are of Jacobians."""
+"""The left sides of the homework's equations that are parts of Jacobians."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ from jax_backprop.derivation.equations import (
     off_diagonal,
     terms,
 )
-
-
-def loss_by_logits(d_loss_d_logits: PerClass) -> PerClass:
-    """(9), (12) to (14): dE/dZ_k."""
-    return d_loss_d_logits
-
-
-def loss_by_output_weights(d_loss_d_output_weights: OutputWeights) -> OutputWeights:
-    """(6), (16): dE/dw_hk."""
-    return d_loss_d_output_weights
-
-
-def loss_by_hidden_weights(d_loss_d_hidden_weights: HiddenWeights) -> HiddenWeights:
-    """(17), (21): dE/dw_nh."""
-    return d_loss_d_hidden_weights
 
 
 def output_by_own_logit(d_outputs_d_logits: Square) -> PerClass:
@@ -60,13 +45,6 @@ def logits_by_own_weights(
 ) -> OutputWeights:
     """(15): dZ_k/dw_hk."""
     return np.diagonal(d_logits_d_output_weights, axis1=0, axis2=2)
-
-
-def logits_by_hidden(
-    d_logits_d_hidden: Shaped[np.ndarray, "classes hidden"],
-) -> Shaped[np.ndarray, "classes hidden"]:
-    """(18): dZ_k/dO_h."""
-    return d_logits_d_hidden
 
 
 def hidden_by_own_pre_activation(

@@ -12,21 +12,16 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jax_backprop.derivation import equations
-from jax_backprop.derivation.definitions import Function, exp
+from jax_backprop.derivation.definitions import Function, Side, exp
 from jax_backprop.derivation.equations import HiddenWeights, PerClass, PerHidden, Square
 from jax_backprop.types import AnyArray
 
 
 class Printed(NamedTuple):
-    """A printed equation as two functions of quantities and Jacobians: its right and left side."""
+    """A printed equation: its right and left side, of quantities and Jacobians."""
 
     right: Function
-    left: Function
-
-
-def whole(d_loss_d_logits: PerClass) -> PerClass:
-    """dE/dZ_k, which (9) to (14) all print on their left."""
-    return d_loss_d_logits
+    left: Side
 
 
 def hidden(pre_activations: Shaped[AnyArray, "... hidden"]) -> Shaped[AnyArray, "... hidden"]:
@@ -86,9 +81,9 @@ def pre_activations_by_themselves(
 
 # (2) is a definition: its check is in ``evidence``.
 PRINTED: dict[int, Printed] = {
-    9: Printed(logits_by_chain, whole),
-    10: Printed(equations.own_term, whole),
-    11: Printed(equations.other_terms, whole),
+    9: Printed(logits_by_chain, "d_loss_d_logits"),
+    10: Printed(equations.own_term, "d_loss_d_logits"),
+    11: Printed(equations.other_terms, "d_loss_d_logits"),
     17: Printed(hidden_weights_by_chain, for_every_output),
     20: Printed(equations.pre_activations_by_hidden_weights, pre_activations_by_themselves),
     21: Printed(d_hidden_weights, for_every_output),

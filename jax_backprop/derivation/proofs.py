@@ -14,8 +14,8 @@ from jax_backprop.derivation.batch import PARAMETERS, batch_quantities
 from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import (
     Example,
-    Function,
     Quantity,
+    Side,
     Values,
     call,
     parameters,
@@ -165,7 +165,7 @@ def program_gaps(
     """Return, by label, in how many elements an equation isn't what the code's program gives.
 
     Args:
-      equations: those without ``production`` are left out.
+      equations: the ones without ``production`` are left out.
       point: symbols; their labels give way to every choice of one-hot ones, as the code has them.
       batch: the point is of N examples.
     """
@@ -210,7 +210,7 @@ def residual(left: Quantity, right: Quantity) -> float:
     return distance(left, right).worst
 
 
-def jacobian_pairs(sides: Iterable[Function]) -> list[Pair]:
+def jacobian_pairs(sides: Iterable[Side]) -> list[Pair]:
     """Return what must be differentiated for some functions of quantities, each pair once."""
     names = {name for side in sides for name in parameters(side) if "_d_" in name}
     return sorted(pair_of(name) for name in names)
