@@ -1,4 +1,4 @@
-"""Hidden-layer activations, each beside its hand-derived backward rule and second derivative.
+"""Hidden-layer activations, each with its hand-derived backward rule and second derivative.
 
 Every backward takes the activation's OUTPUT, so that the pre-activations need not be kept; so does
 every second derivative, which the product with the Hessian needs (``curvature``).

@@ -23,7 +23,7 @@ def sum_over_blocks(
     """Return ``function(batch)`` for a function that is a sum over examples.
 
     Args:
-      function: maps a block of examples to a pytree of arrays, each a sum over those examples.
+      function: maps a block of examples to a pytree of arrays, each a sum over its examples.
       batch: the examples.
       block_size: rows a block; None, or no less than the batch, for a single block.
 

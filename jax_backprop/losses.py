@@ -1,4 +1,4 @@
-"""Losses per example, each beside its hand-derived backward rule and its second derivative.
+"""Losses per example, each with its hand-derived backward rule and its second derivative.
 
 The mean over the batch is taken by whoever sums the examples, once (``network.loss``).
 """

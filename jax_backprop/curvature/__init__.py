@@ -1,6 +1,5 @@
 """Second order by hand: products with the Hessian and Gauss-Newton matrix, and the sharpness."""
 
-from jax_backprop.curvature.lanczos import largest_eigenvalues
 from jax_backprop.curvature.products import gauss_newton_vector_product, hessian_vector_product
 from jax_backprop.curvature.spectrum import (
     Sharpness,
@@ -13,7 +12,6 @@ __all__ = [
     "Sharpness",
     "gauss_newton_vector_product",
     "hessian_vector_product",
-    "largest_eigenvalues",
     "sharpness",
     "sharpness_from_products",
     "sharpness_of_many",

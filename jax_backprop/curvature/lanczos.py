@@ -59,7 +59,15 @@ class Ritz(NamedTuple):
 
 
 def start(first: Vector, iterations: int) -> Lanczos:
-    """Return an iteration from ``first``, with room for ``iterations`` (at most its size)."""
+    """Return an iteration from ``first``, with room for ``iterations`` (at most its size).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> state = start(jnp.ones(3), iterations=3)
+      >>> state = extend(lambda x: jnp.array([1.0, 2.0, 5.0]) * x, state, 0, 3)
+      >>> [round(float(value), 3) for value in ritz(state, 3, top=2).values]
+      [5.0, 2.0]
+    """
     empty = jnp.zeros((iterations, first.size), first.dtype)
     return Lanczos(empty.at[0].set(_normalised(first)), empty)
 
@@ -102,28 +110,6 @@ def ritz(state: Lanczos, done: Count, top: int) -> Ritz:
     residuals = jnp.linalg.norm(weights @ state.images - largest[:, None] * vectors, axis=1)
     norm = jnp.max(jnp.abs(jnp.where(values > -1.5 * bound, values, 0)))
     return Ritz(largest, vectors, residuals, norm)
-
-
-def largest_eigenvalues(
-    product: MatrixVector, first: Vector, *, iterations: int, top: int = 1
-) -> Ritz:
-    """Run a fixed number of iterations from one start: for use inside a compiled program.
-
-    Args:
-      product: x -> A x; linear and symmetric.
-      first: a random vector, of A's size and in the products' dtype. Normal numbers are best: their
-        direction is uniform, as the bounds for random starts ask.
-      iterations: at most A's size; they, and ``top``, are static.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> found = largest_eigenvalues(
-      ...     lambda x: jnp.array([1.0, 2.0, 5.0]) * x, jnp.ones(3), iterations=3, top=2
-      ... )
-      >>> [round(float(value), 3) for value in found.values]
-      [5.0, 2.0]
-    """
-    return ritz(extend(product, start(first, iterations), 0, iterations), iterations, top)
 
 
 def largest_ritz_value(state: Lanczos) -> Float[Array, ""]:

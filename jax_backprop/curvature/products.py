@@ -69,8 +69,8 @@ def hessian_vector_product(
       params: the point; their dtype is the dtype of everything here.
       batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, N examples.
       direction: with the pytree, shapes and dtype of ``params``.
-      network: static. A ReLU's kinks have no curvature here: the product is that of the piece of
-        the loss on which ``params`` lie.
+      network: static. A ReLU's kinks have no curvature here: the product is of the piece of the
+        loss on which ``params`` lie.
       penalties: traced, as in ``backprop.value_and_grad``. Label smoothing is linear in the logits,
         yet matters: it changes dZ, which the last two terms of the table meet.
       block_size: examples a block, None for one whole block.

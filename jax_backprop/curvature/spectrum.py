@@ -160,6 +160,14 @@ def sharpness_of_many(
       width: networks in one call of the compiled program; by default up to 8, fewer if they are
         large. The last call is padded, so that there is one compilation.
       advance: called with the number of networks done.
+
+    Example:
+      >>> import jax, jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
+      >>> stack = jax.tree.map(lambda leaf: leaf[None], params)
+      >>> sharpness_of_many(stack, data.train, network=network).value.round(4)
+      array([0.6806])
     """
     _check(stack, data, network, top, max_iterations)
     count = len(stack[0].biases)
@@ -198,6 +206,12 @@ def sharpness_from_products(
       product: direction -> Hessian x direction, of the pytree of ``params``; linear, symmetric.
       params: give shapes and dtype alone.
       iterations: static; no more than there are parameters are made.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> found = sharpness_from_products(lambda x: 3 * x, jnp.zeros(2), iterations=2)
+      >>> round(float(found), 4)
+      3.0
     """
     flat, unravel = ravel_pytree(params)
     first = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
@@ -226,7 +240,7 @@ def _check(stack: Params, data: Batch, network: Network, top: int, max_iteration
         raise InputError(
             "layer sizes of the parameters",
             got=got,
-            expected=f"those of the network, {sizes}",
+            expected=f"the network's, {sizes}",
             remedy="Give the network that the parameters were made for.",
         )
     if data.inputs.shape[1:] != sizes[:1] or len(data.labels) == 0:
