@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jax_backprop.data import load_dataset, make_dataset
     from jax_backprop.engine import Grid, Options, Tables, load_study, run_study, sweep
     from jax_backprop.errors import InputError
+    from jax_backprop.finding import FoundRate, NoRateError, find_learning_rate
     from jax_backprop.marking import check_steps
     from jax_backprop.network import evaluate, forward, init_params, loss
     from jax_backprop.referee import (
@@ -40,10 +41,12 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "FitResult",
+    "FoundRate",
     "Grid",
     "InputError",
     "Layer",
     "Network",
+    "NoRateError",
     "Optimizer",
     "Options",
     "Params",
@@ -66,6 +69,7 @@ __all__ = [
     "check_value_and_grad",
     "check_vjp",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "forward",
     "hessian_vector_product",
@@ -92,6 +96,7 @@ __getattr__, __dir__ = lazy(
         "data": ("load_dataset", "make_dataset"),
         "marking": ("check_steps",),
         "errors": ("InputError",),
+        "finding": ("FoundRate", "NoRateError", "find_learning_rate"),
         "referee": (
             "Report",
             "assert_gradient",

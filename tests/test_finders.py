@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jax_backprop import InputError
-from jax_backprop.study import FINDERS, regret
-from jax_backprop.study.finders import range_test_rates
+from jax_backprop.finding import FINDERS, range_test_rates
 
 RATES = range_test_rates(1e-5, 10.0, 100)
 
@@ -134,32 +132,3 @@ def test_every_rule_takes_what_a_diverging_run_gives(name: str) -> None:
     for broken in (np.full(100, np.nan), np.full(100, np.inf), np.full(8, 1.0)):
         picked = FINDERS[name](RATES[: len(broken)], broken)
         assert np.isnan(picked) or picked in RATES or picked * 10 in RATES
-
-
-def test_regret_is_against_the_best_of_other_seeds() -> None:
-    rates = np.array([0.1, 1.0, 10.0])
-    losses = np.array([[0.5, 0.5, 0.1, 0.1], [0.3, 0.3, 0.4, 0.4], [0.9, np.nan, 0.9, 0.9]])
-    accuracies = 1 - losses / 10
-    judged = np.array([False, False, True, True])
-    found = regret(
-        np.array([0.8, np.nan]),
-        np.array([0.9, 0.1]),
-        rates=rates,
-        losses=losses,
-        accuracies=accuracies,
-        judged=judged,
-    )
-    assert found.best_rate == 1.0 and found.diverged == 1  # 0.1 would be best on the judged
-    np.testing.assert_allclose(found.ratio, [2.0, np.inf])
-    np.testing.assert_allclose(found.nats, [0.4, np.inf])
-    np.testing.assert_allclose(found.accuracy, [0.06, 0.86])
-    for wrong in (np.ones(4, bool), np.zeros(4, bool), np.array([True, False, False, False])):
-        with pytest.raises(InputError, match="judged seeds"):
-            regret(
-                np.array([0.8, 0.5]),
-                np.array([0.9, 0.1]),
-                rates=rates,
-                losses=losses,
-                accuracies=accuracies,
-                judged=wrong,
-            )

@@ -29,6 +29,7 @@ ROWS = [
     ("derivation",),
     ("marking",),
     ("engine",),
+    ("finding",),
     ("study",),
     ("report",),
     ("cli",),

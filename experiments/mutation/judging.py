@@ -33,7 +33,8 @@ OWN = {
     "referee": ("network_gradient", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
     "derivation": ("derivation", "errata", "derive", "steps", "submissions"),
     "engine": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),
-    "study": ("study", "statistics", "tuned", "widening", "finders", "edge", "boundaries"),
+    "study": ("study", "statistics", "tuned", "widening", "edge", "boundaries"),
+    "finding": ("finders", "finders_search", "finders_trials"),
     "report": ("charts", "report_tables", "study", "derive", "cli_findings"),
     "cli": ("cli", "cli_data", "cli_findings", "cli_show", "cli_sweep", "check", "progress"),
     "every": ("house", "skips", "docs"),  # no room's own

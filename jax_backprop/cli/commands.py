@@ -15,6 +15,7 @@ from jax_backprop.cli.boundaries import boundaries
 from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
+from jax_backprop.cli.find_rate import find_rate
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.new import new
 from jax_backprop.cli.prediction import predict
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "derive": derive,
     "check-folder": check_submissions,
     "check": check,
+    "find-rate": find_rate,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -21,15 +21,18 @@ SHORT = {"hidden_sizes": "hidden"}  # flags with another name than their field's
 METAVARS = {"dataset": DATASETS}
 
 
-def for_each_field(function: Callable[..., None]) -> Callable[..., None]:
+def for_each_field(
+    function: Callable[..., None], *, without: Collection[str] = ()
+) -> Callable[..., None]:
     """Give a command a flag for each field of a run, and call it with the run that they make.
 
     Args:
       function: takes the run first, and flags of its own after it, by name. Those among them that
         are options of the data set's name (``label``, ``relabel``, ``standardize``) go into that.
+      without: fields that the command has no flag for.
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    fields = _flags()
+    fields = [flag for flag in _flags() if flag.name not in without]
 
     def command(**given: Any) -> None:
         mine = {each.name: given.pop(each.name) for each in own}
@@ -116,3 +119,22 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
     fields = {name: given[name] for name in Run.model_fields if given.get(name) is not None}
     return fields | {choice: named(choice) for choice in CHOICES}
+
+
+def run_flags(run: Run) -> list[str]:
+    """Return the flags that make a run: those of its fields that differ from the defaults."""
+    flags: list[str] = []
+    for name, field in Run.model_fields.items():
+        value = getattr(run, name)
+        if value == field.default:
+            continue
+        said = {name: value}
+        if name in CHOICES:
+            table = CHOICES[name][1][value.name]
+            changed = {key: each for key, each in value.given.items() if each != table[key]}
+            said = {name: value.name, **changed}
+        for key, each in said.items():
+            parts = each if isinstance(each, tuple) else (each,)
+            texts = [f"{part:.4g}" if key == "learning_rate" else str(part) for part in parts]
+            flags += [f"--{SHORT.get(key, key).replace('_', '-')}", *texts]
+    return flags

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         holm,
         paired_difference,
     )
-    from jax_backprop.study.finders import FINDERS, Regret, regret
     from jax_backprop.study.outcomes import OUTCOMES, classify
     from jax_backprop.study.rows import BestRate, Contrast, Interval, RateRow
     from jax_backprop.study.selection import Optimum, Selection, optimum, select
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from jax_backprop.study.two_studies import compare_studies, disagreements
 
 __all__ = [
-    "FINDERS",
     "OUTCOMES",
     "BestRate",
     "Contrast",
@@ -34,7 +32,6 @@ __all__ = [
     "Interval",
     "Optimum",
     "RateRow",
-    "Regret",
     "Selection",
     "Sensitivity",
     "Summary",
@@ -52,7 +49,6 @@ __all__ = [
     "learning_rate_sensitivity",
     "optimum",
     "paired_difference",
-    "regret",
     "select",
     "sensitivities",
     "setting",
@@ -65,7 +61,6 @@ __getattr__, __dir__ = lazy(
     {
         "answers": ("answer", "setting"),
         "comparisons": ("Difference", "compare_with_control", "holm", "paired_difference"),
-        "finders": ("FINDERS", "Regret", "regret"),
         "outcomes": ("OUTCOMES", "classify"),
         "selection": ("Optimum", "Selection", "optimum", "select"),
         "sensitivity": ("Sensitivity", "learning_rate_sensitivity"),

@@ -13,11 +13,12 @@ from jax_backprop.training.learner import (
     Learner,
     RateRule,
     network_learner,
+    network_products,
     role_keys,
     scaled,
     with_scaling,
 )
-from jax_backprop.training.loop import check_dataset, check_fit, fit
+from jax_backprop.training.loop import check_dataset, check_fit, fit, is_sum, share_of
 from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import check_direction, make_rule
 from jax_backprop.training.running import FitResult, Progress
@@ -50,14 +51,17 @@ __all__ = [
     "epoch_orders",
     "fit",
     "init_state",
+    "is_sum",
     "make_plan",
     "make_rule",
     "network_learner",
+    "network_products",
     "role_keys",
     "run_periods",
     "run_steps",
     "scaled",
     "sealed_arrays",
+    "share_of",
     "step",
     "unsealed_arrays",
     "used_examples",

@@ -98,14 +98,14 @@ def fit(
       InterruptedTrainingError: ``should_stop`` said so; what was done is in the checkpoint.
     """
     check_dataset(dataset)
-    dataset = _share(dataset, data_fraction)
+    dataset = share_of(dataset, data_fraction)
     plan = make_plan(
         len(dataset.train.labels), batch_size=batch_size, epochs=epochs, eval_every=eval_every
     )
     if isinstance(schedule, str):
         schedule = Schedule.model_validate({"name": schedule})
     examples = plan.batch_size or len(dataset.train.labels)
-    factor = examples if _is_sum(reduction) else 1
+    factor = examples if is_sum(reduction) else 1
     rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
         check_descends(optimizer, params)
@@ -131,7 +131,7 @@ def fit(
         return run.go(params, kept, on_progress, should_stop)
 
 
-def _share(dataset: Dataset, share: float) -> Dataset:
+def share_of(dataset: Dataset, share: float) -> Dataset:
     """Return a data set with the first so many of its train examples."""
     check_number("data_fraction", share, 1e-9, 1)
     examples = used_examples(share, len(dataset.train.labels))
@@ -139,7 +139,8 @@ def _share(dataset: Dataset, share: float) -> Dataset:
     return dataset if share == 1 else replace(dataset, train=train)
 
 
-def _is_sum(reduction: str) -> bool:
+def is_sum(reduction: str) -> bool:
+    """Tell whether a rate multiplies the gradient of the sum, or raise InputError for a name."""
     if reduction not in get_args(ReductionName):
         raise unknown_name("reduction", reduction, get_args(ReductionName))
     return reduction == "sum"

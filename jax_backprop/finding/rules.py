@@ -1,4 +1,4 @@
-"""Learning-rate finders of other libraries, as functions of one range test, and their regret.
+"""Learning-rate finders of other libraries, as functions of one range test.
 
 A range test trains a few steps while the rate rises exponentially; a finder smooths the losses,
 stops where they diverge, and picks a rate from the curve. Each rule here takes the RAW losses of
@@ -9,13 +9,10 @@ quirks kept and named, so that rules are judged on the same curves. NaN where a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float
-
-from jax_backprop.errors import InputError
-from jax_backprop.study.selection import optimum
+from jaxtyping import Float
 
 Curve: TypeAlias = Float[np.ndarray, " steps"]
 Kept: TypeAlias = Float[np.ndarray, " kept"]  # what of a curve is left to pick from
@@ -130,64 +127,6 @@ FINDERS: dict[str, Finder] = {
     "fastai_minimum": fastai_minimum,
     "fastai_slide": fastai_slide,
 }
-
-
-class Regret(NamedTuple):
-    """What a rule's pick costs against the best rate of a dense sweep, a number a judged seed.
-
-    Args:
-      ratio: loss at the pick over loss at the best; without a scale where the best nears 0.
-      nats: loss at the pick minus loss at the best.
-      accuracy: accuracy at the best minus accuracy at the pick.
-      best_rate: the dense sweep's.
-      diverged: how many of the picks' losses aren't finite (their ratio and nats are infinite).
-    """
-
-    ratio: Float[np.ndarray, " judged"]
-    nats: Float[np.ndarray, " judged"]
-    accuracy: Float[np.ndarray, " judged"]
-    best_rate: float
-    diverged: int
-
-
-def regret(
-    picked_losses: Float[np.ndarray, " judged"],
-    picked_accuracies: Float[np.ndarray, " judged"],
-    *,
-    rates: Float[np.ndarray, " rates"],
-    losses: Float[np.ndarray, "rates seeds"],
-    accuracies: Float[np.ndarray, "rates seeds"],
-    judged: Bool[np.ndarray, " seeds"],
-) -> Regret:
-    """Compare full trainings at the picked rates with a dense sweep of the same length.
-
-    The sweep's best rate is chosen on the seeds that are NOT judged: chosen on the judged ones it
-    would be too good, and the regret too large.
-
-    Args:
-      picked_losses, picked_accuracies: final, on validation, one a judged seed.
-      rates, losses, accuracies: the dense sweep, all seeds.
-      judged: which of its seeds are judged.
-    """
-    if judged.all() or not judged.any() or len(picked_losses) != judged.sum():
-        raise InputError(
-            "judged seeds",
-            got=f"{judged.sum()} of {len(judged)}, and {len(picked_losses)} picks",
-            expected="some but not all, and a pick for each",
-            remedy="Keep some seeds of the sweep for choosing its best rate.",
-        )
-    best = optimum(rates, losses[:, ~judged])
-    loss_there, accuracy_there = losses[best.position, judged], accuracies[best.position, judged]
-    found = np.where(np.isfinite(picked_losses), picked_losses, np.inf)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = found / loss_there
-    return Regret(
-        ratio=ratio,
-        nats=found - loss_there,
-        accuracy=accuracy_there - picked_accuracies,
-        best_rate=best.rate,
-        diverged=int(np.sum(~np.isfinite(picked_losses))),
-    )
 
 
 def _lightning_curve(rates: Curve, losses: Curve) -> tuple[Kept, Kept]:

@@ -1,0 +1,210 @@
+"""``find-rate``: the learning rate for a network, by short trainings."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jax_backprop.cli import console
+from jax_backprop.cli.data import load
+from jax_backprop.cli.flags import for_each_field, run_flags
+from jax_backprop.cli.models import Flag, MaybePath
+from jax_backprop.cli.signals import stop_on_signal
+from jax_backprop.errors import InputError
+from jax_backprop.settings import Run
+
+if TYPE_CHECKING:
+    from jax_backprop.finding import FoundRate
+    from jax_backprop.finding.searched import Searched
+    from jax_backprop.types import Dataset
+
+MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+STOPPING = "stopping after these trials; nothing is saved (again: stop at once)"
+BAR = 40  # characters
+FREE = "learning_rate"  # what is looked for
+
+
+@functools.partial(for_each_field, without=(FREE,))
+def find_rate(
+    run: Run,
+    budget: float = 4.0,
+    low: MaybeFloat = None,
+    high: MaybeFloat = None,
+    label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
+    relabel: Flag = False,
+    standardize: Flag = False,
+    data_dir: MaybePath = None,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PAGE.html")] = None,
+    as_json: Annotated[Flag, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Find the learning rate for a network, and print the train command with it.
+
+    Short trainings with the schedule of the whole one: 4 rates a decade about the limit of the
+    quadratic model, then longer ones about the best, as far as the budget goes. The flags are those
+    of `train`. What regret the rule had on tasks like this one is printed beside the answer (`make
+    finders` measures it). Exit code 1 if no rate can be recommended: nothing is learned at any, the
+    loss never rises, or seeds disagree by more than the window.
+
+    Args:
+      budget: Of all trials together, in whole trainings; the first round runs in any case.
+      low: Lowest rate of the first round, with --high; by default the curvature says.
+      high: Highest rate of the first round.
+      label: Column of a CSV file that holds the labels; all others are features.
+      relabel: Number the classes of a CSV or npz file in the order of their labels.
+      standardize: Scale every feature to mean 0, deviation 1 over the train split.
+      data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
+      out: Write a page that opens offline, too; an existing file is replaced.
+      as_json: Print one JSON object instead.
+    """
+    rates = _span(low, high)
+    console.use_all_cores()
+    from jax_backprop.finding import InterruptedSearchError, NoRateError
+
+    data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
+    with stop_on_signal(STOPPING) as stop, console.progress("steps of trials") as advance:
+        try:
+            found = _find(run, data, budget, rates, stop, advance)
+        except InterruptedSearchError as error:
+            console.complain(f"{error}; nothing is saved")
+            sys.exit(stop.exit_code)
+        except NoRateError as error:
+            refused: NoRateError | None = error
+            found = None
+        else:
+            refused = None
+    if found is None:
+        assert refused is not None
+        _refuse(refused, as_json)
+    else:
+        _tell(found, run, data_dir, out, as_json)
+
+
+def _span(low: float | None, high: float | None) -> tuple[float, float] | None:
+    if (low is None) != (high is None):
+        raise InputError(
+            "range of rates",
+            got="--low or --high alone",
+            expected="both or neither",
+            remedy="Give the other one, too.",
+        )
+    return None if low is None or high is None else (low, high)
+
+
+def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance: Any) -> FoundRate:
+    from functools import partial
+
+    from jax_backprop import backprop
+    from jax_backprop import network as networks
+    from jax_backprop.finding import find_learning_rate
+    from jax_backprop.referee.autodiff import autodiff_value_and_grad
+    from jax_backprop.training import check_direction, make_rule, network_products, share_of
+    from jax_backprop.types import Penalties
+
+    network = run.network(data.features, data.classes)
+    penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
+    gradient = partial(backprop.value_and_grad, network=network, penalties=penalties)
+    if run.gradient == "autodiff":
+        gradient = autodiff_value_and_grad(network, penalties)
+    check_direction(run.rate_rule, run.optimizer)
+    return find_learning_rate(
+        lambda key: networks.init_params(network, key=key, init_scale=run.init_scale),
+        gradient,
+        share_of(data, run.data_fraction),
+        evaluate=partial(networks.evaluate, network=network),
+        optimizer=run.optimizer,
+        rate_rule=make_rule(run.rate_rule, gradient, network_products(network, penalties)),
+        layer_factors=run.layer_factors,
+        reduction=run.reduction,
+        schedule=run.schedule,
+        batch_size=run.batch_size,
+        epochs=run.epochs,
+        budget=budget,
+        rates=rates,
+        seed=run.seed,
+        should_stop=stop,
+        on_progress=lambda p: advance(p.done_steps, f"best so far {p.rate:.3g}", p.total_steps),
+    )
+
+
+def _tell(
+    found: FoundRate, run: Run, data_dir: Path | None, out: Path | None, as_json: bool
+) -> None:
+    from jax_backprop.finding.experience import experience, tasks_like
+
+    chosen = run.model_copy(update={FREE: float(f"{found.rate:.4g}")})
+    folder = [] if data_dir is None else ["--data-dir", str(data_dir)]
+    command = shlex.join(["jax-backprop", "train", *run_flags(chosen), *folder])
+    known = experience(tasks_like(run), found.cost)
+    lines = [*found.sentences(), *known, f"Train with it: {command}"]
+    if out is not None:
+        from jax_backprop.report.finding import write_page
+
+        write_page(found, lines, out)
+    if as_json:
+        sys.stdout.write(json.dumps(_as_json(found, known, command)) + "\n")
+        return
+    _picture(found.searched)
+    for line in lines:
+        console.out.print(line, soft_wrap=True)
+    if out is not None:
+        console.out.print(f"Page: {out}", soft_wrap=True)
+
+
+def _refuse(error: Any, as_json: bool) -> None:
+    """Say why no rate is recommended, and end with exit code 1."""
+    if as_json:
+        sys.stdout.write(json.dumps({"rate": None, "refused": str(error)}) + "\n")
+    else:
+        _picture(error.searched)
+        console.complain(f"no rate is recommended: {error}")
+    sys.exit(1)
+
+
+def _as_json(found: FoundRate, known: list[str], command: str) -> dict[str, Any]:
+    limits = found.limits
+    told = {
+        "rate": found.rate,
+        "window": list(found.window),
+        "fails_from": found.fails_from,
+        "two_over_sharpness": limits and float(limits.sharpness),
+        "cost": found.cost,
+        "seconds": found.seconds,
+        "steps": found.steps,
+        "experience": known,
+        "command": command,
+        "trials": found.rows(),
+    }
+    return _finite(told)
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with null for what JSON can't say."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _picture(searched: Searched) -> None:
+    """Show the first round: a bar a rate, the shorter the better."""
+    from rich.table import Table
+
+    scan = searched.rounds[0]
+    table = Table(title=f"validation loss after {scan.steps:,} steps, worst seed")
+    for name in ("rate", "loss", ""):
+        table.add_column(name, justify="left" if not name else "right")
+    start, best = searched.start_loss, float(scan.scores.min())
+    span = math.log(start / best) if 0 < best < start else 1.0
+    for rate, loss in zip(scan.rates, scan.scores, strict=True):
+        share = min(1.0, math.log(loss / best) / span) if 0 < loss < math.inf and best > 0 else 1.0
+        mark = "fails" if not loss <= start else "█" * (1 + round(BAR * share))
+        table.add_row(f"{rate:.3g}", f"{loss:.4g}", mark)
+    console.out.print(table)

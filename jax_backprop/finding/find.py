@@ -1,0 +1,293 @@
+"""``find_learning_rate``: short trainings of anybody's network, and the rate they recommend."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from jax_backprop.errors import InputError
+from jax_backprop.fields import ReductionName
+from jax_backprop.finding.found import FoundRate
+from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
+from jax_backprop.finding.rounds import search
+from jax_backprop.finding.trainers import learner_trainer, step_trainer
+from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
+from jax_backprop.optimizers import (
+    RATE_FREE,
+    as_trained,
+    check_descends,
+    evaluated_params,
+    make_direction,
+)
+from jax_backprop.parsing import check_number
+from jax_backprop.schedules import StepToRate, learning_rates
+from jax_backprop.settings import Optimizer, Run, Schedule
+from jax_backprop.training import (
+    SCHEDULED,
+    Learner,
+    RateRule,
+    check_dataset,
+    is_sum,
+    make_plan,
+    role_keys,
+    with_scaling,
+)
+from jax_backprop.training.factors import factors_of
+from jax_backprop.types import Batch, Dataset, Evaluation, ValueAndGrad
+
+DEFAULT = Run()
+BUDGET = 4.0
+SEED_STRIDE = 1000  # between the seeds of two searches: no run is in both
+
+
+class Progress(NamedTuple):
+    """What a search has done.
+
+    Args:
+      done_steps, total_steps: of all trials; the total is the budget's.
+      seconds_left: at the speed so far.
+      rate: with the least loss in the trials of the last length.
+    """
+
+    done_steps: int
+    total_steps: int
+    seconds_left: float
+    rate: float
+
+
+class InterruptedSearchError(Exception):
+    """Asked to stop."""
+
+
+def find_learning_rate(
+    init: Callable[[Array], Any],
+    value_and_grad: ValueAndGrad | None,
+    data: Dataset,
+    *,
+    training_step: TrainingStep | None = None,
+    evaluate: Callable[[Any, Batch], Any] | None = None,
+    optimizer: str | Optimizer | optax.GradientTransformation = "gradient_descent",
+    rate_rule: RateRule = SCHEDULED,
+    layer_factors: Any = None,
+    schedule: str | Schedule | StepToRate | np.ndarray = "constant",
+    reduction: ReductionName = "mean",
+    batch_size: int | None = None,
+    epochs: int = DEFAULT.epochs,
+    budget: int | float = BUDGET,
+    rates: tuple[int | float, int | float] | None = None,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> FoundRate:
+    """Find the learning rate with the least validation loss at the end of a training.
+
+    Short trainings with the schedule of the whole one, at 4 rates a decade about the limit of the
+    quadratic model; then longer ones about the best, as far as the budget goes.
+
+    Args:
+      init: ``key -> params``, any pytree; with ``training_step``, ``key -> state``.
+      value_and_grad: ``(params, batch) -> (loss, grads)``, of any network; None beside a
+        ``training_step``.
+      data: its train split is trained on, its validation split judges.
+      training_step: ``(state, batch, rate) -> (state, loss)``, the loss of the batch before the
+        update: a step of your own, of any library that JAX can trace. Leaves of the state that
+        aren't numbers stay as they are.
+      evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
+        loss``. By default the loss alone, which a step at rate 0 tells.
+      optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
+      rate_rule, layer_factors, reduction, batch_size, epochs: as for ``fit``.
+      schedule: a name, a Schedule, a callable ``step -> factor`` over the whole training, or a row.
+      budget: of all trials together, in whole trainings; the first round is run whatever it costs.
+      rates: lowest and highest rate of the first round, which is widened where it has to be.
+      seed: of the trials; another one draws other networks.
+      on_progress: called now and then.
+      should_stop: asked as often; True ends the search by InterruptedSearchError.
+
+    Returns:
+      What was found: ``rate``, ``window``, ``fails_from``, the rounds, and what they cost.
+
+    Raises:
+      InputError: something that can't be used; nothing has run then.
+      NoRateError: no rate can be recommended: nothing is learned, the loss never rises, seeds
+        disagree.
+
+    Example:
+      >>> from functools import partial
+      >>> import jax_backprop as jb
+      >>> data = jb.load_dataset("digits")
+      >>> network = jb.Network(layer_sizes=(64, 16, 10))
+      >>> found = jb.find_learning_rate(
+      ...     lambda key: jb.init_params(network, key=key),
+      ...     partial(jb.value_and_grad, network=network),
+      ...     data,
+      ...     batch_size=32,
+      ...     epochs=20,
+      ...     budget=1,
+      ... )
+      >>> found.window[0] <= found.rate <= found.window[1] < 30
+      True
+    """
+    started = time.perf_counter()
+    check_dataset(data)
+    plan = make_plan(len(data.train.labels), batch_size=batch_size, epochs=epochs)
+    check_number("budget, in trainings", budget, 1e-3, 1e6)
+    _check_span(rates)
+    examples = plan.batch_size or len(data.train.labels)
+    shape = _shape(schedule, plan.steps, examples if is_sum(reduction) else 1)
+    if training_step is not None:
+        _check_alone(value_and_grad, optimizer, rate_rule, layer_factors)
+        trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
+    else:
+        learner = _learner(value_and_grad, evaluate, optimizer, rate_rule, data)
+        params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
+        if not isinstance(optimizer, str | Optimizer):
+            check_descends(optimizer, params)
+        trainer = learner_trainer(init, learner, factors_of(params, layer_factors))
+        first = Batch(data.train.inputs[:EXAMPLES], data.train.labels[:EXAMPLES])
+        limits = Limits(*map(float, limits_at(params, first, learner=learner)))
+    measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
+    found = search(measuring, centre=_centre(limits), steps=plan.steps, budget=budget, span=rates)
+    return FoundRate(found, plan.steps, limits, time.perf_counter() - started)
+
+
+class _Measuring:
+    """Trains trials for the search, and tells how far it is."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: Dataset,
+        shape: np.ndarray,
+        batch_size: int | None,
+        seed: int,
+        budget: int | float,
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._trials = Trials(
+            trainer, data.train, data.validation, batch_size=batch_size, longest=len(shape)
+        )
+        self._shape, self._seed = shape, SEED_STRIDE * seed
+        self._total, self._done = int(budget * len(shape)), 0
+        self._on_progress, self._should_stop = on_progress, should_stop
+        self._clock = time.perf_counter()
+
+    def __call__(self, rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        trials = [Trial(self._seed + s, float(rate)) for s in range(seeds) for rate in rates]
+        losses = np.full(len(trials), np.inf)
+        whole = len(self._shape)
+        for done, ends, _ in self._trials.run(
+            trials, self._shape[np.arange(steps) * whole // steps]
+        ):
+            losses[done] = np.where(np.isfinite(ends), ends, np.inf)
+            self._done += len(done) * steps
+            spent = time.perf_counter() - self._clock
+            left = max(0.0, spent * (self._total / self._done - 1))
+            leader = trials[int(np.nanargmin(losses))].rate
+            self._on_progress(Progress(self._done, max(self._total, self._done), left, leader))
+            if self._should_stop():
+                raise InterruptedSearchError(f"stopped after {self._done:,} steps of trial runs")
+        return losses.reshape(seeds, len(rates)).T
+
+
+def _centre(limits: Limits | None) -> float | None:
+    """Return the first guess of the rate; None where the curvature says nothing."""
+    for limit in () if limits is None else (limits.direction, limits.sharpness):
+        if math.isfinite(limit) and 0 < limit < 1e20:
+            return float(limit)
+    return None
+
+
+def _learner(
+    value_and_grad: ValueAndGrad | None,
+    evaluate: Any,
+    optimizer: str | Optimizer | optax.GradientTransformation,
+    rate_rule: RateRule,
+    data: Dataset,
+) -> Learner:
+    if value_and_grad is None:
+        raise InputError(
+            "find_learning_rate",
+            got="no gradient",
+            expected="value_and_grad, or a training_step of your own",
+            remedy="Pass (params, batch) -> (loss, grads), such as jax.value_and_grad(loss).",
+        )
+    direction, evaluated = _direction(optimizer)
+
+    def loss_alone(params: Any, batch: Batch) -> Evaluation:
+        loss, _ = value_and_grad(params, batch)
+        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
+
+    learner = Learner(value_and_grad, evaluate or loss_alone, direction, rate_rule, evaluated)
+    return with_scaling(learner, data.scaling)
+
+
+def _direction(
+    optimizer: str | Optimizer | optax.GradientTransformation,
+) -> tuple[optax.GradientTransformation, Callable[[Any, Any], Any]]:
+    """Return the direction, and which parameters of it are evaluated."""
+    if isinstance(optimizer, str):
+        optimizer = Optimizer.model_validate({"name": optimizer})
+    if not isinstance(optimizer, Optimizer):
+        return optimizer, as_trained
+    if optimizer.name in RATE_FREE:
+        raise InputError(
+            "optimizer",
+            got=f"{optimizer.name!r}, which finds its own rate",
+            expected="one that is told a rate",
+            remedy="Leave its learning rate at 1: there is nothing to find.",
+        )
+    return make_direction(optimizer), evaluated_params(optimizer.name)
+
+
+def _check_alone(
+    value_and_grad: ValueAndGrad | None, optimizer: Any, rate_rule: RateRule, layer_factors: Any
+) -> None:
+    """Raise InputError for what a user's own training step would leave unused."""
+    given = {
+        "value_and_grad": value_and_grad is not None,
+        "optimizer": not (isinstance(optimizer, str) and optimizer == "gradient_descent"),
+        "rate_rule": rate_rule is not SCHEDULED,
+        "layer_factors": layer_factors is not None,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise InputError(
+                name,
+                got="it beside a training_step",
+                expected="the one or the other",
+                remedy="A training step brings its own: put it in there.",
+            )
+
+
+def _check_span(rates: tuple[int | float, int | float] | None) -> None:
+    if rates is None:
+        return
+    low, high = rates
+    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+    if not least <= low < high <= most:
+        raise InputError(
+            "range of rates",
+            got=f"{low:g} to {high:g}",
+            expected=f"a lower rate, then a higher one, from {least:.2g} to {most:.2g}",
+            remedy="Such as 0.001 to 10, or leave it out.",
+        )
+
+
+def _shape(
+    schedule: str | Schedule | StepToRate | np.ndarray, steps: int, factor: int
+) -> np.ndarray:
+    """Return the schedule of a whole training at rate 1."""
+    if isinstance(schedule, str):
+        schedule = Schedule.model_validate({"name": schedule})
+    if isinstance(schedule, Schedule):
+        return learning_rates(1.0, steps, schedule, factor=factor).astype(np.float64)
+    return learning_rates(schedule, steps, factor=factor).astype(np.float64)

@@ -1,0 +1,59 @@
+"""Where to look first: the rate from which on the quadratic model of the loss grows."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jax_backprop.curvature import sharpness_from_products
+from jax_backprop.training import Learner
+from jax_backprop.types import Batch, Scalar
+
+EXAMPLES = 64  # they give 2/sharpness within half a percent on digits
+ITERATIONS = 20  # of Lanczos
+REPEATED = 20  # times that an optimizer is shown one gradient: a momentum has then built up
+APART = 1e-2  # of the parameters' norm: the points of a central difference of gradients
+
+
+class Limits(NamedTuple):
+    """Rates beyond which the quadratic model of the loss at the start grows.
+
+    Args:
+      sharpness: 2/sharpness, of gradient descent in whatever direction.
+      direction: along the optimizer's own direction d, 2 <g, d> / <d, H d>.
+    """
+
+    sharpness: Scalar | float
+    direction: Scalar | float
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def limits_at(params: Any, batch: Batch, *, learner: Learner) -> Limits:
+    """Return the limits at some parameters; the Hessian by differences of any gradient."""
+
+    def product(direction: Any) -> Any:
+        size = APART * optax.tree.norm(params) / optax.tree.norm(direction)
+        ahead, behind = (
+            learner.value_and_grad(
+                jax.tree.map(lambda at, along, s=sign: at + s * size * along, params, direction),
+                batch,
+            )[1]
+            for sign in (1, -1)
+        )
+        return jax.tree.map(lambda one, other: (one - other) / (2 * size), ahead, behind)
+
+    grads = learner.value_and_grad(params, batch)[1]
+    told = optax.with_extra_args_support(learner.direction)
+
+    def again(state: Any, _: None) -> tuple[Any, Any]:
+        found, state = told.update(grads, state, params, learning_rate=jnp.ones(()))
+        return state, found
+
+    found = jax.lax.scan(again, told.init(params), None, length=REPEATED)[1]
+    last = jax.tree.map(lambda leaf: leaf[-1], found)
+    slope, curve = (jnp.asarray(optax.tree.vdot(each, last)) for each in (grads, product(last)))
+    return Limits(2 / sharpness_from_products(product, params, ITERATIONS), 2 * slope / curve)

@@ -1,0 +1,97 @@
+"""What a search tried: rounds of trials, the rate that they recommend, or why there is none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jax_backprop.errors import InputError
+
+CLIFF = 3.0  # a rate is refused if the next one above is so many times worse
+NEAR = 1.1  # times the best loss: the window
+
+
+class Round(NamedTuple):
+    """Runs of one length: rates, rising, and the final loss of each seed; inf where not finite."""
+
+    steps: int
+    rates: Float[np.ndarray, " rates"]
+    losses: Float[np.ndarray, "rates seeds"]
+
+    @property
+    def scores(self) -> Float[np.ndarray, " rates"]:
+        """The loss of each rate's worst seed."""
+        return self.losses.max(axis=1)
+
+    @property
+    def best(self) -> int:
+        """The place of the least score whose upper neighbour isn't beyond a cliff."""
+        scores = self.scores
+        with np.errstate(invalid="ignore"):
+            beyond = np.append(scores[1:] > CLIFF * scores[:-1], False)
+        allowed = np.where(beyond, np.inf, scores)
+        return int(np.argmin(allowed if np.isfinite(allowed).any() else scores))
+
+    @property
+    def rate(self) -> float:
+        """The rate there."""
+        return float(self.rates[self.best])
+
+
+class Searched(NamedTuple):
+    """What was tried, and at what cost.
+
+    Args:
+      rounds: in the order in which they ran.
+      cost: of all runs, in whole trainings.
+      start_loss: before the first step.
+    """
+
+    rounds: tuple[Round, ...]
+    cost: float
+    start_loss: float
+
+    @property
+    def rate(self) -> float:
+        """The best rate of the last round."""
+        return self.rounds[-1].rate
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """The rates about the best, of all rounds, whose loss is within a tenth of the best's.
+
+        Losses of two rounds are compared each with its own round's loss at the best rate.
+        """
+        near = {self.rate}
+        for each in self.rounds:
+            mean = each.losses.mean(axis=1)
+            inside = mean <= NEAR * mean[np.argmin(np.abs(np.log(each.rates / self.rate)))]
+            first = last = int(np.argmin(np.abs(np.log(each.rates / self.rate))))
+            while first > 0 and inside[first - 1]:
+                first -= 1
+            while last < len(inside) - 1 and inside[last + 1]:
+                last += 1
+            near |= {float(each.rates[first]), float(each.rates[last])}
+        return min(near), max(near)
+
+    @property
+    def fails_from(self) -> float:
+        """The least rate above the best that ended above the start, or beyond a cliff; or NaN."""
+        failed = []
+        for each in self.rounds:
+            scores = each.scores
+            with np.errstate(invalid="ignore"):
+                bad = ~(scores <= self.start_loss)
+                bad[1:] |= scores[1:] > CLIFF * scores[:-1]
+            failed += [float(rate) for rate in each.rates[bad] if rate > self.rate]
+        return min(failed, default=float("nan"))
+
+
+class NoRateError(InputError):
+    """No rate can be recommended; ``searched`` holds what was tried."""
+
+    def __init__(self, got: str, expected: str, remedy: str, searched: Searched) -> None:
+        super().__init__("find-rate", got=got, expected=expected, remedy=remedy)
+        self.searched = searched

@@ -1,0 +1,99 @@
+"""The search for a learning rate: its decisions, on losses that are written down."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jax_backprop.finding import NoRateError, search
+from jax_backprop.finding.searched import Round
+
+START = 2.3
+
+
+def bowl(best: float = 1.0, cliff: float = 2.0, tilt: float = 0.0, floor: float = 0.1):
+    """Return losses with a least at ``best``, that fail from ``cliff`` times it on."""
+    asked: list[tuple[int, int, int]] = []
+
+    def measure(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        asked.append((len(rates), seeds, steps))
+        off = np.abs(np.log10(np.maximum(rates, 1e-300) / best))[:, None]
+        moved = off + tilt * np.arange(seeds)[None, :]
+        losses = np.minimum(START, floor * 10**moved)
+        return np.where(rates[:, None] >= cliff * best, np.inf, losses)
+
+    return measure, asked
+
+
+@pytest.mark.parametrize("centre", [1e-5, 0.3, 1.0, 20.0, 1e6, None])
+def test_the_best_rate_is_found_from_anywhere(centre: float | None) -> None:
+    measure, _ = bowl()
+    found = search(measure, centre=centre, steps=1000, budget=4)
+    assert abs(np.log10(found.rate)) <= 1 / 8
+    assert found.window[0] <= found.rate <= found.window[1] < 2
+    assert 2 <= found.fails_from < 2 * 10**0.25
+
+
+@pytest.mark.parametrize("budget", [0.5, 1, 2, 4, 16])
+def test_the_budget_is_kept_and_counted(budget: float) -> None:
+    measure, asked = bowl()
+    found = search(measure, centre=1.0, steps=1600, budget=budget)
+    spent = sum(rates * seeds * steps for rates, seeds, steps in asked[1:]) / 1600
+    assert found.cost == pytest.approx(spent) and found.cost <= budget
+    assert found.cost >= budget / 2 or budget == 16
+    lengths = [each.steps for each in found.rounds]
+    assert lengths == sorted(set(lengths)) and (len(lengths) > 2) == (budget >= 4)
+
+
+def test_no_run_is_shorter_than_ten_steps_nor_longer_than_the_training() -> None:
+    for steps in (4, 40):
+        measure, asked = bowl()
+        search(measure, centre=1.0, steps=steps, budget=4)
+        assert {each[2] for each in asked[1:]} <= set(range(min(10, steps), steps + 1))
+
+
+def test_a_rate_below_a_cliff_is_refused_and_the_worst_seed_counts() -> None:
+    rates = np.array([1.0, 2.0, 4.0, 8.0])
+    cliff = Round(10, rates, np.array([[0.5], [0.4], [0.3], [1.0]]))
+    assert cliff.rate == 2.0  # 4 is best, and the next one above it is 3.3 times worse
+    unsure = Round(10, rates, np.array([[0.5, 0.5], [0.4, 0.5], [0.3, 0.6], [0.4, 0.9]]))
+    assert unsure.rate == 1.0
+    assert Round(10, rates, np.full((4, 1), np.inf)).best == 0
+
+
+def never_rises(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+    return np.repeat(START / (1 + 10 * rates / (1 + rates))[:, None], seeds, axis=1)
+
+
+def disagree(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+    own = 10.0 ** (np.arange(seeds) % 2 / 4 - 1 / 8)
+    return np.minimum(START, 0.1 * 100 ** np.abs(np.log10(np.maximum(rates, 1e-9)[:, None] / own)))
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (bowl(floor=2.2)[0], "nothing is learned"),
+        (never_rises, "never rises"),
+        (lambda rates, seeds, steps: np.full((len(rates), seeds), np.nan), "never finite"),
+        (disagree, "best rates from 0.75 to 1.33 by seed"),
+    ],
+)
+def test_no_rate_is_recommended_where_there_is_none(measure, message: str) -> None:
+    with pytest.raises(NoRateError, match=message) as found:
+        search(measure, centre=1.0, steps=1000, budget=4)
+    assert len(found.value.searched.rounds[0].rates) >= 8
+    if message == "never rises":  # it was widened first
+        assert found.value.searched.rounds[0].rates[-1] > 1e5
+
+
+def test_a_plateau_is_left_by_longer_runs() -> None:
+    measure, _ = bowl()
+
+    def late(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        found = measure(rates, seeds, steps)
+        return found if steps >= 200 else np.maximum(found, START)
+
+    assert abs(np.log10(search(late, centre=1.0, steps=1000, budget=8).rate)) <= 1 / 8
+    with pytest.raises(NoRateError, match="larger --budget"):
+        search(late, centre=1.0, steps=1000, budget=1)
