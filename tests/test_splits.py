@@ -110,9 +110,7 @@ def test_splits_are_paired_their_seeds_averaged_first() -> None:
     loss = contrast.test_loss
     assert loss is not None and loss.approximate and loss.pairs == 6
     np.testing.assert_allclose(loss.mean, np.mean(means[0] - means[1]))
-    np.testing.assert_allclose(
-        loss.mean, contrast.series.test_loss - contrast.control.test_loss
-    )
+    np.testing.assert_allclose(loss.mean, contrast.series.test_loss - contrast.control.test_loss)
     assert found.design.overlap == pytest.approx(2 / 7)
     assert "over 6 splits (2 seeds each), approximate" in answer(found)[-1]
     drawn = summary_of_splits("noise:60,6,2")

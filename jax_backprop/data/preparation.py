@@ -61,6 +61,11 @@ def prepare(
     Raises:
       InputError: no network, wrong files, no space, a set in another format; nothing half-made
         stays behind.
+
+    Example:
+      >>> prepare(DatasetName("digits"))
+      Traceback (most recent call last):
+      jax_backprop.errors.InputError: data set to prepare: got 'digits'; expected one of mnist, ...
     """
     called = prepared_name(name)
     if source is not None and name.kind == "tfds":
