@@ -13,12 +13,10 @@ from scipy.sparse.linalg import eigsh
 
 from jax_backprop import Batch, InputError, Network, Penalties, init_params
 from jax_backprop.curvature import (
-    driver,
     gauss_newton_vector_product,
     hessian_vector_product,
     lanczos,
     sharpness,
-    sharpness_of_many,
 )
 from jax_backprop.losses import (
     softmax_cross_entropy_backward,
@@ -214,34 +212,15 @@ def test_a_long_iteration_stays_orthogonal() -> None:
         np.testing.assert_allclose(state.basis @ state.basis.T, np.eye(40), atol=1e-14)
 
 
-@pytest.fixture(scope="module")
-def many() -> tuple[Any, Any]:
-    stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(draw(seed) for seed in range(5)))
-    stack = jax.tree.map(lambda leaf: leaf.at[3].set(jnp.nan), stack)
-    done = []
-    found = sharpness_of_many(
-        stack, BATCH, network=NETWORK, penalties=PENALTIES, width=2, advance=done.append
-    )
-    assert done == [2, 4, 5]
-    return stack, found
-
-
-def test_many_networks_are_as_each_alone(many: Any) -> None:
-    stack, found = many
-    for index in (0, 2, 4):
-        params = jax.tree.map(lambda leaf, index=index: leaf[index], stack)
-        alone = sharpness(params, BATCH, network=NETWORK, penalties=PENALTIES)
-        np.testing.assert_allclose(found.value[index], alone.value, rtol=1e-12)
-        assert found.converged[index] and found.iterations[index] == alone.iterations
-        assert found.top[index].dtype == np.float64 and found.parameters == 39
-        assert found.residual[index] <= 1e-6 * alone.value
-        np.testing.assert_allclose(found.starts[index], alone.value, rtol=1e-9)
-    assert np.isnan(found.value[3]) and not found.converged[3]
-
-
-def test_the_same_within_a_compiled_program_of_float32(many: Any) -> None:
+def test_the_same_within_a_compiled_program_of_float32() -> None:
     """A fixed number of iterations under jit and vmap, for rules that follow the sharpness."""
-    stack, found = many
+    networks = [draw(seed) for seed in range(3)]
+    stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+    found = [sharpness(params, BATCH, network=NETWORK, penalties=PENALTIES) for params in networks]
+    for each in found:
+        assert each.converged and each.parameters == 39 and each.top.dtype == np.float64
+        assert each.residual <= 1e-6 * each.value
+        np.testing.assert_allclose(each.starts, each.value, rtol=1e-9)
     first = jax.random.normal(jax.random.key(0), (39,))
 
     @jax.jit
@@ -259,7 +238,13 @@ def test_the_same_within_a_compiled_program_of_float32(many: Any) -> None:
 
     values = program(stack)
     assert values.dtype == jnp.float32
-    np.testing.assert_allclose(values, found.value, rtol=2e-5)
+    np.testing.assert_allclose(values, [each.value for each in found], rtol=2e-5)
+
+
+def test_parameters_that_are_not_finite_have_no_sharpness() -> None:
+    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
+    found = sharpness(broken, BATCH, network=NETWORK)
+    assert np.isnan(found.value) and not found.converged and found.iterations == 10
 
 
 def test_the_same_whatever_the_default_dtype(x64: None) -> None:
@@ -294,11 +279,3 @@ def test_iterations_are_bounded_and_the_bound_is_the_papers() -> None:
 def test_what_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         sharpness(**({"params": PARAMS, "data": BATCH, "network": NETWORK} | change))
-
-
-def test_a_stack_needs_its_axis_and_large_networks_a_narrow_program() -> None:
-    with pytest.raises(InputError, match="stack of parameters: got weights of shape"):
-        sharpness_of_many(PARAMS, BATCH, network=NETWORK)
-    assert driver.fitting_width(2_410, 100) == 8  # 64-32-10
-    assert driver.fitting_width(25_450, 100) == 3  # 784-32-10
-    assert driver.fitting_width(10**9, 100) == 1

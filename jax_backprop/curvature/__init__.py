@@ -1,12 +1,7 @@
 """Second order by hand: products with the Hessian and Gauss-Newton matrix, and the sharpness."""
 
 from jax_backprop.curvature.products import gauss_newton_vector_product, hessian_vector_product
-from jax_backprop.curvature.spectrum import (
-    Sharpness,
-    sharpness,
-    sharpness_from_products,
-    sharpness_of_many,
-)
+from jax_backprop.curvature.spectrum import Sharpness, sharpness, sharpness_from_products
 
 __all__ = [
     "Sharpness",
@@ -14,5 +9,4 @@ __all__ = [
     "hessian_vector_product",
     "sharpness",
     "sharpness_from_products",
-    "sharpness_of_many",
 ]

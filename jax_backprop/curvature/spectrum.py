@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,9 +14,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from jax_backprop.curvature import driver, lanczos
-from jax_backprop.curvature.driver import STARTS
-from jax_backprop.curvature.lanczos import Lanczos
+from jax_backprop.curvature import lanczos
+from jax_backprop.curvature.lanczos import Count, Lanczos, Ritz
 from jax_backprop.curvature.products import VectorProduct, hessian_vector_product
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Network
@@ -23,17 +23,17 @@ from jax_backprop.types import Batch, Params, Penalties
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6  # of the residual, relative to the Hessian's norm
+STARTS = 2
+SEGMENT = 10  # iterations between two looks at the residuals
 
 
 class Sharpness(NamedTuple):
     """Largest eigenvalues of a Hessian, as Lanczos found them; NumPy, float64.
 
-    For many networks every field but ``parameters`` has a leading axis of networks.
-
     Args:
       value: the largest Ritz value, of both starts the larger: the sharpness.
       residual: |H x - value x| for its vector x of length 1.
-      top: the k largest Ritz values, falling; ``top[..., 0]`` is ``value``.
+      top: the k largest Ritz values, falling; ``top[0]`` is ``value``.
       residuals: of each of them.
       starts: the largest Ritz value of each start alone. That they agree says more than the
         residual does: a start that misses the largest eigenvalue must do so in both.
@@ -42,16 +42,16 @@ class Sharpness(NamedTuple):
       parameters: the Hessian's size, n.
     """
 
-    value: np.ndarray
-    residual: np.ndarray
-    top: np.ndarray
-    residuals: np.ndarray
-    starts: np.ndarray
-    iterations: np.ndarray
-    converged: np.ndarray
+    value: np.float64
+    residual: np.float64
+    top: Float[np.ndarray, " top"]
+    residuals: Float[np.ndarray, " top"]
+    starts: Float[np.ndarray, " starts"]
+    iterations: int
+    converged: bool
     parameters: int
 
-    def miss_probability(self, share: float) -> np.ndarray:
+    def miss_probability(self, share: float) -> float:
         """Bound the chance that ``value`` lies below the truth by over a share of the spectrum.
 
         Kuczynski and Wozniakowski (1992, SIAM J. Matrix Anal. Appl. 13, theorem 4.2): after k
@@ -61,9 +61,10 @@ class Sharpness(NamedTuple):
         positive definite matrices; Lanczos doesn't change under a shift.) Both independent starts
         must miss. It is a bound for exact arithmetic and often far too pessimistic; 1 says nothing.
         """
-        exponent = -math.sqrt(share) * (2 * np.asarray(self.iterations) - 1)
-        one_start = 1.648 * math.sqrt(self.parameters) * np.exp(exponent)
-        return np.where(self.iterations >= self.parameters, 0.0, np.minimum(one_start, 1) ** STARTS)
+        if self.iterations >= self.parameters:
+            return 0.0
+        exponent = -math.sqrt(share) * (2 * self.iterations - 1)
+        return min(1.648 * math.sqrt(self.parameters) * math.exp(exponent), 1.0) ** STARTS
 
 
 def sharpness(
@@ -120,78 +121,80 @@ def sharpness(
       Cohen et al. (2021), "Gradient descent on neural networks typically occurs at the edge of
       stability".
     """
-    stack = jax.tree.map(lambda leaf: np.asarray(leaf)[None], params)
-    found = sharpness_of_many(
-        stack,
-        data,
-        network=network,
-        penalties=penalties,
-        top=top,
-        seed=seed,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
-        vector_product=vector_product,
-    )
-    return Sharpness(*(field[0] for field in found[:-1]), parameters=found.parameters)
-
-
-def sharpness_of_many(
-    stack: Params,
-    data: Batch,
-    *,
-    network: Network,
-    penalties: Penalties = Penalties(),
-    top: int = 1,
-    seed: int = 0,
-    tolerance: float = TOLERANCE,
-    max_iterations: int = MAX_ITERATIONS,
-    width: int | None = None,
-    advance: Callable[[int], None] | None = None,
-    vector_product: VectorProduct = hessian_vector_product,
-) -> Sharpness:
-    """Return the sharpness of many networks of one shape: checkpoints of a run, cells of a sweep.
-
-    Every network gets the same starts, so that neighbours along a training run are compared by the
-    same yardstick. A network with parameters that aren't finite gets NaN. Other arguments and what
-    the result promises: see ``sharpness``.
-
-    Args:
-      stack: parameters with a leading axis of networks.
-      width: networks in one call of the compiled program; by default up to 8, fewer if they are
-        large. The last call is padded, so that there is one compilation.
-      advance: called with the number of networks done.
-
-    Example:
-      >>> import jax, jax_backprop as jb
-      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
-      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
-      >>> stack = jax.tree.map(lambda leaf: leaf[None], params)
-      >>> sharpness_of_many(stack, data.train, network=network).value.round(4)
-      array([0.6806])
-    """
-    _check(stack, data, network, top, max_iterations)
-    count = len(stack[0].biases)
-    size = sum(leaf[0].size for leaf in jax.tree.leaves(stack))
-    room = min(max_iterations, size)
-    width = min(width or driver.fitting_width(size, room), count)
-    found: list[tuple[np.ndarray, ...]] = []
+    _check(params, data, network, top, max_iterations)
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
     with jax.enable_x64(True):
-        starts = driver.random_starts(size, room, width, seed)
+        states = _random_starts(size, min(max_iterations, size), seed)
+        point = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
         batch = Batch(jnp.asarray(data.inputs), jnp.asarray(data.labels))
         numbers = Penalties(*(jnp.asarray(number, jnp.float64) for number in penalties))
-        program = driver.segment(network, vector_product)
-        for first in range(0, count, width):
-            rows = np.minimum(np.arange(first, first + width), count - 1)
-            tile = jax.tree.map(lambda leaf, r=rows: np.asarray(leaf, np.float64)[r], stack)
+        program = _segment(network, vector_product)
 
-            def extend(states: Lanczos, done: int, stop: int, tile: Params = tile) -> Lanczos:
-                return program(tile, states, batch, numbers, done, stop)
+        def extend(states: Lanczos, done: int, stop: int) -> Lanczos:
+            return program(point, states, batch, numbers, done, stop)
 
-            found.append(driver.converge(extend, starts, top, tolerance))
-            if advance is not None:
-                advance(min(first + width, count))
-    fields = [np.concatenate(field)[:count] for field in zip(*found, strict=True)]
-    return Sharpness(*fields, parameters=size)
+        return _converge(extend, states, top, tolerance)
+
+
+@functools.lru_cache(maxsize=64)
+def _segment(network: Network, vector_product: VectorProduct) -> Callable[..., Lanczos]:
+    """Return the compiled iteration from ``done`` to ``stop``, over the starts."""
+
+    def extend(
+        params: Params, states: Lanczos, data: Batch, penalties: Penalties, done: Count, stop: Count
+    ) -> Lanczos:
+        unravel = ravel_pytree(params)[1]
+
+        def product(vector: Float[Array, " size"]) -> Float[Array, " size"]:
+            image = vector_product(
+                params, data, unravel(vector), network=network, penalties=penalties
+            )
+            return ravel_pytree(image)[0]
+
+        # One after the other: that is faster than side by side.
+        return jax.lax.map(lambda state: lanczos.extend(product, state, done, stop), states)
+
+    return jax.jit(extend, donate_argnums=1)
+
+
+@functools.partial(jax.jit, static_argnames="top")
+def _ritz(states: Lanczos, done: Count, top: int) -> Ritz:
+    return jax.lax.map(lambda state: lanczos.ritz(state, done, top), states)
+
+
+def _random_starts(size: int, iterations: int, seed: int) -> Lanczos:
+    """Return starts that are uniform on the sphere: normal numbers, normalised."""
+    first = np.random.default_rng(seed).normal(size=(STARTS, size))
+    basis = np.zeros((STARTS, iterations, size))
+    basis[:, 0] = first / np.linalg.norm(first, axis=1, keepdims=True)
+    return Lanczos(jnp.asarray(basis), jnp.zeros(basis.shape))
+
+
+def _converge(
+    extend: Callable[[Lanczos, int, int], Lanczos], states: Lanczos, top: int, tolerance: float
+) -> Sharpness:
+    """Iterate in segments until the residuals are small, or there is no room."""
+    room, size = states.basis.shape[1:]
+    done, converged, values = 0, False, np.zeros((STARTS, top))
+    residuals = values
+    while done < room and not converged and not np.isnan(values).any():
+        stop = min(max(done + SEGMENT, top), room)
+        states = extend(states, done, stop)
+        done = stop
+        values, _, residuals, norm = map(np.asarray, _ritz(states, done, top))
+        converged = bool(np.all(residuals <= tolerance * norm[:, None]))
+    # Of each place in the order the larger of the starts' Ritz values: both are bounds.
+    places = np.argmax(values, axis=0), np.arange(top)
+    return Sharpness(
+        value=values[places][0],
+        residual=residuals[places][0],
+        top=values[places],
+        residuals=residuals[places],
+        starts=values[:, 0],
+        iterations=done,
+        converged=converged,
+        parameters=size,
+    )
 
 
 def sharpness_from_products(
@@ -225,17 +228,10 @@ def sharpness_from_products(
     return lanczos.largest_ritz_value(state)
 
 
-def _check(stack: Params, data: Batch, network: Network, top: int, max_iterations: int) -> None:
+def _check(params: Params, data: Batch, network: Network, top: int, max_iterations: int) -> None:
     """Refuse what would be an error deep inside, or a number without meaning."""
     sizes = network.layer_sizes
-    if stack[0].weights.ndim != 3 or len(stack[0].weights) == 0:
-        raise InputError(
-            "stack of parameters",
-            got=f"weights of shape {stack[0].weights.shape}",
-            expected="a leading axis of at least one network on every leaf",
-            remedy="Give one network to `sharpness`, or stack several with jnp.stack.",
-        )
-    got = (*(layer.weights.shape[-2] for layer in stack), stack[-1].biases.shape[-1])
+    got = (*(layer.weights.shape[0] for layer in params), *params[-1].biases.shape)
     if got != sizes:
         raise InputError(
             "layer sizes of the parameters",

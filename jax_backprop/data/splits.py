@@ -49,7 +49,6 @@ def make_dataset(
     standardize: Standardize = False,
     scaling: Scaling | None = None,
     example_shape: tuple[int, ...] = (),
-    checksum: str | None = None,
 ) -> Dataset:
     """Check arrays and split what isn't split, seeded and stratified.
 
@@ -68,7 +67,6 @@ def make_dataset(
       standardize: scale each feature to mean 0 and standard deviation 1 over the train split; a
         Scaling in its place is taken as it is.
       scaling: another scaling of the features.
-      checksum: of the arrays, where it is known.
 
     Returns:
       The set on the host: train, validation and test, and how they came about.
@@ -116,7 +114,7 @@ def make_dataset(
         standardize=standardize,
         scaling=scaling,
         example_shape=example_shape,
-        checksum=checksum or array_checksum(batches.values()),
+        checksum=array_checksum(batches.values()),
     )
 
 

@@ -5,8 +5,6 @@ Quantities have the names of the single example's, with N rows first; ``loss`` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
@@ -113,9 +111,7 @@ GRADIENTS: dict[str, Function] = {
 }
 
 
-def batch_quantities(
-    batch: Values, given: Values | None = None, definitions: Mapping[str, Function] = DEFINITIONS
-) -> dict[str, Quantity]:
+def batch_quantities(batch: Values, given: Values | None = None) -> dict[str, Quantity]:
     """Return every quantity of N examples by its name, given ones taken as they are.
 
     Forward, rows of the single examples' quantities; backward, the gradients of their mean loss.
@@ -123,7 +119,7 @@ def batch_quantities(
     the loss after that update.
     """
     values: dict[str, Quantity] = dict(batch) | dict(given or {})
-    rows = _rows(values, definitions)
+    rows = _rows(values)
     for name in (*PER_EXAMPLE, "loss"):
         if name not in values:
             values[name] = _stack([row[name] for row in rows])
@@ -138,19 +134,18 @@ def batch_quantities(
             for name in PARAMETERS
         }
         start = {name: values[name] for name in ("inputs", "labels")}
-        after = [row["loss"] for row in _rows(start | moved, definitions)]
+        after = [row["loss"] for row in _rows(start | moved)]
         values["updated_loss"] = sum(after) / len(after)
     return values
 
 
-def _rows(values: Values, definitions: Mapping[str, Function]) -> list[dict[str, Quantity]]:
+def _rows(values: Values) -> list[dict[str, Quantity]]:
     given = [name for name in PER_EXAMPLE if name in values]
     shared = {name: values[name] for name in PARAMETERS}
     return [
         quantities(
             Example(inputs=values["inputs"][row], labels=values["labels"][row], **shared),
             {name: values[name][row] for name in given},
-            definitions,
         )
         for row in range(len(values["labels"]))
     ]
