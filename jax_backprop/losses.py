@@ -115,8 +115,8 @@ def softmax_cross_entropy_hessian_product(
     """Return d2E/dZ2 R = Y (R - <Y, R>) per example: (14) differentiated along R, by (7) and (8).
 
     Label smoothing is linear in the logits, so it isn't here. At the label R - <Y, R> cancels as Y
-    nears 1, like Y - 1 in (14); but the product doesn't change when a constant is added to R, so
-    that R may be measured from the label's, which leaves -Y <Y, R> there, over the other classes.
+    nears 1, like Y - 1 in (14). But a constant added to R doesn't change the product: so R is
+    measured from the label's, which leaves -Y <Y, R> there, over the other classes.
     """
     others = _other_classes(logits, labels)
     scale = jnp.exp(-others.shift) + others.total

@@ -69,9 +69,11 @@ def file_sha256(path: Path) -> str:
 def claim_folder(folder: Path, *, marker: str) -> None:
     """Make a folder for output, or accept one that this project made before.
 
-    Raises InputError, writing nothing, where it can't be written or holds something else: it is
-    ours if it is empty or holds the marker file, or holds nothing but what a run that is just
-    beginning, or was killed before its first result, leaves there.
+    It is ours if it is empty, holds the marker file, or holds nothing but what a run leaves there
+    before its first result.
+
+    Raises:
+      InputError: it can't be written or holds something else; nothing was written.
     """
     with explained(folder):
         if folder.exists() and not folder.is_dir():

@@ -2,9 +2,9 @@
 
 A symmetric matrix A is known by its products alone. From a start q_0 the iteration builds an
 orthonormal basis q_0, q_1, ..., each from A times the one before; in it A is tridiagonal. The
-eigenvalues of that small matrix (Ritz values) near A's outermost ones first: after k iterations the
-i-th largest is at most A's i-th largest eigenvalue (Cauchy's interlacing), and mostly very near it
-long before k is A's size.
+eigenvalues of that small matrix (Ritz values) near A's outermost ones first. The i-th largest is at
+most A's i-th largest eigenvalue (Cauchy's interlacing). Mostly it is very near long before the
+iterations are as many as A's size.
 
 In floating point the three-term recurrence alone loses orthogonality and finds copies of
 eigenvalues that aren't there (Paige 1971); here every new vector is orthogonalised against all
@@ -59,15 +59,7 @@ class Ritz(NamedTuple):
 
 
 def start(first: Vector, iterations: int) -> Lanczos:
-    """Return an iteration from ``first``, with room for ``iterations`` (at most its size).
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> state = start(jnp.ones(3), iterations=3)
-      >>> state = extend(lambda x: jnp.array([1.0, 2.0, 5.0]) * x, state, 0, 3)
-      >>> [round(float(value), 3) for value in ritz(state, 3, top=2).values]
-      [5.0, 2.0]
-    """
+    """Return an iteration from ``first``, with room for ``iterations`` (at most its size)."""
     empty = jnp.zeros((iterations, first.size), first.dtype)
     return Lanczos(empty.at[0].set(_normalised(first)), empty)
 
@@ -75,9 +67,9 @@ def start(first: Vector, iterations: int) -> Lanczos:
 def extend(product: MatrixVector, state: Lanczos, done: Count, stop: Count) -> Lanczos:
     """Iterate until ``stop`` iterations are done; both counts may be traced.
 
-    Where the basis spans an invariant subspace, nothing is left of the next vector, and the
-    iteration goes on with another one orthogonal to the basis: so eigenvalues beyond the subspace,
-    repeated ones too, are found nevertheless.
+    Where the basis spans an invariant subspace, nothing is left of the next vector. The iteration
+    goes on with another one, orthogonal to the basis, and so finds eigenvalues beyond the subspace,
+    repeated ones too.
     """
 
     def iterate(index: Int[Array, ""], state: Lanczos) -> Lanczos:

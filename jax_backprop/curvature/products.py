@@ -112,10 +112,10 @@ def gauss_newton_vector_product(
 ) -> Params:
     """Return the generalised Gauss-Newton matrix times ``direction``.
 
-    It is the Hessian without the terms that hold dZ: J^T H J / N with the Jacobian J of the logits
-    and the losses' Hessian H by them, plus the penalty's own Hessian, l2 on weights. H of both
-    losses is positive semi-definite, so this matrix is too; it is the Hessian where the logits are
-    linear in the parameters (one layer), and nears it as the residuals dZ vanish. Arguments as in
+    It is the Hessian without the terms that hold dZ: J^T H J / N. J is the Jacobian of the logits,
+    H the losses' Hessian by them; the penalty adds its own Hessian, l2 on weights. H of both losses
+    is positive semi-definite, so this matrix is too. It is the Hessian where the logits are linear
+    in the parameters (one layer), and nears it as the residuals dZ vanish. Arguments as in
     ``hessian_vector_product``; label smoothing has no influence.
 
     Example:

@@ -54,12 +54,17 @@ class Sharpness(NamedTuple):
     def miss_probability(self, share: float) -> float:
         """Bound the chance that ``value`` lies below the truth by over a share of the spectrum.
 
-        Kuczynski and Wozniakowski (1992, SIAM J. Matrix Anal. Appl. 13, theorem 4.2): after k
-        iterations from one start, drawn uniformly on the sphere, the largest Ritz value falls short
-        of the largest eigenvalue by more than ``share`` of the spectrum's width with a probability
-        of at most 1.648 sqrt(n) e^(-sqrt(share) (2 k - 1)), whatever the matrix. (They state it for
-        positive definite matrices; Lanczos doesn't change under a shift.) Both independent starts
-        must miss. It is a bound for exact arithmetic and often far too pessimistic; 1 says nothing.
+        One start, drawn uniformly on the sphere, misses by so much after k iterations with a
+        probability of at most ``1.648 sqrt(n) e^(-sqrt(share) (2 k - 1))``, whatever the matrix.
+        Both independent starts must miss. It is a bound for exact arithmetic and often far too
+        pessimistic; 1 says nothing.
+
+        Args:
+          share: of the spectrum's width, in (0, 1).
+
+        References:
+          Kuczynski and Wozniakowski (1992), SIAM J. Matrix Anal. Appl. 13, theorem 4.2; stated for
+          positive definite matrices, but Lanczos doesn't change under a shift.
         """
         if self.iterations >= self.parameters:
             return 0.0

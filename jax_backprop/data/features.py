@@ -190,7 +190,7 @@ def scaled_on_host(scaling: Scaling, features: np.ndarray) -> np.ndarray:
     return found
 
 
-def single(features: np.ndarray) -> np.ndarray:
+def as_float32(features: np.ndarray) -> np.ndarray:
     """Return features as float32; warn of what that loses."""
     with np.errstate(over="ignore"):
         found = features.astype(np.float32)

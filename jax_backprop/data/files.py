@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jax_backprop.data.features import Standardize, single
+from jax_backprop.data.features import Standardize, as_float32
 from jax_backprop.data.splits import make_dataset
 from jax_backprop.errors import DataWarning, InputError, unknown_name
 from jax_backprop.reading import decode, read_csv, read_npz
@@ -81,7 +81,7 @@ def load_csv(
         raise _wrong_value(path, row, label, "nothing", "a label in every row")
     found = labels.to_numpy()
     return make_dataset(
-        features if standardize else single(features),
+        features if standardize else as_float32(features),
         found.astype(str) if found.dtype == object else found,
         name=f"csv:{path},label={label}" + (",relabel" if relabel else ""),
         source=f"{path}, labels {label}, features {', '.join(n for n in names if n != label)}",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from jax_backprop.data.features import (
     Standardize,
+    as_float32,
     check_features,
     check_labels,
     check_one_each,
@@ -18,7 +19,6 @@ from jax_backprop.data.features import (
     plain_array,
     relabelled,
     scaled_on_host,
-    single,
     standardizing,
     warn_of_constants,
 )
@@ -172,7 +172,7 @@ def _features(given: ArrayLike, standardize: Standardize) -> np.ndarray:
     """Return checked features; integers become float32 here, unless they are scaled first."""
     found = check_features(given)
     whole = plain_array(given).dtype.kind != "f" and found.dtype != np.uint8
-    return single(found) if whole and not standardize else found
+    return as_float32(found) if whole and not standardize else found
 
 
 def array_checksum(batches: Iterable[Batch]) -> str:

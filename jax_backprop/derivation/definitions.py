@@ -1,7 +1,7 @@
 """One example's way through the homework's network: the definitions (1) to (5), in their order.
 
-Every function here and in ``equations`` uses array arithmetic alone, so that the very same code
-runs on NumPy floats, on JAX's tracers and on sympy's symbols. The code that trains networks is
+Every function here and in ``equations`` uses array arithmetic alone. So the very same code runs on
+NumPy floats, on JAX's tracers and on sympy's symbols. The code that trains networks is
 other code, for floats alone: ``programs`` runs what JAX makes of it on symbols as well.
 """
 
