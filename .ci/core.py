@@ -34,7 +34,7 @@ WORKING = (
     "data list",
     "new mine",
     "data info noise:60,4,3",
-    "check-folder --save-problem problem.npz",
+    "mark --hand-out problem.npz",
 )
 STUDY = 'title = ""\nquestion = ""\ndataset = "noise:60,4,3"\n[axes]\nlearning_rate = [1.0]\n'
 

@@ -135,6 +135,13 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def write_link(path: Path, target: Path) -> None:
+    """Make a symbolic link, and the folder that it lies in."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+
+
 def remove_file(path: Path) -> None:
     """Remove a file, if it is there."""
     with explained(path):

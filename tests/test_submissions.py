@@ -1,58 +1,45 @@
-"""A folder of submissions: each marked alone, whatever it does."""
+"""A folder of submissions: each marked alone, whatever it does, and its first mistake named."""
+
+# ruff: noqa: E501 - students' code, a line a case
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-import os
+import shutil
 import subprocess
-import textwrap
+import sys
 import time
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from students import solve
 from test_cli import call
 
-from jax_backprop.derivation.submissions import read_problem
+from jax_backprop.marking.problem import Problem
+from jax_backprop.marking.sandbox import why_no_sandbox
+from jax_backprop.marking.submissions import student_of
 
-SOLUTION = """
-import numpy as np
+sandboxed = pytest.mark.skipif(bool(why_no_sandbox()), reason=f"no sandbox: {why_no_sandbox()}")
 
-def steps(*, inputs, labels, hidden_weights, hidden_biases, output_weights, output_biases,
-          learning_rate):
-    z = inputs @ hidden_weights + hidden_biases
-    hidden = 1 / (1 + np.exp(-z))
-    logits = hidden @ output_weights + output_biases
-    terms = np.exp(logits - logits.max(axis=1, keepdims=True))
-    outputs = terms / terms.sum(axis=1, keepdims=True)
-    rows = np.arange(len(labels))
-    d_logits = outputs.copy()
-    d_logits[rows, labels] -= 1
-    d_logits /= len(labels)
-    d_hidden = d_logits @ output_weights.T
-    d_z = d_hidden * hidden * (1 - hidden)
-    grads = {"hidden_weights": inputs.T @ d_z, "hidden_biases": d_z.sum(0),
-             "output_weights": hidden.T @ d_logits, "output_biases": d_logits.sum(0)}
-    return {"pre_activations": z, "hidden": hidden, "logits": logits, "outputs": outputs,
-            "loss": -np.log(outputs[rows, labels]).mean(), "d_logits": d_logits,
-            "d_hidden": d_hidden, "d_pre_activations": d_z,
-            **{f"d_{name}": grad for name, grad in grads.items()},
-            "new_hidden_weights": hidden_weights - learning_rate * grads["hidden_weights"],
-            "new_hidden_biases": hidden_biases - learning_rate * grads["hidden_biases"],
-            "new_output_weights": output_weights - learning_rate * grads["output_weights"],
-            "new_output_biases": output_biases - learning_rate * grads["output_biases"]}
+HEAD = "import numpy as np\n"
+BODY = """
+def steps(inputs, labels, hidden_weights, hidden_biases, output_weights, output_biases, learning_rate):
+    X, W1, b1, W2, b2 = inputs, hidden_weights, hidden_biases, output_weights, output_biases
+    L = np.eye(W2.shape[1])[labels]
+    A1 = 1 / (1 + np.exp(-(X @ W1 + b1)))
+    Z2 = A1 @ W2 + b2
+    Y = np.exp(Z2) / np.exp(Z2).sum(1, keepdims=True)
+    dZ2 = (Y - L) / len(X)
+    dZ1 = dZ2 @ W2.T * A1 * (1 - A1)
+    return {"A1": A1, "Y": Y, "dZ2": dZ2, "dW2": A1.T @ dZ2, "db2": dZ2.sum(0), "dZ1": dZ1,
+            "dW1": X.T @ dZ1, "db1": dZ1.sum(0)}
 """
-
-
-def solve(**problem: Any) -> dict[str, Any]:
-    """Solve a problem as a student would: apart from the package's own equations."""
-    names: dict[str, Any] = {}
-    exec(SOLUTION, names)
-    return names["steps"](**problem)
-
-
+RIGHT = HEAD + BODY
+WRONG = RIGHT.replace("A1 * (1 - A1)", "(1 - A1)")
 DAEMON = """
 import os, time
 if os.fork() == 0:
@@ -61,129 +48,292 @@ if os.fork() == 0:
         time.sleep(60)
     os._exit(0)
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    files = {
-        "alice.py": "print('noise')" + SOLUTION,
-        "bob.py": SOLUTION.replace("np.exp(-z)", "np.exp(z)"),
-        "carol.py": "def steps(**problem):\n    while True: pass",
-        "dora.py": "import os\nos.abort()",
-        "eve.py": "def steps(**problem):\n    return 1 / 0",
-        "frank.py": "def steps(**problem):\n    return [1]",
-        "gina.py": "answer = 42",
-        "hal.py": "def steps(**problem):\n    return {'loss': object()}",
-        "ida.json": '{"d_logits": [[1, 2], [3]]}',
-        "jack.npz": "not an archive",
-        "kim.json": "[1, 2",
-        "lou.py": "import os\ndef steps(**problem):\n    open('litter', 'w')\n    os._exit(0)",
-        "mia.py": DAEMON + SOLUTION,
-        "ned.json": '{"loss": ' + "9" * 400 + "}",
-        "pia.py": "import jax_backprop.derivation.batch",
-        "quin.py": "from alice import steps",
-        "ray.json": "[" * 100_000,
-        "sue.PY": SOLUTION,
-        "_helper.py": "raise SystemExit",
-        "notes.txt": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(textwrap.dedent(text))
-    np.savez_compressed(tmp_path / "olga.npz", loss=np.random.default_rng(0).normal(size=200))
-    content = bytearray((tmp_path / "olga.npz").read_bytes())
-    content[60:120] = bytes(255 - each for each in content[60:120])
-    (tmp_path / "olga.npz").write_bytes(content)
-    return tmp_path
-
-
-def _children() -> list[str]:
-    found = subprocess.run(
-        ["pgrep", "-P", str(os.getpid()), "python"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.split()
-
-
-def test_a_folder_of_submissions_gives_a_line_each(folder: Path, tmp_path_factory, capsys) -> None:
-    out = tmp_path_factory.mktemp("out") / "lines.jsonl"
-    before = sorted(folder.iterdir())
-    start = time.monotonic()
-    assert call("check-folder", folder, "--out", out, "--seconds", 2) == 1
-    assert time.monotonic() - start < 30
-    records = {line["submission"]: line for line in map(json.loads, out.read_text().splitlines())}
-    assert list(records) == sorted(records) and len(records) == 19
-    reasons = {name: record["reason"] for name, record in records.items()}
-    assert records["alice.py"]["verdict"] == "pass"
-    assert (records["bob.py"]["first"], records["bob.py"]["equation"]) == ("hidden", "(2)")
-    assert {row["verdict"] for row in records["bob.py"]["steps"]} == {"right", "wrong", "follows"}
-    assert reasons["carol.py"] == "no answer within 2 s"
-    assert "-6" in reasons["dora.py"]
-    assert reasons["eve.py"] == "ZeroDivisionError, line 2: division by zero"
-    assert "returned a list" in reasons["frank.py"]
-    assert "defines no function steps" in reasons["gina.py"]
-    assert "loss isn't an array of numbers" in reasons["hal.py"]
-    assert "expected an array of numbers" in reasons["ida.json"]
-    assert "not a zip file" in reasons["jack.npz"] and "an .npz of" in reasons["jack.npz"]
-    assert "Expecting ',' delimiter" in reasons["kim.json"]
-    assert records["mia.py"]["verdict"] == "pass", "what it left running has ended with it"
-    assert not _children()
-    assert "of more than 256 bits" in reasons["ned.json"]
-    assert "olga.npz" in reasons["olga.npz"] and records["olga.npz"]["verdict"] == "error"
-    assert "No module named 'jax_backprop" in reasons["pia.py"]
-    assert "No module named 'alice'" in reasons["quin.py"], "each is alone"
-    assert "recursion" in reasons["ray.json"] and records["sue.PY"]["verdict"] == "pass"
-    assert "the answer isn't an .npz" in reasons["lou.py"]
-    assert "19 submissions: 3 pass, 1 fail, 15 could not be judged" in capsys.readouterr().err
-    assert [path for path in sorted(folder.iterdir()) if path not in before] == []
-
-
-def test_a_problem_is_given_out_and_its_answers_judged(tmp_path: Path, capsys) -> None:
-    problem = tmp_path / "problem.npz"
-    arguments = ["--layer-sizes", "2,3,2", "--batch-size", 4, "--seed", 5]
-    assert call("check-folder", *arguments, "--save-problem", problem) == 0
-    given = read_problem(problem)
-    steps = solve(**given._asdict())
-    np.savez(tmp_path / "ann.npz", **steps)
-    as_lists = {name: np.asarray(value).tolist() for name, value in steps.items()}
-    (tmp_path / "ben.json").write_text(json.dumps(as_lists | {"loss": 0.0}))
-    capsys.readouterr()
-    assert call("check-folder", tmp_path, "--problem", problem) == 1
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(each["submission"], each["verdict"]) for each in lines] == [
-        ("ann.npz", "pass"),
-        ("ben.json", "fail"),
+SEEN = """
+import os, socket
+found = [place for place in ({places!r}) if os.path.exists(place)]
+try:
+    socket.create_connection(("127.0.0.1", {port}), timeout=1)
+    found.append("network")
+except OSError:
+    pass
+try:
+    open("/task/task.json", "w")
+    found.append("task")
+except OSError:
+    pass
+found += [name for name in os.listdir("/proc") if name.isdigit() and int(name) > 20]
+import glob, importlib.util, sys
+found += [name for name in ("jax_backprop", "jax", "pandas") if importlib.util.find_spec(name)]
+found += glob.glob(sys.base_prefix + "/lib/python*/*-packages/*") + glob.glob("/usr/lib/python3/*-packages/*")
+found += [name for name in os.environ if "KEY" in name or "TOKEN" in name]
+if found:
+    raise SystemExit(str(found))
+"""
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "markdown", "source": ["# mine"]},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", HEAD]},
+        {"cell_type": "code", "source": "open('data.csv')"},
+        {"cell_type": "code", "source": BODY.splitlines(keepends=True)},
     ]
-    assert lines[1]["first"] == "loss"
-    assert call("check-folder", "--save-problem", problem) == 2, "a problem is never replaced"
+}
+CODE = {
+    "alice.py": "print('noise')\n" + RIGHT,
+    "bob.py": WRONG,
+    "carol.py": "def steps(**problem):\n    while True: pass",
+    "dora.py": "import os\nos.abort()",
+    "eve.py": "def steps(**problem):\n    return 1 / 0",
+    "frank.py": "def steps(**problem):\n    return [object()]",
+    "gina.py": "answer = 42",
+    "hal.py": "def steps(**problem):\n    return {'loss': object()}",
+    "iris.py": "import os, sys\nos.write(1, b'x' * 99)\nsys.exit(0)",
+    "kai.py": "def steps(**problem):\n    return {'loss': bytearray(2**40)}",
+    "lou.py": "from alice import steps",
+    "mia.py": DAEMON + RIGHT,
+    "nia.ipynb": json.dumps(NOTEBOOK),
+    "ovid.py": RIGHT.replace(
+        "inputs, labels, hidden_weights, hidden_biases, output_weights, output_biases, learning_rate",
+        "inputs, labels, hidden_weights, hidden_biases, output_weights, output_biases",
+    ),
+    "pia.py": "import jax_backprop.marking.network",
+    "quin.py": HEAD + "def steps(X, y, W1, b1, W2, b2, lr):\n    return solve(X, y, W1, b1, W2, b2)\n"
+    + BODY.replace("def steps(", "def solve(").replace(", learning_rate)", ")"),
+    "Ray Doe_77_assignsubmission_file_": RIGHT,
+}  # fmt: skip
+DATA = {
+    "sam.json": json.dumps({"loss": float("nan")}),
+    "tess.json": '{"loss": ' + "9" * 400 + "}",
+    "uma.json": "[" * 100_000,
+    "vic.npz": "not an archive",
+    "walt.docx": "words",
+    "xena.ipynb": "{}",
+    "=cmd|.py": "\xe4",
+    "_helper.py": "raise SystemExit",
+}
 
 
-def test_pickles_are_refused(tmp_path: Path, capsys) -> None:
-    class Trap:
-        def __reduce__(self):
-            return (os.mkdir, (str(tmp_path / "sprung"),))
+def sheet(problem: Problem, scale: float = 1.0) -> str:
+    """Return a right answer as JSON, its hidden layer's gradient scaled."""
+    found = problem.draw().arrays
+    given = {"X": found["inputs"], "L": np.eye(3)[found["labels"]]}
+    steps = solve(given | {name: found[name] for name in ("W1", "b1", "W2", "b2")})
+    steps["dW1"] = steps["dW1"] * scale
+    return json.dumps({name: np.asarray(value).tolist() for name, value in steps.items()})
 
-    buffer = io.BytesIO()
-    np.savez(buffer, loss=np.array([Trap()], dtype=object))
-    (tmp_path / "trap.npz").write_bytes(buffer.getvalue())
-    assert call("check-folder", tmp_path) == 1
-    assert json.loads(capsys.readouterr().out)["verdict"] == "error"
-    assert not (tmp_path / "sprung").exists()
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """52 submissions: programs, files that can't be judged or are left out, and answers."""
+    place = tmp_path_factory.mktemp("class") / "handed in"
+    place.mkdir()
+    for name, text in (CODE | DATA).items():
+        path = place / name
+        if name.endswith("_file_"):
+            path.mkdir()
+            path = path / "backprop.py"
+        path.write_bytes(text.encode("latin-1"))
+    for n in range(26):
+        (place / f"y{n:02}.json").write_text(sheet(Problem(), scale=1.0 if n % 5 else 2.0 + n))
+    with zipfile.ZipFile(place / "zoe.zip", "w") as archive:
+        archive.writestr("hw/own.py", BODY)
+        archive.writestr(
+            "hw/backprop.py",
+            "import own\nown.np = __import__('numpy')\nfrom own import steps\n" + "# def steps\n",
+        )
+        archive.writestr("../../escape.py", "")
+    with (place / "zulu.py").open("wb") as file:
+        file.truncate(2**30)
+    return place
+
+
+def marks(out: Path) -> dict[str, dict]:
+    lines = (out / "marks.jsonl").read_text().splitlines()
+    return {line["submission"]: line for line in map(json.loads, lines)}
+
+
+@sandboxed
+def test_a_class_is_marked_killed_in_between_and_marked_again(folder, tmp_path, capsys) -> None:
+    """One run over all that can go wrong takes its time: one submission never ends."""
+    problem, out = tmp_path / "problem.toml", tmp_path / "marks"
+    problem.write_text("seconds = 6\nrequired = ['dW1', 'dW2', 'db1', 'd_output_biases']\n")
+    before = sorted(folder.rglob("*"))
+    command = [sys.executable, "-m", "jax_backprop", "mark", str(folder), "--problem", str(problem)]
+    process = subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE)
+    results = out / "results"
+    while not results.is_dir() or len(list(results.glob("*.json"))) < 5:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    kept = {path: path.stat().st_mtime_ns for path in results.glob("[a-z]*.json")}
+    assert call("mark", folder, "--problem", problem, "--out", out) == 1
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    found = marks(out)
+    assert len(found) == 52 and list(found) == sorted(found)
+    reasons = {name: mark["reason"] for name, mark in found.items()}
+    passed = {name for name, mark in found.items() if mark["verdict"] == "pass"}
+    right = {f"y{n:02}.json" for n in range(26) if n % 5}
+    assert passed == right | {
+        *("alice.py", "mia.py", "nia.ipynb", "ovid.py", "quin.py", "zoe.zip"),
+        "Ray Doe_77_assignsubmission_file_",
+    }
+    assert found["bob.py"]["equation"] == "(19N)" and "factor O is missing" in reasons["bob.py"]
+    assert found["bob.py"]["points"] == 2 and found["y05.json"]["mistake"] == "a constant factor"
+    assert found["Ray Doe_77_assignsubmission_file_"]["student"] == "Ray Doe"
+    for name, part in {
+        "carol.py": "no answer within 6 s",
+        "dora.py": "SIGABRT",
+        "eve.py": "ZeroDivisionError, line 2: division by zero",
+        "frank.py": "numbers are wanted",
+        "gina.py": "defines no function steps",
+        "hal.py": "expected an array of numbers",
+        "iris.py": "SystemExit",
+        "kai.py": "MemoryError",
+        "lou.py": "No module named 'alice'",
+        "pia.py": "No module named 'jax_backprop'",
+        "sam.json": "aren't finite",
+        "tess.json": "256 bits",
+        "uma.json": "recursion",
+        "vic.npz": "not a zip file",
+        "walt.docx": "no .py, .ipynb, .npz or .json",
+        "xena.ipynb": "isn't a notebook",
+        "=cmd|.py": "isn't text in UTF-8",
+        "zulu.py": "1,073,741,824 bytes",
+    }.items():
+        assert part in reasons[name], (name, reasons[name])
+    assert sorted(folder.rglob("*")) == before
+    again = tmp_path / "again"
+    for name in ("problem.json", "results/carol.py.json"):  # once is enough of what never ends
+        (again / name).parent.mkdir(exist_ok=True)
+        shutil.copy(out / name, again / name)
+    assert call("mark", folder, "--problem", problem, "--out", again) == 1
+    assert (again / "marks.csv").read_text() == (out / "marks.csv").read_text()
+    capsys.readouterr()
+    _check_pages(out, found)
+
+
+def _check_pages(out: Path, found: dict[str, dict]) -> None:
+    rows = list(csv.reader(io.StringIO((out / "marks.csv").read_text())))
+    assert len(rows) == 53 and rows[0][:3] == ["student", "submission", "points"]
+    assert not [cell for row in rows for cell in row if cell.startswith("=")]
+    overview = (out / "index.html").read_text()
+    assert overview.count("<tr>") == 53 and "(19N) 1 - O: 1" in overview and "<rect" in overview
+    page = (out / "students" / "bob.py" / "index.html").read_text()
+    told = json.loads((out / "students" / "bob.py" / "results.json").read_text())
+    assert [test["score"] for test in told["tests"]] == [1.0, 1.0, 0.0, 0.0]
+    assert "The factor O is missing" in page and "The factor O is missing" in told["output"]
+    answer = json.loads(sheet(Problem()))
+    digits = {f"{abs(value):.3f}" for value in np.ravel(answer["dZ1"])}
+    assert not [each for each in digits if each in page or each in told["output"]]
+    assert "http:" not in overview + page and "<script" not in overview + page
+
+
+@sandboxed
+def test_a_submission_sees_nothing_but_its_own(tmp_path: Path, capsys) -> None:
+    import socket
+
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    (tmp_path / "class").mkdir()
+    places = [str(Path(__file__)), str(tmp_path), "/etc/passwd", "/home"]
+    text = SEEN.format(places=places, port=port)
+    (tmp_path / "class" / "spy.py").write_text(text + RIGHT)
+    with server:
+        assert call("mark", tmp_path / "class") == 0, capsys.readouterr().out
+
+
+def test_numbers_are_handed_out_and_answers_marked(tmp_path: Path, capsys) -> None:
+    toml = tmp_path / "p.toml"
+    toml.write_text("per_student = true\nseed = 3\nhints = 'where'\n")
+    problem = Problem(per_student=True, seed=3)
+    assert (
+        call("mark", "--problem", toml, "--hand-out", tmp_path / "ann.npz", "--student", "ann") == 0
+    )
+    with np.load(tmp_path / "ann.npz") as given:
+        handed = {name: given[name] for name in given.files}
+    assert not np.array_equal(handed["inputs"], problem.draw("ben").arrays["inputs"])
+    network = {
+        "X": handed["inputs"],
+        "L": np.eye(3)[handed["labels"]],
+        **{"W1": handed["hidden_weights"], "b1": handed["hidden_biases"]},
+        **{"W2": handed["output_weights"], "b2": handed["output_biases"]},
+    }
+    steps = solve(network)
+    (tmp_path / "class").mkdir()
+    np.savez(tmp_path / "class" / "ann.npz", **steps)
+    np.savez(tmp_path / "class" / "ben.npz", **steps)
+    capsys.readouterr()
+    assert call("mark", tmp_path / "class", "--problem", toml, "--trusted") == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    verdicts = {line["student"]: (line["verdict"], len(line["hint"])) for line in lines}
+    assert verdicts == {"ann": ("pass", 0), "ben": ("fail", 1)}
+    assert call("mark", "--hand-out", tmp_path / "ann.npz") == 2, "a problem is never replaced"
+
+
+def test_labels_off_by_one_change_every_gradient() -> None:
+    found = Problem(seed=1).draw().arrays
+    given = {"X": found["inputs"], **{n: found[n] for n in ("W1", "b1", "W2", "b2")}}
+    right = solve(given | {"L": np.eye(3)[found["labels"]]})
+    off = solve(given | {"L": np.eye(3)[(found["labels"] + 1) % 3]})
+    assert all(not np.allclose(right[name], off[name]) for name in ("dW1", "db1", "dW2", "db2"))
+
+
+@pytest.mark.parametrize("code", [RIGHT, RIGHT.replace("import numpy", "import pandas, numpy")])
+def test_without_a_sandbox_only_the_trusted_are_run(
+    code: str, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    why_no_sandbox.cache_clear()
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "ann.py").write_text(code)
+    assert call("mark", tmp_path / "class") == 2
+    assert "bubblewrap (bwrap) isn't installed" in capsys.readouterr().err
+    (tmp_path / "p.toml").write_text("packages = ['pandas']" if "pandas" in code else "")
+    assert call("mark", tmp_path / "class", "--problem", tmp_path / "p.toml", "--trusted") == 0
+    assert json.loads((tmp_path / "class-marks" / "results.json").read_text())["tests"]
+    why_no_sandbox.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "student"),
     [
-        (["nowhere"], "folder of submissions: got nowhere"),
-        (["."], "which holds none"),
-        ([], "Name it, or --save-problem"),
-        ([".", "--layer-sizes", "2,2"], "problem: got layer sizes 2,2"),
-        ([".", "--problem", "nowhere.npz"], "Make one with --save-problem"),
-        ([".", "--seconds", "0"], "seconds: got 0"),
-        ([".", "--tolerance", "-1"], "tolerance: got -1"),
+        ("Ann Lee_123456_assignsubmission_file_", "Ann Lee"),
+        ("leeann_12345_67890_backprop.py", "leeann"),
+        ("leeann_LATE_12345_67890_backprop-1.ipynb", "leeann"),
+        ("ann.lee.zip", "ann.lee"),
+        ("submission_123", "submission_123"),
     ],
 )
-def test_mistakes_to_check_folder(arguments, message: str, capsys, tmp_path, monkeypatch) -> None:
+def test_students_are_known_by_their_files_names(name: str, student: str) -> None:
+    assert student_of(name) == student
+
+
+@pytest.mark.parametrize(
+    ("toml", "arguments", "message"),
+    [
+        ("", ["nowhere"], "folder of submissions: got nowhere"),
+        ("", ["empty"], "which holds none"),
+        ("", [], "Name it, or --hand-out"),
+        ("required = ['dW3']", ["class"], "unknown step 'dW3'"),
+        ("required = ['d_logit_s']\npoints = { dQ = 1 }", ["class"], "unknown step 'dQ'"),
+        ("layer_sizes = [4]", ["class"], "layer_sizes"),
+        ("layer_sizes = [4, 5, 1]", ["class"], "softmax needs 2 or more classes"),
+        ("hint = 'what'", ["class"], "Did you mean 'hints'"),
+        ("packages = ['no-such-thing']", ["class", "--trusted"], "packages: got 'no-such-thing'"),
+        ("packages = ['jax-backprop']", ["class", "--trusted"], "packages"),
+        ("seconds = 0", ["class"], "seconds"),
+        ("seconds =", ["class"], "a problem in TOML"),
+    ],
+)
+def test_mistakes_to_mark(
+    toml: str, arguments, message: str, capsys, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call("check-folder", *arguments) == 2
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "a.py").write_text(RIGHT)
+    Path("p.toml").write_text(toml)
+    assert call("mark", *arguments, "--problem", "p.toml") == 2
     printed = capsys.readouterr().err
     assert message in printed and "Traceback" not in printed
-    assert not list(tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["class", "empty", "p.toml"]

@@ -67,7 +67,7 @@ def command_lines() -> SearchStrategy[Case]:
         st.lists(st.one_of(numbers, words), min_size=1, max_size=2),
     )
     marked = options(CHECK).map(
-        lambda found: Case(("check", "submissions", *found), copied("submissions"))
+        lambda found: Case(("mark", "submissions", "--trusted", *found), copied("submissions"))
     )
     return st.one_of(sweep, sweep, train, anything, numbered, marked)
 
@@ -134,8 +134,8 @@ def damaged_files() -> SearchStrategy[Case]:
         build(("model",), ("predict", "model"), (), "model/model.json"),
         build(("model",), ("predict", "model"), (), "model/model.safetensors"),
         build(("model", "set.npy"), ("predict", "model", "--inputs", "set.npy"), (), "set.npy"),
-        build(("submissions",), ("check", "submissions"), (), "submissions/ben.json"),
-        build(("submissions",), ("check", "submissions"), (), "submissions/cat.npz"),
+        build(("submissions",), ("mark", "submissions", "--trusted"), (), "submissions/ben.json"),
+        build(("submissions",), ("mark", "submissions", "--trusted"), (), "submissions/cat.npz"),
         build(("sets",), ("data", "info", "mnist", "--data-dir", "sets"), ("sets",), "sets"),
         build(("sets",), ("data", "verify", "--data-dir", "sets"), ("sets",), "sets"),
         build(("set.csv",), ("data", "info", "csv:set.csv,label=y"), (), "set.csv"),

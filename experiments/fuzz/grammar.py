@@ -108,9 +108,7 @@ TRAIN = {
     **dict.fromkeys(("--relabel", "--standardize"), flag),
     "--label": words,
 }
-CHECK = dict.fromkeys(
-    ("--batch-size", "--learning-rate", "--seed", "--tolerance", "--layer-sizes"), numbers
-) | {"--problem": words}
+CHECK = {"--jobs": numbers, "--problem": words}
 
 
 def studies() -> SearchStrategy[bytes]:

@@ -27,7 +27,7 @@ MODULES = (
     *("vl_convert", "rich.table", "rich.progress", "tensorflow_datasets", "PIL.Image"),
     *(f"jax_backprop.{room}" for room in ("data", "derivation", "report", "study", "sweep")),
     *("jax_backprop.cli.commands", "jax_backprop.data.loading", "jax_backprop.data.preparation"),
-    *("jax_backprop.training.model", "jax_backprop.derivation.submissions"),
+    *("jax_backprop.training.model", "jax_backprop.marking.folder"),
 )
 HANG_SECONDS = 120.0  # on a machine that others use, too
 MOST_MEMORY = 4 * 2**30  # bytes resident: more is a size that nobody checked

@@ -66,7 +66,7 @@ def check(
     and: jax-backprop check my_module:loss my_module:gradient --example my_module:example
 
     A folder instead (jax-backprop check FOLDER) is taken as students' submissions: see
-    jax-backprop check-folder --help.
+    jax-backprop mark --help.
 
     In a test: jax_backprop.assert_gradient(loss, gradient, *example()).
 

@@ -23,7 +23,7 @@ from jax_backprop.cli.reports import report
 from jax_backprop.cli.said import check_flags
 from jax_backprop.cli.show import compare, show
 from jax_backprop.cli.studies import merge, sweep
-from jax_backprop.cli.submissions import check_submissions
+from jax_backprop.cli.submissions import mark
 from jax_backprop.cli.verification import verify
 from jax_backprop.errors import DataWarning, unknown_name
 
@@ -31,7 +31,7 @@ Command = Callable[..., None]
 COMMANDS: dict[str, Command] = {
     "verify": verify,
     "derive": derive,
-    "check-folder": check_submissions,
+    "mark": mark,
     "check": check,
     "find-rate": find_rate,
     "train": train,
@@ -57,7 +57,7 @@ def dispatch(args: list[str]) -> None:
     warnings.showwarning = _show_warning
     warnings.simplefilter("default", DataWarning)
     if args[:1] == ["check"] and args[1:] and os.path.isdir(args[1]):
-        args = ["check-folder", *args[1:]]  # a folder of submissions, rather than one gradient
+        args = ["mark", *args[1:]]  # a folder of submissions, rather than one gradient
     if args and args[0] in GROUPS:
         description, commands = GROUPS[args[0]]
         _run(commands, args[1:], f"jax-backprop {args[0]}", description)

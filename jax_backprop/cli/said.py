@@ -49,19 +49,14 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
     "check": [
         ("without", ("--network",), ("--network-loss",), "Name that network's activation, too.")
     ],
-    "check-folder": [
+    "mark": [
         (
             "with",
-            ("--problem",),
-            ("--layer-sizes", "--batch-size", "--learning-rate", "--seed"),
-            "The problem's file has them.",
+            ("--hand-out",),
+            ("--out", "--trusted", "--jobs"),
+            "It writes a problem and marks nothing.",
         ),
-        (
-            "with",
-            ("--save-problem",),
-            ("--out", "--tolerance", "--seconds"),
-            "It writes a problem and judges nothing.",
-        ),
+        ("without", ("--hand-out",), ("--student",), "Each submission's name tells its student."),
     ],
 }
 

@@ -1,8 +1,7 @@
-"""``check-folder``: a folder of students' submissions, a line of JSON for each."""
+"""``mark``: a folder of students' submissions, each run in a sandbox, its first mistake named."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,128 +10,149 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from jax_backprop.cli import console
-from jax_backprop.cli.derivation import parse_sizes
 from jax_backprop.errors import InputError
-from jax_backprop.fields import LARGEST
-from jax_backprop.parsing import MOST_SEED, check_number
+from jax_backprop.parsing import check_number
 
 if TYPE_CHECKING:
-    from jax_backprop.derivation.submissions import StepsProblem
+    from jax_backprop.marking.folder import Mark
+    from jax_backprop.marking.problem import Problem
+    from jax_backprop.marking.submissions import Submission
 
+PROBLEM = "problem.json"  # in the folder of marks: what they were given for
 MaybeFolder = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+MaybeProblem = Annotated[Path | None, tyro.conf.arg(metavar="PROBLEM.toml")]
+MaybeOut = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")]
 
 
-def check_submissions(
+def mark(
     folder: MaybeFolder = None,
     /,
-    out: MaybeFile = None,
-    problem: MaybeFile = None,
-    save_problem: MaybeFile = None,
-    layer_sizes: Annotated[str, tyro.conf.arg(metavar="D,H,K")] = "4,5,3",
-    batch_size: int = 6,
-    learning_rate: float = 0.5,
-    seed: int = 0,
-    tolerance: float = 1e-5,
-    seconds: float = 10.0,
+    problem: MaybeProblem = None,
+    out: MaybeOut = None,
+    trusted: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    jobs: int = 2,
+    hand_out: MaybeFile = None,
+    student: str = "",
 ) -> None:
-    """Check a folder of submissions, each one's intermediate steps: which equation fails FIRST.
+    """Mark a folder of submissions: points, and the first mistake of each, named in words.
 
-    The network is the homework's: d inputs, H sigmoid units, K softmax outputs, and the MEAN
-    cross-entropy over the batch. A submission is one file of the folder:
+    A submission is a file or folder of the folder, as learning platforms export them:
 
-      alice.py    defines steps(*, inputs, labels, hidden_weights, hidden_biases, output_weights,
-                  output_biases, learning_rate), which returns a dictionary of arrays. It gets NumPy
-                  arrays and runs in a process of its own, with a time limit and 8 GiB. It runs with
-                  your rights: take it only from whom you would take a program.
-      bob.npz     holds the arrays, computed for a problem that you gave out (--save-problem);
-      carol.json  likewise, as nested lists.
+      alice.py     defines steps(...), which returns a dictionary of its steps. Its parameters are
+                   found by their names (inputs X, labels y, W1, b1, hidden_weights, lr ...) or
+                   their order: inputs, labels, weights and biases by layer, learning rate
+      bob.ipynb    likewise; its cells run in order
+      carol.npz    holds the steps by name, of a problem that was handed out; .json likewise
+      dave.zip     holds one of these and what it needs; so does a folder
 
-    The arrays, any of them: pre_activations, hidden (N, H); logits, outputs (N, K); loss ();
-    d_logits (N, K); d_output_weights (H, K); d_output_biases (K,); d_hidden, d_pre_activations
-    (N, H); d_hidden_weights (d, H); d_hidden_biases (H,); new_hidden_weights and so on after the
-    update; d_weights and d_biases for both layers as a pair.
+    Each runs in a process of its own in bubblewrap: without network, without this package, seeing
+    NumPy, the packages that the problem names, and its own files. Where bubblewrap can't be had,
+    --trusted runs them with your rights: only what you would run yourself.
 
-    One line of JSON each: submission, verdict (pass, fail or error), the first step that is wrong
-    and its equation (`jax-backprop derive` shows it), the reason, every step's verdict: "follows"
-    marks one that is wrong only because an earlier one is. Exit code 1 unless all pass.
+    The problem is a TOML file; every line may be left out:
+
+      layer_sizes = [4, 5, 3]         examples = 6            seed = 0
+      activation = "sigmoid"          loss = "softmax_cross_entropy"
+      required = ["dW1", "dW2"]       points = { dW1 = 2 }    per_student = true
+      hints = "what"                  packages = ["pandas"]   seconds = 10
+
+    Into the folder of marks go marks.csv, marks.jsonl, index.html, and for each student a page and
+    Gradescope's results.json without a number of the answer. A run that was ended goes on where it
+    was. A line of JSON is printed for each. Exit code 1 unless all pass.
 
     Args:
       folder: The submissions.
-      out: Write the lines to this new file; it grows with every submission.
-      problem: A problem from --save-problem; by default one is drawn by --layer-sizes to --seed.
-      save_problem: Write the problem to this new .npz file, to be given out, and stop.
-      layer_sizes: Of the problem: inputs, hidden units and classes.
-      batch_size: Of the problem.
-      learning_rate: Of the problem's update.
-      seed: Of the problem's numbers.
-      tolerance: A step is right within this share of its largest element; 1e-3 suits numbers that
-        were rounded to four digits.
-      seconds: Time limit of a submission.
+      problem: What was asked; by default the homework's network with sizes 4, 5, 3.
+      out: Of the marks; by default the submissions' folder with -marks behind its name.
+      trusted: Run without a sandbox.
+      jobs: Submissions at a time.
+      hand_out: Write the numbers to this new file, for the students, and stop.
+      student: Whose numbers to hand out, where each has their own.
     """
-    from jax_backprop.derivation.submissions import find_submissions, make_problem, read_problem
-    from jax_backprop.storage import write_atomic
+    from jax_backprop.marking.problem import Problem, read_problem
 
-    check_number("--tolerance", tolerance, 1e-300, 1e300)
-    check_number("--seconds", seconds, 1e-3, 86_400)
-    check_number("--learning-rate", learning_rate, -LARGEST, LARGEST)
-    check_number("--seed", seed, 0, MOST_SEED)
-    _check_new(out, save_problem)
-    if problem is not None:
-        given = read_problem(problem)
-    else:
-        given = make_problem(parse_sizes(layer_sizes), batch_size, learning_rate, seed)
-    if (folder is None) == (save_problem is None):
+    check_number("--jobs", jobs, 1, 64)
+    given = Problem() if problem is None else read_problem(problem)
+    if (folder is None) == (hand_out is None):
         raise InputError(
             "folder of submissions",
-            got="none" if folder is None else f"{folder} beside --save-problem",
-            expected="a folder to judge, or a problem to write",
-            remedy="Name it, or --save-problem.",
+            got="none" if folder is None else f"{folder} beside --hand-out",
+            expected="a folder to mark, or numbers to hand out",
+            remedy="Name it, or --hand-out.",
         )
-    if save_problem is not None:
-        write_atomic(save_problem, given.npz)
-        console.out.print(f"Problem: {save_problem}", markup=False, soft_wrap=True)
+    if hand_out is not None:
+        _hand_out(given, hand_out, student)
         return
     assert folder is not None
-    counts = _judge_all(
-        find_submissions(folder, besides=problem), given, out, tolerance=tolerance, seconds=seconds
-    )
+    _mark_all(folder, given, problem, out, trusted=trusted, jobs=jobs)
+
+
+def _hand_out(problem: Problem, path: Path, student: str) -> None:
+    from jax_backprop.storage import write_atomic
+
+    if path.exists():
+        raise InputError(
+            "output file",
+            got=f"{path}, which exists",
+            expected="a new file",
+            remedy="Name another.",
+        )
+    write_atomic(path, problem.draw(student).npz)
+    console.out.print(f"Problem: {path}", soft_wrap=True)
+
+
+def _mark_all(
+    folder: Path, given: Problem, file: Path | None, out: Path | None, *, trusted: bool, jobs: int
+) -> None:
+    from jax_backprop.marking.outcomes import write_outcomes
+    from jax_backprop.marking.sandbox import parts_of, why_no_sandbox
+    from jax_backprop.marking.submissions import find_submissions
+    from jax_backprop.storage import claim_folder, locked, write_atomic
+
+    place = out or folder.resolve().with_name(f"{folder.resolve().name}-marks")
+    apart = tuple(each for each in (file, place) if each is not None)
+    submissions = find_submissions(folder, besides=apart)
+    if not trusted and (why := why_no_sandbox()):
+        raise InputError(
+            "sandbox",
+            got=why,
+            expected="bubblewrap, to run what others wrote",
+            remedy="Install it (apt install bubblewrap), or run all with your rights by --trusted.",
+        )
+    parts_of(given.packages)
+    claim_folder(place, marker=PROBLEM)
+    with locked(place):
+        write_atomic(place / PROBLEM, given.model_dump_json(indent=1))
+        marks = _watched(submissions, given, place, trusted=trusted, jobs=jobs)
+        write_outcomes(marks, given, place)
+        from jax_backprop.report.marks import write_mark_pages
+
+        page = write_mark_pages(marks, given, place)
+    counts = Counter(mark.verdict for mark in marks)
     console.err.print(
-        f"{counts.total()} submissions: {counts['pass']} pass, {counts['fail']} fail, "
-        f"{counts['error']} could not be judged"
+        f"{len(marks)} submissions: {counts['pass']} pass, {counts['fail']} fail, "
+        f"{counts['error']} can't be judged. Overview: {page}",
+        soft_wrap=True,
     )
-    if counts["pass"] < counts.total():
+    if counts["pass"] < len(marks):
         sys.exit(1)
 
 
-def _judge_all(
-    paths: list[Path], problem: StepsProblem, out: Path | None, *, tolerance: float, seconds: float
-) -> Counter[str]:
-    """Print or write a line each, as soon as it is known; return how many of each verdict."""
-    from jax_backprop.derivation.submissions import judge
-    from jax_backprop.storage import write_atomic
+def _watched(
+    submissions: list[Submission], given: Problem, out: Path, *, trusted: bool, jobs: int
+) -> list[Mark]:
+    """Mark with a progress bar, a line of JSON as each is known."""
+    from jax_backprop.marking.folder import mark_folder
+    from jax_backprop.marking.outcomes import json_line
 
-    counts: Counter[str] = Counter()
-    lines: list[str] = []
-    with console.progress("submissions", len(paths)) as advance:
-        for path in paths:
-            record = judge(path, problem, tolerance=tolerance, seconds=seconds)
-            counts[record["verdict"]] += 1
-            lines.append(json.dumps(record, allow_nan=False))
-            if out is None:
-                console.out.out(lines[-1], highlight=False)
-            else:
-                write_atomic(out, "\n".join(lines) + "\n")
-            advance(len(lines), path.name)
-    return counts
+    done = 0
+    with console.progress("submissions", len(submissions)) as advance:
 
+        def on_mark(found: Mark) -> None:
+            nonlocal done
+            done += 1
+            console.out.out(json_line(found), highlight=False)
+            advance(done, found.submission)
 
-def _check_new(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None and path.exists():
-            raise InputError(
-                "output file",
-                got=f"{path}, which exists",
-                expected="a new file",
-                remedy="Name another.",
-            )
+        return mark_folder(submissions, given, out, trusted=trusted, jobs=jobs, on_mark=on_mark)

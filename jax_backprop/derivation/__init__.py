@@ -1,6 +1,6 @@
 """The homework's derivation as code: every equation proven, every erratum checked.
 
-The names below are imported on first use: checking steps needs no sympy, proofs do.
+The names below are imported on first use: a worked example needs no sympy, proofs do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from jax_backprop.lazy import lazy
 if TYPE_CHECKING:
     from jax_backprop.derivation.errata import Finding, find_errata
     from jax_backprop.derivation.proofs import EQUATIONS, PROOF_STEPS, Proof, prove_all
-    from jax_backprop.derivation.steps import StepReport, StepsReport, check_steps
     from jax_backprop.derivation.verdict import Verdict, conclude
     from jax_backprop.derivation.worked import Worked, work_through
 
@@ -21,11 +20,8 @@ __all__ = [
     "PROOF_STEPS",
     "Finding",
     "Proof",
-    "StepReport",
-    "StepsReport",
     "Verdict",
     "Worked",
-    "check_steps",
     "conclude",
     "find_errata",
     "prove_all",
@@ -37,7 +33,6 @@ __getattr__, __dir__ = lazy(
     {
         "errata": ("Finding", "find_errata"),
         "proofs": ("EQUATIONS", "PROOF_STEPS", "Proof", "prove_all"),
-        "steps": ("StepReport", "StepsReport", "check_steps"),
         "verdict": ("Verdict", "conclude"),
         "worked": ("Worked", "work_through"),
     },

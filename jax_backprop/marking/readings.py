@@ -158,9 +158,9 @@ def _placed(
     for key, name, value in named:
         array = numbers(f"step {key!r}", value)
         weights = name.letters.strip("newd") in ("W", "b")
-        step = _step(name, model, shifts["weights" if weights else "forward"])
+        step = step_name(name, model, shifts["weights" if weights else "forward"])
         found = views(array, model, step, examples) if step in known else []
-        lower = _step(name, model, -1)  # layers counted with the inputs as the first
+        lower = step_name(name, model, -1)  # layers counted with the inputs as the first
         below = views(array, model, lower, examples) if lower in known and not weights else []
         if not found and name.layer and below:
             found, step = below, lower
@@ -187,7 +187,8 @@ def _parameters(model: Model) -> list[str]:
     return [f"{letter}{n}" for n in range(1, model.depth + 1) for letter in "Wb"]
 
 
-def _step(name: Name, model: Model, shift: int) -> str:
+def step_name(name: Name, model: Model, shift: int = 0) -> str:
+    """Return the step that a name stands for, its layer counted from another number by a shift."""
     if name.letters == "E":
         return "E"
     top = model.depth

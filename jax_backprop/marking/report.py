@@ -52,6 +52,7 @@ class StepReport(NamedTuple):
 
     Args:
       step: what the student calls it.
+      key: what this project calls it, such as dW1.
       equation: its number in the derivation, as (14), or (14N) for the mean over N examples.
       verdict: ``right``, ``wrong``, or ``follows``: wrong only because an earlier step is.
       line: the derivation's line.
@@ -64,6 +65,7 @@ class StepReport(NamedTuple):
     """
 
     step: str
+    key: str
     equation: str
     verdict: str
     line: str
@@ -233,6 +235,7 @@ def _report(found: Hypothesis, row: Judged) -> StepReport:
     place = row.causes[0].steps[0] if row.causes else step
     base = StepReport(
         found.handed.called.get(step.name, step.name),
+        step.name,
         equations.label(step, model, examples),
         row.verdict,
         equations.line(step, model, examples),
