@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.curvature import hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
-    from jax_backprop.engine import Grid, Options, Tables, load_study, run_study, sweep
+    from jax_backprop.engine import Grid, Options, Tables, load_study, run_shard, run_study, sweep
     from jax_backprop.errors import InputError
     from jax_backprop.finding import FoundRate, NoRateError, find_learning_rate
     from jax_backprop.marking import check_steps
@@ -80,6 +80,7 @@ __all__ = [
     "make_dataset",
     "network_learner",
     "role_keys",
+    "run_shard",
     "run_study",
     "sharpness",
     "step",
@@ -110,7 +111,7 @@ __getattr__, __dir__ = lazy(
         "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
         "study": ("Summary", "summarize"),
         "study_file": ("Range", "Study"),
-        "engine": ("Grid", "Options", "Tables", "load_study", "run_study", "sweep"),
+        "engine": ("Grid", "Options", "Tables", "load_study", "run_shard", "run_study", "sweep"),
         "training": ("FitResult", "RateRule", "fit", "network_learner", "role_keys", "step"),
         "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 # What a terminal obeys instead of showing, and what turns the direction of writing.
 _OBEYED = [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -39,6 +39,18 @@ class InputError(ValueError):
 
     def __init__(self, what: str, *, got: object, expected: str, remedy: str) -> None:
         super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
+
+    def __reduce__(self) -> tuple[Callable[..., InputError], tuple[object, ...]]:
+        """Tell pickle what another process raises: the same text."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(
+    kind: type[InputError], args: tuple[object, ...], fields: Mapping[str, object]
+) -> InputError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class DataWarning(UserWarning):

@@ -13,6 +13,7 @@ EXTRAS = {
     "data": ("PIL", "array_record", "tensorflow_datasets"),
     "report": ("altair", "jinja2", "latex2mathml", "markupsafe", "pygments", "vl_convert"),
     "derivation": ("sympy",),
+    "cluster": ("distributed", "dask_jobqueue"),
 }
 
 

@@ -18,6 +18,8 @@ LARGEST = 1e30  # of a number that is given: float32 holds its square's root, an
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Epochs = Annotated[int, Field(gt=0, le=10**7)]
+MOST_STEPS = 50_000_000  # of a run: a schedule is a number a step
+Steps = Annotated[int, Field(gt=0, le=MOST_STEPS)]
 Units = Annotated[int, Field(gt=0, le=10**6)]
 MOST_LAYERS = 64  # each is compiled for itself
 Few = Annotated[int, Field(gt=0, le=1_000)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Schedule
+from jax_backprop.types import canonical
 
 StepToRate: TypeAlias = Callable[[Any], Any]  # step -> rate, a number each
 Shape: TypeAlias = Callable[[np.ndarray], np.ndarray]  # progress in [0, 1] -> rate over the peak
@@ -142,11 +143,29 @@ def _fits(schedule: Schedule, steps: int) -> bool:
     return after >= least and (warmup > 0 or not schedule.warmup_fraction)
 
 
-def evaluate_schedule(schedule: StepToRate, steps: int) -> np.ndarray:
-    """Return ``schedule(step)`` for steps 0 .. steps - 1, in float64.
+def unit_rates(schedule: Schedule | StepToRate | np.ndarray, steps: int) -> np.ndarray:
+    """Return the row of any schedule at peak 1: (steps,) in float64."""
+    if isinstance(schedule, Schedule):
+        return schedule_shape(schedule, steps)
+    return evaluate_schedule(schedule, steps)
 
-    Compiled in one go where the callable can be traced (0.3 ms), else called step by step.
+
+def evaluate_schedule(schedule: StepToRate | np.ndarray, steps: int) -> np.ndarray:
+    """Return ``schedule(step)`` for steps 0 .. steps - 1, in float64; a row of them as it is.
+
+    Compiled in one go where the callable can be traced (0.3 ms), else called step by step. Raises
+    InputError for a row of another length.
     """
+    if not callable(schedule):
+        row = np.asarray(schedule, np.float64)
+        if row.shape != (steps,):
+            raise InputError(
+                "learning rates",
+                got=f"an array of shape {row.shape}",
+                expected=f"one rate for each of {steps} steps",
+                remedy="Give a number, a callable step -> rate, or a row of that length.",
+            )
+        return row
     try:
         values = jax.jit(jax.vmap(schedule, out_axes=0))(jnp.arange(steps))
     except Exception:  # whatever a callable raises on a traced step: call it on plain integers
@@ -154,48 +173,51 @@ def evaluate_schedule(schedule: StepToRate, steps: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(values, np.float64), (steps,))
 
 
+def peak_and_shape(
+    learning_rate: float | StepToRate | np.ndarray, schedule: Schedule | StepToRate
+) -> tuple[float, Schedule | StepToRate | np.ndarray]:
+    """Return a peak and the shape that it is a factor of; a rate that is a schedule has peak 1.
+
+    Raises InputError if both have a shape.
+    """
+    is_number = not callable(learning_rate) and np.ndim(learning_rate) == 0
+    if is_number:
+        return float(learning_rate), schedule  # pyright: ignore[reportArgumentType]
+    if schedule != Schedule():
+        raise InputError(
+            "schedule",
+            got=f"{getattr(schedule, 'label', schedule)!r} beside rates that are a schedule "
+            "themselves",
+            expected="the one or the other",
+            remedy="Give the learning rate as a number, the schedule's peak; or no schedule.",
+        )
+    return 1.0, learning_rate if callable(learning_rate) else np.asarray(learning_rate)
+
+
 def learning_rates(
     learning_rate: float | StepToRate | np.ndarray,
     steps: int,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule | StepToRate = Schedule(),
     *,
     factor: int = 1,
 ) -> np.ndarray:
     """Return the row of rates of one run: (steps,), in JAX's default float.
 
     Args:
-      learning_rate: the peak of the named schedule, or a callable ``step -> rate`` (any from optax,
-        or plain Python), or the row itself.
+      learning_rate: the peak of the schedule, or a callable ``step -> rate`` (any from optax, or
+        plain Python), or the row itself.
       steps: updates of the run.
-      schedule: the shape, where ``learning_rate`` is a number.
+      schedule: the shape, where ``learning_rate`` is a number: named, or a callable of peak 1.
       factor: of all rates.
 
     Raises:
       InputError: a rate is NaN, infinite or negative (0 is legal), the row's length is wrong, or
         both have a shape.
     """
-    if schedule != Schedule() and (callable(learning_rate) or np.ndim(learning_rate)):
-        raise InputError(
-            "schedule",
-            got=f"{schedule.label!r} beside rates that are a schedule themselves",
-            expected="the one or the other",
-            remedy="Give the learning rate as a number, the schedule's peak; or no schedule.",
-        )
-    if callable(learning_rate):
-        rates = factor * evaluate_schedule(learning_rate, steps)
-    elif np.ndim(learning_rate) == 0:
-        rates = float(learning_rate) * factor * schedule_shape(schedule, steps)
-    else:
-        rates = factor * np.asarray(learning_rate, np.float64)
-    if rates.shape != (steps,):
-        raise InputError(
-            "learning rates",
-            got=f"an array of shape {rates.shape}",
-            expected=f"one rate for each of {steps} steps",
-            remedy="Give a number, a callable step -> rate, or a row of that length.",
-        )
+    peak, shape = peak_and_shape(learning_rate, schedule)
     with np.errstate(over="ignore"):
-        row = rates.astype(jax.dtypes.canonicalize_dtype(np.float64))
+        rates = peak * factor * unit_rates(shape, steps)
+        row = rates.astype(canonical(np.float64))
     check_rates(row)
     return row
 

@@ -5,7 +5,7 @@ This room imports no jax, so that ``jax-backprop --help`` is instant.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -24,11 +24,23 @@ from jax_backprop.fields import (
     ReductionName,
     Seed,
     Settings,
+    Steps,
     Units,
     unused,
 )
 
 __all__ = ["Network", "Optimizer", "Rule", "Run", "Schedule"]
+
+# Fields of a run that are arguments of ``fit`` and ``sweep``, in their order.
+OF_TRAINING = (
+    *("optimizer", "rate_rule", "learning_rate", "schedule", "reduction", "layer_factors"),
+    *("data_fraction", "batch_size", "epochs", "steps", "eval_every"),
+)
+TWO_LENGTHS = {
+    "got": "it beside epochs",
+    "expected": "one of the two",
+    "remedy": "Leave one out: a run is so many epochs, or so many steps.",
+}
 
 
 class Network(Settings, frozen=True):
@@ -70,8 +82,12 @@ class Run(Settings, frozen=True):
     """Derived by hand, or by autodiff."""
     batch_size: PositiveInt | None = None
     """Examples a step; leave out for the full batch."""
-    epochs: Epochs = 50
+    epochs: Epochs | None = 50
     """Passes over the training split."""
+    steps: Steps | None = None
+    """Updates of the parameters, instead of epochs."""
+    eval_every: Steps | None = None
+    """Steps between two evaluations; leave out for an epoch, or a 100th of a full-batch run."""
     data_fraction: PositiveFraction = 1.0
     """Share of the training split that is used, from its start (the splits are shuffled), so that a
     smaller share is part of a larger one."""
@@ -87,6 +103,19 @@ class Run(Settings, frozen=True):
     seed: Seed = 0
     """Of the initial weights and of the order of examples."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, data: Any) -> Any:
+        """Leave the number of epochs out where steps are said, here or by an axis."""
+        if not isinstance(data, dict):
+            return data
+        kept = {key: value for key, value in data.items() if key != "epochs" or value is not None}
+        axes = data["axes"] if isinstance(data.get("axes"), dict) else {}
+        said = {*axes, *(key for key, value in kept.items() if value is not None)}
+        if {"epochs", "steps"} <= said:
+            raise unused("steps", **TWO_LENGTHS)
+        return {**kept, "epochs": None} if "steps" in said else kept
+
     @model_validator(mode="after")
     def _activation_of_something(self) -> Run:
         varied = {"activation", "hidden_sizes"} & set(getattr(self, "axes", ()))
@@ -98,6 +127,11 @@ class Run(Settings, frozen=True):
                 "It is the hidden layers' alone: leave it out.",
             )
         return self
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What ``fit`` and ``sweep`` take by the same names."""
+        return {name: getattr(self, name) for name in OF_TRAINING}
 
     def network(self, inputs: int, classes: int) -> Network:
         """Return the network that fits data of so many inputs and classes."""

@@ -17,7 +17,7 @@ from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 CurvesName = Literal["none", "evaluations", "steps"]
 POINTS_PER_DECADE = 8
 MOST_WIDTH = 2**16  # cells that run side by side
-Together = Annotated[tuple[str, ...], Field(min_length=1)]
+Together = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
 CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
     "schedule": (Schedule, SCHEDULE_PARAMETERS),
@@ -166,6 +166,10 @@ class Study(Run, frozen=True):
     def fixed(self) -> Run:
         """The run that every cell starts from."""
         return Run(**{name: getattr(self, name) for name in Run.model_fields})
+
+    def to_json(self) -> str:
+        """Return what was said, as text from which another process reads the same study."""
+        return self.model_dump_json(exclude_none=True, exclude_unset=True)
 
 
 def _values_of(axes: Mapping[str, Any], name: str) -> list[Any]:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
@@ -28,6 +29,11 @@ AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
 Scalars: TypeAlias = Float[Array, "*lanes"]  # one number, or one a lane
 Device: TypeAlias = Any  # a jax.Device, which is no type to a checker
+
+
+def canonical(dtype: Any) -> np.dtype:
+    """Return the dtype that JAX's settings make of one: float32 for float64, by default."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
 class Layer(NamedTuple):

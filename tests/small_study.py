@@ -37,7 +37,8 @@ def data() -> Dataset:
 def go(folder: Path, options: Options | None = None, axes: dict = AXES, **changes) -> Tables:
     settings = {"batch_size": 10, "epochs": 2} | changes
     options = options or Options(devices=jax.devices()[:2])
-    return sweep(init, value_and_grad, data(), Grid(axes), out=folder, options=options, **settings)
+    functions = {"value_and_grad": value_and_grad, "out": folder, "options": options}
+    return sweep(init, data(), Grid(axes), **functions, **settings)
 
 
 def parts(folder: Path) -> dict[str, str]:

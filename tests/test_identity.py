@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("small_shards")
 def run(out: Path | None, **changed: Any) -> Any:
     given: dict[str, Any] = {"init": init, "value_and_grad": value_and_grad, "data": data()}
     given |= {"grid": Grid(GRID), "batch_size": 10, "epochs": 1, "curves": "none"} | changed
-    first = [given.pop(name) for name in ("init", "value_and_grad", "data", "grid")]
+    first = [given.pop(name) for name in ("init", "data", "grid")]
     return sweep(*first, out=out, **given).cells["train_loss"].to_pylist()
 
 
@@ -60,7 +60,7 @@ def other_data() -> Dataset:
         ("init", {"init": lambda key: {"weights": 2 * init(key)["weights"]}}),
         ("value_and_grad", {"value_and_grad": lambda p, b: value_and_grad(p, b)[::1] and (
             value_and_grad(p, b)[0], jax.tree.map(lambda g: 2 * g, value_and_grad(p, b)[1]))}),
-        ("direction", {"direction": optax.trace(0.9)}),
+        ("direction", {"optimizer": optax.trace(0.9)}),
         ("rate_rule", {"rate_rule": RateRule(lambda p: (), lambda s, rate, *_: (rate / 2, s))}),
         ("data_checksum", {"data": other_data()}),
     ],
@@ -161,7 +161,8 @@ def test_values_that_are_the_same_or_have_no_name_are_refused() -> None:
     with pytest.raises(InputError, match="the same cell twice"):
         run(None, grid=twice)
     named = Grid({"schedule": {"flat": lambda step: 1.0, "half": lambda step: 0.5}})
-    cells = sweep(init, value_and_grad, data(), named, batch_size=10, epochs=1).cells.to_pandas()
+    functions = {"value_and_grad": value_and_grad}
+    cells = sweep(init, data(), named, **functions, batch_size=10, epochs=1).cells.to_pandas()
     assert cells["schedule"].tolist() == ["flat", "half"]
     assert cells["schedule.hash"].nunique() == 2
 
@@ -205,9 +206,8 @@ def test_splits_are_an_axis_of_their_own_data(tmp_path: Path) -> None:
     inputs, labels = np.asarray(data().train.inputs), np.asarray(data().train.labels)
     splits = {seed: make_dataset(inputs, labels, split_seed=seed) for seed in (3, 5)}
     grid = Grid(GRID | {"split_seed": (3, 5)})
-    table = sweep(
-        init, value_and_grad, splits, grid, batch_size=10, epochs=1, out=tmp_path
-    ).cells.to_pandas()
+    given = {"value_and_grad": value_and_grad, "batch_size": 10, "epochs": 1, "out": tmp_path}
+    table = sweep(init, splits, grid, **given).cells.to_pandas()
     for seed, alone in splits.items():
         mine = table[table["split_seed"] == seed]["train_loss"].tolist()
         assert mine == run(None, data=alone)
@@ -217,7 +217,7 @@ def test_splits_are_an_axis_of_their_own_data(tmp_path: Path) -> None:
         run(None, grid=grid)
     splits[5] = make_dataset(2 * inputs, labels, split_seed=5)
     with pytest.raises(InputError, match="5 = "):
-        sweep(init, value_and_grad, splits, grid, batch_size=10, epochs=1, out=tmp_path)
+        sweep(init, splits, grid, **given)
 
 
 def test_layers_of_a_dictionary_go_by_their_names() -> None:

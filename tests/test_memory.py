@@ -10,23 +10,21 @@ from typing import Any
 import pytest
 from small_study import AXES, go, parts
 
-from jax_backprop import Dataset, Grid, Network, init_params, network_learner
+from jax_backprop import Dataset, Grid, Network
 from jax_backprop.engine import InterruptedSweepError, Options, Progress, Tables, sweep
 from jax_backprop.engine.program import OutOfMemoryError, Program
 
 
 def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
     big = Network(layer_sizes=(6, 200, 3))
-    learner = network_learner(big)
     notices: list[str] = []
 
     def run_within(max_bytes: int, tile_width: int) -> Tables:
         return sweep(
-            lambda key: init_params(big, key=key),
-            learner.value_and_grad,
+            None,
             blobs,
             Grid({"learning_rate": (0.1, 0.5, 1.0, 2.0)}),
-            evaluate=learner.evaluate,
+            network=big,
             batch_size=10,
             epochs=3,
             options=Options(tile_width=tile_width, max_bytes=max_bytes, on_notice=notices.append),

@@ -37,23 +37,18 @@ def stopped(data: Dataset, folder: Path, segments: int) -> int:
     """Stop a run after some segments; return the steps that were done."""
     seen: list = []
     with pytest.raises(InterruptedTrainingError) as stop:
-        run(
-            data,
-            checkpoint=folder,
-            on_progress=seen.append,
-            should_stop=lambda: len(seen) == segments,
-        )
+        run(data, out=folder, on_progress=seen.append, should_stop=lambda: len(seen) == segments)
     return stop.value.done
 
 
 def test_a_stopped_run_goes_on_with_the_same_bits(blobs: Dataset, tmp_path: Path) -> None:
     whole, seen = run(blobs), []
     assert stopped(blobs, tmp_path, 2) == 20 and stopped(blobs, tmp_path, 3) == 50
-    resumed = run(blobs, checkpoint=tmp_path, on_progress=seen.append)
+    resumed = run(blobs, out=tmp_path, on_progress=seen.append)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
     assert [each.done_steps for each in seen] == [60, 70, 80, 90]
     seen.clear()
-    again = run(blobs, checkpoint=tmp_path, on_progress=seen.append)
+    again = run(blobs, out=tmp_path, on_progress=seen.append)
     jax.tree.map(np.testing.assert_array_equal, whole, again)
     assert not seen, "a finished run was run again"
 
@@ -69,11 +64,11 @@ def test_a_checkpoint_of_another_run_is_refused(blobs: Dataset, tmp_path: Path) 
         ({"described": {"seed": 3}}, "seed = None.*seed = 3"),
     ):
         with pytest.raises(InputError, match=named):
-            run(blobs, checkpoint=tmp_path, **changes)
+            run(blobs, out=tmp_path, **changes)
     from dataclasses import replace
 
     with pytest.raises(InputError, match="data = "):
-        run(replace(blobs, train=other), checkpoint=tmp_path)
+        run(replace(blobs, train=other), out=tmp_path)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
@@ -84,7 +79,7 @@ def test_a_damaged_checkpoint_is_noticed(blobs: Dataset, tmp_path: Path) -> None
         flipped = sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :]
         (tmp_path / CHECKPOINT).write_bytes(flipped)
         with pytest.raises(InputError, match=r"checkpoint: got .* Remove it to begin"):
-            run(blobs, checkpoint=tmp_path)
+            run(blobs, out=tmp_path)
 
 
 def test_a_folder_in_use_is_refused_and_a_finished_one_kept(tmp_path: Path, capsys) -> None:

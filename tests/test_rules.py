@@ -126,14 +126,14 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
     grid = Grid(axes, zipped=[tuple(axes)])
     cells = sweep(
         lambda key: init_params(NETWORK, key=key),
-        learner.value_and_grad,
         blobs,
         grid,
+        value_and_grad=learner.value_and_grad,
         evaluate=learner.evaluate,
-        batch_size=10,
-        epochs=2,
         vector_product=partial(hessian_vector_product, network=NETWORK),
         learning_rate=0.5,
+        batch_size=10,
+        epochs=2,
     ).cells.to_pandas()
     assert len(cells) == 3
     for _, cell in cells.iterrows():
@@ -146,15 +146,12 @@ def test_a_sweep_and_a_single_run_agree_on_rules_and_reduction(blobs: Dataset) -
 
 def test_the_sharpness_along_a_sweep_is_the_sharpness(blobs: Dataset) -> None:
     """Of the parameters that are evaluated, which schedule-free doesn't train."""
-    learner = network_learner(NETWORK)
     tables = sweep(
-        lambda key: init_params(NETWORK, key=key),
-        learner.value_and_grad,
+        None,
         blobs,
         Grid({"learning_rate": (4.0,), "optimizer": ("schedule_free",)}),
-        evaluate=learner.evaluate,
+        network=NETWORK,
         epochs=40,
-        vector_product=partial(hessian_vector_product, network=NETWORK),
         sharpness_iterations=20,
     )
     assert tables.curves is not None
@@ -183,9 +180,7 @@ def test_bad_rules_are_refused(blobs: Dataset) -> None:
             rate_rule="curvature",
         )
     with pytest.raises(InputError, match="'sum'"):
-        learner = network_learner(NETWORK)
-        init = lambda key: init_params(NETWORK, key=key)  # noqa: E731
-        sweep(init, learner.value_and_grad, blobs, Grid({"reduction": ("summed",)}))
+        sweep(None, blobs, Grid({"reduction": ("summed",)}), network=NETWORK)
 
 
 WITH_A_RATE = {
@@ -226,6 +221,7 @@ def test_a_sweep_refuses_it_too_and_neither_takes_another_thing(blobs: Dataset) 
 
     grid = Grid({"learning_rate": [1.0], "seed": [0]})
     with pytest.raises(InputError, match="it brings its own rate"):
-        sweep(init, jax.value_and_grad(LOSS), blobs, grid, epochs=1, direction=optax.adam(1e-2))
+        own = {"value_and_grad": jax.value_and_grad(LOSS), "optimizer": optax.adam(1e-2)}
+        sweep(init, blobs, grid, epochs=1, **own)
     with pytest.raises(InputError, match="got <function adam"):
         check_descends(optax.adam, ())

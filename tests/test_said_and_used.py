@@ -183,9 +183,12 @@ RATE = {"learning_rate": (0.1,)}
         ({"epochs": (1, 2)}, {"epochs": 3}, "^epochs: got a value of its own"),
         ({"batch_size": (1, 2)}, {"batch_size": 3}, "^batch_size: got a value"),
         ({"rate_rule": ("line_search",)}, {"rate_rule": Rule()}, "^rate_rule: got"),
-        ({"optimizer": ("adam",)}, {"direction": optax.identity()}, "^optimizer: got"),
-        ({"optimizer.b1": (0.1,)}, {"direction": optax.identity()}, "^optimizer.b1: got"),
-        (RATE, {"direction": optax.identity(), "optimizer": "adam"}, "beside a direction"),
+        ({"optimizer": ("adam",)}, {"optimizer": optax.identity()}, "^optimizer: got"),
+        ({"optimizer.b1": (0.1,)}, {"optimizer": optax.identity()}, "^optimizer.b1: got"),
+        (RATE, {"epochs": 1, "steps": 2}, "^steps: got it beside epochs"),
+        ({"steps": (1, 2)}, {"epochs": 2}, "^steps: got it beside epochs"),
+        ({"steps": (1, 2), "epochs": (1,)}, {}, "^steps: got it beside epochs"),
+        (RATE, {"penalties": Penalties(l2=0.1)}, "^penalties: got penalties without a network"),
         ({"schedule.drops": (1,)}, {"schedule": lambda step: 1.0}, "^schedule.drops: got"),
         ({"schedule": [lambda step: 1.0], "schedule.drops": (1,)}, {}, "^schedule.drops: got"),
         ({"layer_factors.0": (1,)}, {"layer_factors": (1.0,)}, "^layer_factors.0: got"),
@@ -194,7 +197,7 @@ RATE = {"learning_rate": (0.1,)}
 )
 def test_arguments_of_a_sweep_that_would_do_nothing(axes, given, message: str, blobs) -> None:
     with pytest.raises(InputError, match=message):
-        sweep(**LEARN, data=blobs, grid=Grid(axes), **given)
+        sweep(**LEARN, dataset=blobs, grid=Grid(axes), **given)
 
 
 def test_arrays_in_place_of_a_dataset(blobs) -> None:
@@ -216,7 +219,7 @@ def test_arguments_of_fit_that_would_do_nothing(blobs) -> None:
 def test_shares_that_are_as_many_examples(blobs) -> None:
     grid = Grid({"data_fraction": (0.5, 0.501)})
     with pytest.raises(InputError, match=r"0\.5 and 0\.501, each \d+ of \d+ examples"):
-        sweep(lambda key: 0, lambda params, batch: (0, 0), blobs, grid)
+        sweep(lambda key: 0, blobs, grid, value_and_grad=lambda params, batch: (0, 0))
 
 
 def test_a_search_keeps_to_what_is_said(tmp_path: Path, capsys) -> None:
@@ -237,7 +240,7 @@ def test_what_needs_the_loss_is_no_direction() -> None:
 
 def test_parameters_without_a_name_are_the_default_choice() -> None:
     for model, given in ((Optimizer, {"b1": 0.5}), (Schedule, {"drops": 3})):
-        with pytest.raises(ValidationError, match="takes no parameters"):
+        with pytest.raises(ValidationError, match=r"takes (no parameters|warmup_fraction), not"):
             model.model_validate(given)
     with pytest.raises(ValidationError, match="hidden_sizes is empty"):
         Run(hidden_sizes=(), activation="relu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,27 @@ import pytest
 import tyro
 from test_cli import call
 
-from jax_backprop import Network, Penalties, Run, fit, init_params, load_dataset, role_keys
+from jax_backprop import (
+    InputError,
+    Penalties,
+    Run,
+    Study,
+    fit,
+    init_params,
+    load_dataset,
+    role_keys,
+    sweep,
+)
 from jax_backprop.cli.flags import for_each_field
-from jax_backprop.engine import load_study, run_study
+from jax_backprop.engine import load_study, load_tables, run_study
+from jax_backprop.engine.cells import resolve
+from jax_backprop.engine.planning import make_groups
+from jax_backprop.engine.studies import study_grid, study_workload
 from jax_backprop.parsing import read_study
 from jax_backprop.referee.autodiff import autodiff_value_and_grad
+from jax_backprop.settings import OF_TRAINING
 from jax_backprop.study_file import CHOICES
+from jax_backprop.training import History
 
 DATA = "noise:60,4,3"
 # Of every field a value that isn't the default, as a study file says it.
@@ -33,6 +49,8 @@ SAID: dict[str, Any] = {
     "gradient": "autodiff",
     "batch_size": 7,
     "epochs": 4,
+    "steps": 17,
+    "eval_every": 5,
     "data_fraction": 0.5,
     "layer_factors": [0.5, 1.0, 2.0],
     "learning_rate": 0.02,
@@ -114,36 +132,71 @@ def test_flags_and_study_files_say_the_same(fields: dict[str, Any], tmp_path: Pa
     assert told_by_flags(fields) == by_file != Run()
 
 
-@pytest.mark.parametrize("left", [("rate_rule", "gradient"), ("optimizer", "batch_size")])
-def test_fit_and_a_study_of_one_cell_train_the_same(left: tuple, tmp_path: Path) -> None:
-    """All fields at once; those that are left out once are said the other time."""
+def fitted(run: Run) -> History:
+    """Return what ``fit`` reports of a run."""
+    data = load_dataset(run.dataset, split_seed=run.split_seed)
+    network = run.network(data.features, data.classes)
+    penalties, keys = Penalties(run.l2, run.label_smoothing), role_keys(run.seed)
+    by_autodiff = autodiff_value_and_grad(network, penalties) if run.gradient != "hand" else None
+    start = init_params(network, key=keys.init, init_scale=run.init_scale)
+    own = {"network": network, "penalties": penalties, "value_and_grad": by_autodiff}
+    return fit(start, data, key=keys.order, **own, **run.training).history
+
+
+# All fields at once; those that exclude each other are left out once.
+@pytest.mark.parametrize(
+    ("left", "steps"),
+    [(("rate_rule", "gradient", "epochs"), 17), (("optimizer", "batch_size", "steps"), 4)],
+)
+def test_fit_and_a_study_of_one_cell_train_the_same(left, steps: int, tmp_path: Path) -> None:
     fields = {name: given for name, given in SAID.items() if name not in left}
     path = tmp_path / "study.toml"
     seed = fields.pop("seed")
     path.write_text(toml(fields) + f"seed = [{seed}]\n")
     run_study(path, tmp_path / "out")
     (cell,) = load_study(tmp_path / "out").to_pylist()
-    run = told_by_flags({**fields, "seed": seed})
-    data = load_dataset(run.dataset, split_seed=run.split_seed)
-    network = Network(
-        layer_sizes=(4, *run.hidden_sizes, 3), activation=run.activation, loss=run.loss
-    )
-    penalties, keys = Penalties(run.l2, run.label_smoothing), role_keys(run.seed)
-    by_autodiff = autodiff_value_and_grad(network, penalties) if run.gradient != "hand" else None
-    names = ("learning_rate", "schedule", "optimizer", "rate_rule", "reduction", "layer_factors")
-    names += ("data_fraction", "batch_size", "epochs")
-    history = fit(
-        init_params(network, key=keys.init, init_scale=run.init_scale),
-        data,
-        key=keys.order,
-        network=network,
-        penalties=penalties,
-        value_and_grad=by_autodiff,
-        **{name: getattr(run, name) for name in names},
-    ).history
-    assert cell["train_loss"] != cell["loss_at_start"]
-    np.testing.assert_allclose(cell["train_loss"], history.train.loss[-1], rtol=2e-4)
-    np.testing.assert_allclose(cell["validation_loss"], history.validation.loss[-1], rtol=2e-4)
+    history = fitted(told_by_flags({**fields, "seed": seed}))
+    assert cell["train_loss"] != cell["loss_at_start"] and len(history.steps.loss) == steps
+    curves = load_tables(tmp_path / "out").curves
+    assert curves is not None
+    np.testing.assert_array_equal(curves["step"], history.evaluated_at)
+    for split in ("train", "validation"):
+        found, alone = curves[f"{split}_loss"], getattr(history, split).loss
+        np.testing.assert_allclose(found, alone, rtol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "axes", "message"),
+    [
+        ({"epochs": 4, "steps": 17}, {"seed": [0]}, "'steps': got it beside epochs"),
+        ({"epochs": 4}, {"steps": [17]}, "'steps': got it beside epochs"),
+        ({"steps": 17}, {"epochs": [4]}, "'steps': got it beside epochs"),
+        ({}, {"epochs": [4], "steps": [17]}, "'steps': got it beside epochs"),
+    ],
+)
+def test_a_run_is_so_many_epochs_or_so_many_steps(fixed, axes, message, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    lines = [f"{name} = {json.dumps(values)}\n" for name, values in axes.items()]
+    path.write_text(toml(fixed) + "".join(lines))
+    with pytest.raises(InputError, match=message):
+        read_study(path)
+
+
+def test_steps_are_an_axis_and_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(toml({"dataset": DATA, "hidden_sizes": [3]}) + "steps = [7, 17]\n")
+    study = read_study(path)
+    assert Study.model_validate_json(study.to_json()) == study
+    workload = study_workload(study)
+    groups = make_groups(workload, resolve(study_grid(study).cells(), workload.fixed), widths={})
+    assert [group.plan.steps for group in groups] == [7, 17]
+
+
+def test_fit_and_sweep_take_the_same_arguments_in_the_same_order() -> None:
+    first, second = (list(inspect.signature(each).parameters) for each in (fit, sweep))
+    shared = [name for name in first if name in second]
+    assert shared == [name for name in second if name in first]
+    assert {*OF_TRAINING, "dataset", "network", "penalties", "value_and_grad"} < set(shared)
 
 
 def test_the_help_says_whose_parameter_it_is_and_its_default(capsys) -> None:

@@ -28,7 +28,8 @@ from jax_backprop import (
 from jax_backprop.data.features import standardizing
 from jax_backprop.errors import DataWarning
 from jax_backprop.referee.autodiff import autodiff_value_and_grad
-from jax_backprop.training import Learner, RateRule, scaled
+from jax_backprop.training import Learner, RateRule, with_scaling
+from jax_backprop.training.learner import cached_learner
 from jax_backprop.types import Scaling
 
 NETWORK = Network(layer_sizes=(6, 6, 3))
@@ -94,7 +95,7 @@ def test_any_functions_batch_is_scaled_and_a_rate_rules_too() -> None:
         remember("evaluate", ()),
         rate_rule=RateRule(lambda params: (), remember("rate_rule", (jnp.ones(()), ()))),
     )
-    inside = scaled(learner, Scaling(2.0, 1.0))
+    inside = with_scaling(learner, Scaling(2.0, 1.0))
     batch = Batch(PIXELS[:4], LABELS[:4])
     inside.value_and_grad((), batch)
     inside.evaluate((), batch)
@@ -105,11 +106,13 @@ def test_any_functions_batch_is_scaled_and_a_rate_rules_too() -> None:
 
 
 def test_the_same_learner_again_so_that_nothing_compiles_twice() -> None:
-    learner = network_learner(NETWORK)
-    assert scaled(learner, Scaling()) is learner
-    assert scaled(learner, Scaling(0.5)) is scaled(learner, Scaling(0.5))
-    assert scaled(learner, BY_FEATURE) is scaled(learner, Scaling(*BY_FEATURE))
-    assert scaled(learner, Scaling(0.5)) is not scaled(learner, Scaling(0.25))
+    def scaled(scaling: Scaling) -> Learner:
+        return cached_learner(network_learner(NETWORK).value_and_grad, scaling=scaling)
+
+    assert with_scaling(network_learner(NETWORK), Scaling()) is network_learner(NETWORK)
+    assert scaled(Scaling(0.5)) is scaled(Scaling(0.5))
+    assert scaled(BY_FEATURE) is scaled(Scaling(*BY_FEATURE))
+    assert scaled(Scaling(0.5)) is not scaled(Scaling(0.25))
 
 
 @pytest.mark.parametrize("scaling", [Scaling(1 / 255), Scaling((1 / 255,) * 784, (0.5,) * 784)])
@@ -125,11 +128,11 @@ def test_sixty_thousand_images_are_never_floats_all_at_once(scaling: Scaling) ->
         program = jax.jit(learner.value_and_grad).lower(params, images).compile()
         return program.memory_analysis().temp_size_in_bytes / 1e6
 
-    assert temporaries(scaled(network_learner(network), scaling)) < 8
+    assert temporaries(with_scaling(network_learner(network), scaling)) < 8
     if isinstance(scaling.factor, float):  # the test can fail: autodiff's whole batch does
         whole = autodiff_value_and_grad(network)
         learner = network_learner(network)._replace(value_and_grad=whole)
-        assert temporaries(scaled(learner, scaling)) > 188
+        assert temporaries(with_scaling(learner, scaling)) > 188
 
 
 def test_standardization_by_train_alone() -> None:

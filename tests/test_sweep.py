@@ -41,14 +41,8 @@ def rates(*values: float, seeds: tuple[int, ...] = (0,)) -> Grid:
 
 
 def run(data: Dataset, grid: Grid = GRID, **changes) -> Tables:
-    settings = {"evaluate": LEARNER.evaluate, "batch_size": 10, "epochs": 3} | changes
-    return sweep(
-        settings.pop("init", INIT),
-        settings.pop("value_and_grad", LEARNER.value_and_grad),
-        data,
-        grid,
-        **settings,
-    )
+    settings = {"network": NETWORK, "batch_size": 10, "epochs": 3} | changes
+    return sweep(settings.pop("init", None), data, grid, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -100,17 +94,8 @@ def test_a_cells_bits_do_not_depend_on_its_neighbours(blobs: Dataset) -> None:
     with_nan = rates(1.0, 0.3, 1e30, 0.02)
     calm = rates(1.0, 0.7, 0.5, 0.02)
     network = Network(layer_sizes=(6, 6, 3), activation="relu", loss="squared_error")
-    learner = network_learner(network)
     results = [
-        sweep(
-            lambda key: init_params(network, key=key),
-            learner.value_and_grad,
-            blobs,
-            grid,
-            evaluate=learner.evaluate,
-            batch_size=10,
-            epochs=3,
-        ).cells.to_pandas()
+        sweep(None, blobs, grid, network=network, batch_size=10, epochs=3).cells.to_pandas()
         for grid in (with_nan, calm)
     ]
     assert results[0].set_index("learning_rate")["non_finite"].to_dict() == {
@@ -151,9 +136,9 @@ def test_anybodys_network(blobs: Dataset) -> None:
 
     cells = sweep(
         init,
-        jax.value_and_grad(loss),
         blobs,
         rates(0.0, 0.1, seeds=(0, 1)),
+        value_and_grad=jax.value_and_grad(loss),
         batch_size=10,
         epochs=10,
     ).cells.to_pandas()

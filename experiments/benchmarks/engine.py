@@ -23,12 +23,11 @@ from jax_backprop import (
 )
 from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.options import Options
-from jax_backprop.engine.planning import Group, rates
-from jax_backprop.engine.problem import Problem
+from jax_backprop.engine.planning import Group
 from jax_backprop.engine.program import Running
 from jax_backprop.engine.runner import Runner
-from jax_backprop.engine.shard import orders, tile_inputs
-from jax_backprop.engine.tile_program import SegmentInputs
+from jax_backprop.engine.shard import segment_inputs, tile_inputs
+from jax_backprop.engine.workload import Workload
 from jax_backprop.training import epoch_orders, init_state, run_steps
 
 
@@ -51,20 +50,18 @@ def tiles(
     """Return the group and its training, all tiles in one segment; ``width`` None is the rule's."""
     learner = network_learner(network)
     fixed = {"batch_size": batch_size, "epochs": epochs}
-    problem = Problem(
+    workload = Workload(
         partial(_init, network), learner.value_and_grad, no_evaluation, data, fixed, curves=curves
     )
-    runner = Runner(problem, ["learning_rate"], Options(tile_width=width))
+    runner = Runner(workload, ["learning_rate"], Options(tile_width=width))
     runner.add(resolve(Grid({"learning_rate": peaks}).cells(), fixed))
     (group,) = runner.groups
     layout = group.layout._replace(shard_tiles=len(group.layout.rows))
-    group = group._replace(layout=layout, segment=group.plan.periods)
-    program = runner.program(group)
+    segment, capacity = group.plan.periods, layout.capacity
+    group = group._replace(layout=layout, segment=segment, capacity=capacity)
+    program = runner.computer.program(group)
     rows = group.layout.rows
-    table = rates(group, rows, 0, group.plan.steps)
-    inputs = SegmentInputs(
-        table.reshape(*table.shape[:2], group.segment, group.plan.period), orders(group, rows, 0)
-    )
+    inputs = segment_inputs(group, rows, 0)
 
     def train() -> Running:
         running, _ = program.start(tile_inputs(group, rows))

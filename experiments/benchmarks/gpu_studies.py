@@ -7,25 +7,13 @@ import gzip
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from gpu_sheet import Sheet
 
-from jax_backprop import (
-    Dataset,
-    Grid,
-    Network,
-    Schedule,
-    Study,
-    evaluate,
-    init_params,
-    make_dataset,
-    value_and_grad,
-)
+from jax_backprop import Dataset, Grid, Network, Schedule, Study, make_dataset
 from jax_backprop.engine import Options, run_study, sweep
 
 CALLS = ("start", "segment", "finish")
@@ -117,13 +105,7 @@ def mnist(sheet: Sheet) -> None:
     for time_of in ("cold", "warm"):
         started = time.perf_counter()
         cells = sweep(
-            partial(_init, network),
-            partial(value_and_grad, network=network),
-            data,
-            grid,
-            evaluate=partial(evaluate, network=network),
-            batch_size=128,
-            epochs=1 if sheet.small else 10,
+            None, data, grid, network=network, batch_size=128, epochs=1 if sheet.small else 10
         ).cells
         seconds = time.perf_counter() - started
         sheet.add(
@@ -150,7 +132,3 @@ def _read_mnist(folder: Path, every: int) -> Dataset:
         for name in ("train", "t10k")
     ]
     return make_dataset(*splits[0], test=splits[1], name="mnist")
-
-
-def _init(network: Network, key: jax.Array) -> Any:
-    return init_params(network, key=key)

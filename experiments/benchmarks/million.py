@@ -40,8 +40,8 @@ def plan_and_store(folder: Path) -> None:
     from jax_backprop.engine.cells import cell_ids
     from jax_backprop.engine.folders import begin
     from jax_backprop.engine.options import Options
-    from jax_backprop.engine.shard import lanes
-    from jax_backprop.engine.studies import study_grid, study_problem
+    from jax_backprop.engine.shard import real_lanes
+    from jax_backprop.engine.studies import study_grid, study_workload
     from jax_backprop.engine.tables import Record, to_tables
     from jax_backprop.study_file import Study
 
@@ -65,13 +65,13 @@ def plan_and_store(folder: Path) -> None:
         losses = generator.random((cells, 201), np.float32)
         return Record(losses, np.ones(cells, bool), final, {}, np.arange(2), {})
 
-    problem, parts = study_problem(study), 0
-    with begin(problem, study_grid(study), folder, Options()) as (opened, runner):
+    workload, parts = study_workload(study), 0
+    with begin(workload, study_grid(study), folder, Options()) as (opened, runner):
         for group in runner.groups:
             for shard in range(group.layout.shards):
                 rows, real = group.layout.shard(shard)
-                cells = group.cells.take(rows[lanes(rows, real)])
-                ids = cell_ids(cells, problem.fixed)
+                cells = group.cells.take(rows[real_lanes(rows, real)])
+                ids = cell_ids(cells, workload.fixed)
                 opened.write(parts, to_tables(cells, ids, invented(len(ids))))
                 parts += 1
 

@@ -27,13 +27,13 @@ def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
     network, rates = task.network, [float(rate) for rate in task.rates]
     cells = jb.sweep(
         task.init,
-        partial(jb.value_and_grad, network=network),
         task.data,
         jb.Grid({"learning_rate": rates, "seed": seeds}),
+        value_and_grad=partial(jb.value_and_grad, network=network),
         evaluate=partial(jb.evaluate, network=network),
         batch_size=task.batch_size,
         epochs=task.epochs,
-        direction=task.learner.direction,
+        optimizer=task.learner.direction,
         schedule=task.shape,
         curves="none",
         out=folder,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Changes, Cluster, MaybeInt, StudyFile
 from jax_backprop.cli.signals import stop_on_signal
-from jax_backprop.cli.studies import STOPPING, StudyFile
+from jax_backprop.cli.studies import STOPPING, workers
 from jax_backprop.parsing import check_number, read_study
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ def boundaries(
     study: StudyFile,
     /,
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
-    set: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction
-    ] = (),
+    set: Changes = (),
     resolution: float = 1 / 32,
     set_aside: bool = False,
     json_progress: bool = False,
+    cluster: Cluster = None,
+    jobs: MaybeInt = None,
 ) -> None:
     """Find the rates at which the loss first rises, training is best, and training fails.
 
@@ -50,6 +51,8 @@ def boundaries(
       resolution: Decades to which a boundary is narrowed; 1/32 is 7.5 percent.
       set_aside: If DIR holds another study, rename it to DIR.old-1 (-2 ...) and start anew.
       json_progress: Write progress to standard output, a JSON object a line.
+      cluster: Compute on a cluster's workers, as `jax-backprop sweep` says.
+      jobs: How many jobs to ask of Slurm.
     """
     chosen = read_study(study, set)
     check_number("--resolution, in decades", resolution, 1e-4, 1)
@@ -58,11 +61,16 @@ def boundaries(
     from jax_backprop.report.boundaries import write_boundaries
     from jax_backprop.study.searches import search_boundaries, set_aside_other_search
 
-    with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
+    with (
+        workers(cluster, jobs) as executor,
+        stop_on_signal(STOPPING) as stop,
+        console.sweep_progress(json_progress) as show,
+    ):
         if set_aside and (moved := set_aside_other_search(chosen, out, resolution)):
             console.err.print(f"note: {out} held another study: it is now {moved}", markup=False)
         options = Options(
             tile_width=chosen.tile_width,
+            executor=executor,
             on_progress=show,
             should_stop=stop,
             on_notice=lambda sentence: console.err.print(f"note: {sentence}", markup=False),

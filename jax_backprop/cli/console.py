@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -122,22 +120,7 @@ def _clock(seconds: float) -> str:
 
 
 def use_all_cores() -> None:
-    """Make every core that this process may use a JAX device, unless the user chose a number.
+    """Make every core that this process may use a JAX device, and keep compiled programs."""
+    from jax_backprop.engine import devices
 
-    To be called before jax computes; JAX_NUM_CPU_DEVICES=1 is such a choice. Compiled programs are
-    kept in a folder that only this user can read and write: who can write to it can run code.
-    """
-    import jax
-
-    from jax_backprop.storage import private_folder
-
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        if folder := private_folder(Path(home) / "jax-backprop" / "compiled"):
-            jax.config.update("jax_compilation_cache_dir", str(folder))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    if jax.config.jax_num_cpu_devices > 0:  # pyright: ignore[reportAttributeAccessIssue]
-        return
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else (os.cpu_count() or 1)
-    jax.config.update("jax_num_cpu_devices", cores)
+    devices.use_all_cores()

@@ -14,8 +14,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
-from jax_backprop.cli.flags import for_each_field, run_flags
-from jax_backprop.cli.models import Flag, MaybePath
+from jax_backprop.cli.flags import Flag, MaybeFolder, for_each_field, run_flags
 from jax_backprop.cli.signals import stop_on_signal
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Run
@@ -31,7 +30,7 @@ BAR = 40  # characters
 FREE = "learning_rate"  # what is looked for
 
 
-@functools.partial(for_each_field, without=(FREE,))
+@functools.partial(for_each_field, without=(FREE, "eval_every"))
 def find_rate(
     run: Run,
     budget: float = 4.0,
@@ -40,7 +39,7 @@ def find_rate(
     label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
     relabel: Flag = False,
     standardize: Flag = False,
-    data_dir: MaybePath = None,
+    data_dir: MaybeFolder = None,
     out: Annotated[Path | None, tyro.conf.arg(metavar="PAGE.html")] = None,
     as_json: Annotated[Flag, tyro.conf.arg(name="json")] = False,
 ) -> None:
@@ -104,7 +103,8 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
     from jax_backprop import network as networks
     from jax_backprop.finding import find_learning_rate
     from jax_backprop.referee.autodiff import autodiff_value_and_grad
-    from jax_backprop.training import check_direction, make_rule, network_products, share_of
+    from jax_backprop.training import check_direction, network_functions, share_of
+    from jax_backprop.training.rules import make_rule
     from jax_backprop.types import Penalties
 
     network = run.network(data.features, data.classes)
@@ -119,12 +119,13 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
         share_of(data, run.data_fraction),
         evaluate=partial(networks.evaluate, network=network),
         optimizer=run.optimizer,
-        rate_rule=make_rule(run.rate_rule, gradient, network_products(network, penalties)),
+        rate_rule=make_rule(run.rate_rule, gradient, network_functions(network, penalties)[2]),
         layer_factors=run.layer_factors,
         reduction=run.reduction,
         schedule=run.schedule,
         batch_size=run.batch_size,
         epochs=run.epochs,
+        steps=run.steps,
         budget=budget,
         rates=rates,
         seed=run.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -16,6 +17,13 @@ from jax_backprop.parsing import parse
 from jax_backprop.settings import Run
 from jax_backprop.study_file import CHOICES
 
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+MaybeFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
+Changes = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction]
+Cluster = Annotated[str | None, tyro.conf.arg(metavar="{tcp://HOST:PORT,local:N,slurm}")]
+MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
 SHORT = {"hidden_sizes": "hidden"}  # flags with another name than their field's
 METAVARS = {"dataset": DATASETS}
@@ -76,11 +84,15 @@ def _flag(
     kind, optional, metavar = _kind(field.annotation)
     metavar = METAVARS.get(name, metavar)
     described = " ".join((field.description or "").split())
+    hint = _hint(of_names)
+    if optional and default is not None:  # what another field may stand in for
+        hint, default = f"(default: {default})", None
     about = tyro.conf.arg(
-        name=SHORT.get(name), metavar=metavar, help=described, help_behavior_hint=_hint(of_names)
+        name=SHORT.get(name), metavar=metavar, help=described, help_behavior_hint=hint
     )
-    hint = Annotated[kind | None if optional else kind, about]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+    annotation = Annotated[kind | None if optional else kind, about]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=annotation)
 
 
 def _hint(of_names: Mapping[str, Any]) -> str | None:
@@ -126,7 +138,7 @@ def run_flags(run: Run) -> list[str]:
     flags: list[str] = []
     for name, field in Run.model_fields.items():
         value = getattr(run, name)
-        if value == field.default:
+        if value is None or value == field.default:
             continue
         said = {name: value}
         if name in CHOICES:

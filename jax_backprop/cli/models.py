@@ -12,7 +12,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
-from jax_backprop.cli.flags import DATASETS, for_each_field
+from jax_backprop.cli.flags import DATASETS, Flag, Folder, MaybeFolder, MaybeInt, for_each_field
 from jax_backprop.cli.model_data import load_for
 from jax_backprop.cli.scores import print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
@@ -24,13 +24,9 @@ if TYPE_CHECKING:
     from jax_backprop.training.model import Model
     from jax_backprop.types import Dataset
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 NOT_SAVED = "nothing is saved without --out"
 STOPPING = f"stopping after this segment; {NOT_SAVED} (again: stop at once)"
 STOPPING_SAVED = "stopping after this segment, which is saved (again: stop at once)"
-MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
-MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 @for_each_field
@@ -39,8 +35,8 @@ def train(
     label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
     relabel: Flag = False,
     standardize: Flag = False,
-    data_dir: MaybePath = None,
-    out: MaybePath = None,
+    data_dir: MaybeFolder = None,
+    out: MaybeFolder = None,
 ) -> None:
     """Train one network, and save its parameters and history.
 
@@ -105,16 +101,8 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
             network=network,
             penalties=penalties if by_hand or run.rate_rule.name == "curvature" else Penalties(),
             value_and_grad=None if by_hand else autodiff(network, penalties),
-            learning_rate=run.learning_rate,
-            schedule=run.schedule,
-            optimizer=run.optimizer,
-            rate_rule=run.rate_rule,
-            reduction=run.reduction,
-            layer_factors=run.layer_factors,
-            data_fraction=run.data_fraction,
-            batch_size=run.batch_size,
-            epochs=run.epochs,
-            checkpoint=out,
+            **run.training,
+            out=out,
             described=described(run, data),
             should_stop=stop,
             on_progress=lambda p: advance(
@@ -132,7 +120,7 @@ def evaluate(
     label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
     relabel: Flag = False,
     split_seed: MaybeInt = None,
-    data_dir: MaybePath = None,
+    data_dir: MaybeFolder = None,
 ) -> None:
     """Print a saved model's loss and accuracy on each split of a data set.
 

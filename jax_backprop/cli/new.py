@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Folder
 from jax_backprop.errors import InputError
 
 NAME = "study.toml"
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 def new(folder: Folder, /) -> None:

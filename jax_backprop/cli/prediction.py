@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Folder, MaybeFolder
 from jax_backprop.cli.model_data import check_feature_dtype, load_for
-from jax_backprop.cli.models import Folder, MaybePath
 from jax_backprop.errors import InputError, printable, unknown_name
 from jax_backprop.reading import decode, read_npy
 
@@ -25,10 +25,10 @@ SPLITS = ("train", "validation", "test")
 def predict(
     model: Folder,
     /,
-    inputs: MaybePath = None,
+    inputs: MaybeFolder = None,
     split: Annotated[str, tyro.conf.arg(metavar="{train,validation,test}")] = "test",
-    out: MaybePath = None,
-    data_dir: MaybePath = None,
+    out: MaybeFolder = None,
+    data_dir: MaybeFolder = None,
 ) -> None:
     """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import tyro
-
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Folder
 from jax_backprop.errors import InputError
-
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 def report(folder: Folder, /) -> None:

@@ -22,13 +22,22 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
             ("--tune-width",),
             (
                 *("--dry-run", "--out", "--new", "--set-aside", "--part", "--tile-width"),
-                *("--widen", "--json-progress"),
+                *("--widen", "--json-progress", "--cluster"),
             ),
             "It measures tile widths and runs no study: run that afterwards.",
         ),
-        ("with", ("--dry-run",), ("--json-progress", "--widen"), "It shows a table of the file."),
+        (
+            "with",
+            ("--dry-run",),
+            ("--json-progress", "--widen", "--cluster"),
+            "It shows a table of the file.",
+        ),
+        ("without", ("--cluster",), ("--jobs",), "They are asked of Slurm: --cluster slurm."),
         ("with", ("--new",), ("--set-aside",), "A new folder holds nothing to set aside."),
         ("with", ("--part",), ("--widen",), "A share doesn't see where the optimum is."),
+    ],
+    "boundaries": [
+        ("without", ("--cluster",), ("--jobs",), "They are asked of Slurm: --cluster slurm.")
     ],
     "verify": [
         (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Folder
 from jax_backprop.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from jax_backprop.study import Contrast, Summary
     from jax_backprop.study.overview import Axis, Overview
 
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
 Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import Changes, Cluster, Folder, MaybeFolder, MaybeInt, StudyFile
 from jax_backprop.cli.signals import stop_on_signal
 from jax_backprop.errors import InputError
 from jax_backprop.parsing import check_number, read_study
@@ -19,9 +23,6 @@ if TYPE_CHECKING:
     from jax_backprop.engine import Options, Progress
     from jax_backprop.study.widening import Edge
 
-StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-MaybeFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 GIB = 1024**3
 MOST_NAMED = 3  # series in one note
 STOPPING = "stopping after this segment; the same command continues (again: stop at once)"
@@ -33,17 +34,17 @@ def sweep(
     out: MaybeFolder = None,
     new: MaybeFolder = None,
     set_aside: bool = False,
-    set: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction
-    ] = (),
+    set: Changes = (),
     part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None,
     dry_run: bool = False,
     tune_width: bool = False,
-    tile_width: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
+    tile_width: MaybeInt = None,
     json_progress: bool = False,
     max_cells: int = 4_000_000,
     max_gib: float = 8.0,
     widen: bool = False,
+    cluster: Cluster = None,
+    jobs: MaybeInt = None,
 ) -> None:
     """Run a study: train one network for every combination of a TOML file's axes.
 
@@ -95,6 +96,9 @@ def sweep(
       max_gib: Memory that a program may use on a device beside its data, in GiB.
       widen: While the best rate of a series is the least or the largest tried, go on a decade
         beyond it, up to 4 decades; what is there is kept. The same command continues.
+      cluster: Compute on a cluster's workers, with the same bytes: a Dask scheduler's address,
+        processes of this machine, or jobs of Slurm. Who reaches a scheduler can run code on it.
+      jobs: How many jobs to ask of Slurm.
     """
     chosen = read_study(study, set)
     options = _options(chosen, part, tile_width, max_cells, max_gib)
@@ -107,9 +111,24 @@ def sweep(
 
         return show(chosen, options)
     folder = _folder(out, new)
-    begun = _begin(chosen, folder, options, set_aside=set_aside, widen=widen)
-    _run_to_the_optimum(chosen, begun, folder, options, widen=widen, json_progress=json_progress)
+    with workers(cluster, jobs) as executor:
+        options = replace(options, executor=executor)
+        begun = _begin(chosen, folder, options, set_aside=set_aside, widen=widen)
+        how = {"widen": widen, "json_progress": json_progress}
+        _run_to_the_optimum(chosen, begun, folder, options, **how)
     return None
+
+
+@contextlib.contextmanager
+def workers(cluster: str | None, jobs: int | None) -> Iterator[Executor | None]:
+    """Hold a cluster's workers; None computes here."""
+    if cluster is None:
+        yield None
+        return
+    from jax_backprop.engine import clusters
+
+    with clusters.cluster(cluster, jobs) as executor:
+        yield executor
 
 
 def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional], /) -> None:
@@ -230,8 +249,6 @@ def _at_edge(found: Sequence[Edge]) -> str:
 
 
 def _run(study: Study, folder: Path, options: Options, *, json_progress: bool) -> None:
-    from dataclasses import replace
-
     from jax_backprop.engine import InterruptedSweepError, run_study
 
     last: list[Progress] = []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jax_backprop.engine.progress import Progress
     from jax_backprop.engine.rounds import run_rounds
     from jax_backprop.engine.store import load_study
-    from jax_backprop.engine.studies import run_study
+    from jax_backprop.engine.studies import run_shard, run_study
     from jax_backprop.engine.sweeping import sweep
     from jax_backprop.engine.tables import Tables
 
@@ -28,6 +28,7 @@ __all__ = [
     "load_tables",
     "merge",
     "run_rounds",
+    "run_shard",
     "run_study",
     "sweep",
 ]
@@ -42,7 +43,7 @@ __getattr__, __dir__ = lazy(
         "progress": ("Progress",),
         "rounds": ("run_rounds",),
         "store": ("load_study",),
-        "studies": ("run_study",),
+        "studies": ("run_shard", "run_study"),
         "tables": ("Tables",),
     },
 )

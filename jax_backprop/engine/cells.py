@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
 
 from jax_backprop.engine.grid import Cells, Named, named, own_name
-from jax_backprop.errors import InputError, unknown_name
-from jax_backprop.fields import ReductionName, Settings
+from jax_backprop.errors import InputError
+from jax_backprop.fields import Settings
 from jax_backprop.schedules import evaluate_schedule
 from jax_backprop.settings import Run
 from jax_backprop.storage import sha256
@@ -23,12 +23,12 @@ from jax_backprop.training import make_plan, used_examples
 # What the engine itself reads; any other name is handed to the user's functions.
 _READ = (
     *("learning_rate", "schedule", "seed", "split_seed", "optimizer", "rate_rule", "reduction"),
-    *("batch_size", "epochs", "data_fraction"),
+    *("batch_size", "epochs", "steps", "data_fraction", "eval_every"),
 )
 ENGINE_DEFAULTS: dict[str, Any] = {name: Run.model_fields[name].default for name in _READ}
-_STEPS = ("batch_size", "epochs", "data_fraction")  # decide how many steps a run has
+_LENGTH = ("batch_size", "epochs", "steps", "data_fraction")  # decide how many steps a run has
 # What another program is compiled for: shapes and steps, and how a step is made.
-STATIC = (*_STEPS, "rate_rule", "split_seed")
+STATIC = (*_LENGTH, "eval_every", "rate_rule", "split_seed")
 ID_LENGTH = 16
 
 
@@ -51,7 +51,6 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
     optimizer's parameters. Raises InputError where a parameter isn't one that it takes.
     """
     values, codes = dict(cells.values), dict(cells.codes)
-    _check_reductions(values.get("reduction", (fixed.get("reduction", "mean"),)))
     for name, default in ENGINE_DEFAULTS.items():
         if name not in values:
             values[name] = tuple(named([fixed.get(name, default)]))
@@ -73,13 +72,6 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
         )
         codes[name] = inverse.reshape(-1).astype(np.int32)
     return Cells(values, codes)
-
-
-def _check_reductions(given: Sequence[Any]) -> None:
-    known = get_args(ReductionName)
-    for value in given:
-        if value not in known:
-            raise unknown_name("reduction", str(value), known)
 
 
 def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
@@ -150,7 +142,7 @@ def schedule_hashes(cells: Cells, examples: int) -> dict[str, Hashes]:
     schedules = cells.values["schedule"]
     if not any(isinstance(schedule, Named) for schedule in schedules):
         return {}
-    rows = np.stack([cells.codes[name] for name in (*_STEPS, "schedule")])
+    rows = np.stack([cells.codes[name] for name in (*_LENGTH, "schedule")])
     combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
     texts: list[str | None] = []
     for *codes, code in combinations.T:
@@ -158,12 +150,11 @@ def schedule_hashes(cells: Cells, examples: int) -> dict[str, Hashes]:
         if not isinstance(schedule, Named):
             texts.append(None)
             continue
-        given: list[Any] = [
-            cells.values[name][each] for name, each in zip(_STEPS, codes, strict=True)
-        ]
-        batch, epochs, fraction = given
-        used = used_examples(fraction, examples)
-        steps = make_plan(used, batch_size=batch, epochs=epochs).steps
+        given: dict[str, Any] = {
+            name: cells.values[name][each] for name, each in zip(_LENGTH, codes, strict=True)
+        }
+        used = used_examples(given.pop("data_fraction"), examples)
+        steps = make_plan(used, **given).steps
         texts.append(sha256(evaluate_schedule(schedule.value, steps).tobytes())[:ID_LENGTH])
     return {"schedule": Hashes(tuple(texts), inverse.reshape(-1))}
 

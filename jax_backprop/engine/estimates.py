@@ -10,11 +10,10 @@ import jax
 import numpy as np
 
 from jax_backprop.engine.options import Options
-from jax_backprop.engine.planning import Group, rates, with_width
+from jax_backprop.engine.planning import Group, with_width
 from jax_backprop.engine.program import OutOfMemoryError
 from jax_backprop.engine.runner import Runner
-from jax_backprop.engine.shard import orders, tile_inputs
-from jax_backprop.engine.tile_program import SegmentInputs
+from jax_backprop.engine.shard import segment_inputs, tile_inputs
 
 TIMINGS = 3  # of a segment, of which the least: the machine is shared
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
@@ -40,13 +39,10 @@ class Estimate(NamedTuple):
 
 def estimate(runner: Runner, group: Group, options: Options) -> Estimate:
     """Compile a group's program, and time a segment of one tile a device."""
-    program, devices = runner.program(group), len(options.devices)
+    program, devices = runner.computer.program(group), len(options.devices)
     rows, _ = group.layout.shard(0)
     rows = rows[np.arange(devices) % len(rows)]
-    length = group.segment * group.plan.period
-    table = rates(group, rows, 0, length)
-    shaped = table.reshape(*table.shape[:2], group.segment, group.plan.period)
-    inputs = SegmentInputs(shaped, orders(group, rows, 0))
+    inputs = segment_inputs(group, rows, 0)
     running, _ = program.start(tile_inputs(group, rows))
     started = time.perf_counter()
     running, _ = program.segment(running, inputs)
@@ -62,7 +58,7 @@ def estimate(runner: Runner, group: Group, options: Options) -> Estimate:
     return Estimate(
         group=group,
         compile_seconds=max(0.0, first - min(seconds)),
-        seconds=min(seconds) * rounds * (group.plan.periods // group.segment),
+        seconds=min(seconds) * rounds * len(group.segments),
         cell_bytes=(state + temporary) // group.width,
         total_bytes=(temporary + state * running.rows.size // devices) * devices,
     )

@@ -11,10 +11,9 @@ import numpy as np
 
 from jax_backprop.engine.cells import plain, resolve
 from jax_backprop.engine.grid import Grid
-from jax_backprop.engine.identity import check_data, check_functions, check_programs, identity
+from jax_backprop.engine.identity import check_data, check_functions, identity
 from jax_backprop.engine.options import Options
 from jax_backprop.engine.planning import make_groups
-from jax_backprop.engine.problem import Problem
 from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.store import (
     MANIFEST,
@@ -25,12 +24,13 @@ from jax_backprop.engine.store import (
     refuse_difference,
 )
 from jax_backprop.engine.tables import Tables, to_parquet
+from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
 
 
 def run_in_folder(
-    problem: Problem,
+    workload: Workload,
     grid: Grid,
     out: Path,
     options: Options,
@@ -40,33 +40,34 @@ def run_in_folder(
 
     Raises InputError, changing nothing, if the folder holds something that this isn't more of.
     """
-    with begin(problem, grid, out, options, study) as (_, runner):
+    with begin(workload, grid, out, options, study) as (_, runner):
         for _ in runner.run():
             pass
 
 
 @contextlib.contextmanager
 def begin(
-    problem: Problem,
+    workload: Workload,
     grid: Grid,
     out: Path,
     options: Options,
     study: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[StudyFolder, Runner]]:
     """Hold a study's folder, with a runner that knows what is there and what isn't."""
-    cells = resolve(grid.cells(options.max_cells), problem.fixed)
+    cells = resolve(grid.cells(options.max_cells), workload.fixed)
     described = dict(study) if study is not None else {"axes": plain(dict(grid.axes))}
     part, of = options.share
     share = f"{part}/{of}" if of > 1 else None
-    with open_study(out, identity(problem, grid), described, share=share) as folder:
-        check_data(problem, folder)
-        ids = problem.ids(cells)
+    with open_study(out, identity(workload, grid), described, share=share) as folder:
+        check_data(workload, folder)
+        ids = workload.ids(cells)
         generations, added = _generations(folder, ids)
-        runner = Runner(problem, list(grid.axes), options, folder)
+        runner = Runner(workload, list(grid.axes), options, folder)
         for rows in generations:
             runner.add(cells.take(np.asarray(rows)))
         _check_widths(folder, runner, options)
-        check_programs(problem, folder, runner)
+        check_functions(workload, folder, runner.groups)
+        runner.check_machine()
         if runner.idle:
             options.on_notice(f"the study has fewer tiles than {of} machines: none is for this one")
         if added:  # recorded last: nothing is written of a study that can't be run
@@ -80,18 +81,18 @@ def load_tables(path: Path) -> Tables:
     return Tables(**tables)  # pyright: ignore[reportArgumentType]
 
 
-def holds_other(problem: Problem, grid: Grid, folder: Path) -> bool:
+def holds_other(workload: Workload, grid: Grid, folder: Path) -> bool:
     """Tell whether a folder holds a study that this isn't more of, or one of another version."""
     if not (folder / MANIFEST).exists():
         return False
-    cells = resolve(grid.cells(), problem.fixed)
+    cells = resolve(grid.cells(), workload.fixed)
     try:
         manifest = read_manifest(folder)
-        refuse_difference(folder, manifest["identity"], identity(problem, grid))
+        refuse_difference(folder, manifest["identity"], identity(workload, grid))
         recorded = StudyFolder(folder, manifest)
-        check_data(problem, recorded)
-        check_functions(problem, recorded, make_groups(problem, cells, widths=recorded.widths))
-        known = set(problem.ids(cells))
+        check_data(workload, recorded)
+        check_functions(workload, recorded, make_groups(workload, cells, widths=recorded.widths))
+        known = set(workload.ids(cells))
         lists = [recorded.read_generation(n) for n in range(len(recorded.generations))]
         return not all(ids is not None and known.issuperset(ids) for ids in lists)
     except InputError:

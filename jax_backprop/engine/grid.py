@@ -17,10 +17,10 @@ MAX_CELLS = 4_000_000  # a limit against typing mistakes: a flag raises it
 
 @dataclass(frozen=True)
 class Named:
-    """A callable value of an axis, and the name by which results know it."""
+    """A callable value of an axis, or a row of rates, and the name by which results know it."""
 
     name: str
-    value: Callable[..., Any]
+    value: Callable[..., Any] | np.ndarray
 
 
 @dataclass(frozen=True)

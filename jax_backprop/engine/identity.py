@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,45 +13,43 @@ from jax_backprop.engine.cells import plain
 from jax_backprop.engine.fingerprint import fingerprint
 from jax_backprop.engine.grid import Grid
 from jax_backprop.engine.planning import Group
-from jax_backprop.engine.problem import Problem
-from jax_backprop.engine.provenance import processor
-from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.store import ENGINE, StudyFolder, refuse_difference
 from jax_backprop.engine.tile_program import Hyper, Recipe
-from jax_backprop.storage import sha256
+from jax_backprop.engine.workload import Workload
 from jax_backprop.training import environment
+from jax_backprop.types import canonical
 
 BY_SPLIT = "a data set for each split seed: see `data`"
 
 
-def identity(problem: Problem, grid: Grid) -> dict[str, Any]:
+def identity(workload: Workload, grid: Grid) -> dict[str, Any]:
     """Return what has to be equal for cells to belong together, their functions apart."""
-    fixed = {name: value for name, value in problem.fixed.items() if name not in grid.axes}
-    first = next(iter(problem.data_hashes.values()))
+    fixed = {name: value for name, value in workload.fixed.items() if name not in grid.axes}
+    first = next(iter(workload.data_hashes.values()))
     return {
         **plain(fixed),
         "axes": sorted(grid.axes),
-        "curves": problem.curves,
-        "sharpness_iterations": problem.sharpness_iterations,
+        "curves": workload.curves,
+        "sharpness_iterations": workload.sharpness_iterations,
         "data_checksum": BY_SPLIT if "split_seed" in grid.axes else first,
-        "train_examples": len(problem.data.train.labels),
-        "test_examples": len(problem.data.test.labels),
-        "classes": problem.data.classes,
+        "train_examples": len(workload.data.train.labels),
+        "test_examples": len(workload.data.test.labels),
+        "classes": workload.data.classes,
         "engine": ENGINE,
         **environment(),
     }
 
 
-def function_hashes(problem: Problem, group: Group) -> dict[str, str]:
+def function_hashes(workload: Workload, group: Group) -> dict[str, str]:
     """Return the hash of each function that a group's program is made of.
 
-    Raises InputError for one whose trace doesn't say what it does, unless the problem has a name
+    Raises InputError for one whose trace doesn't say what it does, unless the workload has a name
     for its functions (``identity``).
     """
-    if problem.identity is not None:
-        return {"identity": problem.identity}
+    if workload.identity is not None:
+        return {"identity": workload.identity}
     recipe, parts = group.recipe, _Parts(group.recipe)
-    number = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(np.float64))
+    number = jax.ShapeDtypeStruct((), canonical(np.float64))
     hyper = dict.fromkeys(group.hyper, number)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(recipe.init, key, hyper)
@@ -67,7 +64,7 @@ def function_hashes(problem: Problem, group: Group) -> dict[str, str]:
         "evaluate": (parts.evaluate, hyper, params, batch),
         "direction": (parts.direction, hyper, params, number),
         "rate_rule": (parts.rate_rule, hyper, params, batch, number, number),
-        "layer_factors": (recipe.layer_factors, params, hyper),
+        "layer_factors": (recipe.layer_factors, hyper),
     }
     if recipe.sharpness is not None:
         traced["vector_product"] = (recipe.sharpness, params, batch, hyper)
@@ -97,47 +94,19 @@ class _Parts(NamedTuple):
         return rule.update(rule.init(params), rate, loss, params, params, batch)
 
 
-def check_data(problem: Problem, folder: StudyFolder) -> None:
+def check_data(workload: Workload, folder: StudyFolder) -> None:
     """Record the hash of each split's data; raise InputError if one was another before."""
     data = folder.manifest.setdefault("data", {})
-    found = {str(seed): text for seed, text in problem.data_hashes.items()}
+    found = {str(seed): text for seed, text in workload.data_hashes.items()}
     refuse_difference(folder.path, data, {seed: found[seed] for seed in data if seed in found})
     data |= found
 
 
-def check_functions(problem: Problem, folder: StudyFolder, groups: Sequence[Group]) -> None:
+def check_functions(workload: Workload, folder: StudyFolder, groups: Sequence[Group]) -> None:
     """Record the functions of each group's program; raise InputError if they were others before."""
     recorded = folder.manifest.setdefault("functions", {})
     for key, group in {group.key: group for group in groups}.items():
-        found = function_hashes(problem, group)
+        found = function_hashes(workload, group)
         if key in recorded:
             refuse_difference(folder.path, recorded[key], found)
         recorded[key] = found
-
-
-def check_programs(problem: Problem, folder: StudyFolder, runner: Runner) -> None:
-    """Check the functions of what is to be run, and that this machine gives the recorded bits."""
-    check_functions(problem, folder, runner.groups)
-    if runner.pending:
-        _check_probe(folder, runner)
-
-
-def _check_probe(folder: StudyFolder, runner: Runner) -> None:
-    """Record what this machine gives for the study's first tile; raise InputError if it differs.
-
-    Flags of the compiler, the kind of random numbers, an instruction set: whatever changes a bit of
-    the study's own program shows here, also where nobody thought of recording it.
-    """
-    leaves, steps = runner.probe()
-    texts = [f"{leaf.dtype} {leaf.shape}".encode() + leaf.tobytes() for leaf in leaves]
-    found = {
-        "first_tile": sha256(b"".join(texts)),
-        "steps": steps,
-        "processor": processor(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-    recorded = folder.manifest.get("probe")
-    if recorded is None:
-        folder.manifest["probe"] = found
-    elif recorded.get("first_tile") != found["first_tile"]:
-        refuse_difference(folder.path, recorded, found)

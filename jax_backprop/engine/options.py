@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import jax
@@ -22,7 +23,10 @@ class Options:
 
     Args:
       tile_width: cells that share a tile, instead of the rule's.
-      devices: by default all local ones.
+      devices: by default all local ones; an ``executor``'s workers use their own.
+      executor: any ``concurrent.futures.Executor`` that computes the shards instead, or a function
+        that makes one, called again when a pool breaks. Its processes must not be forked after JAX
+        has computed: ``multiprocessing.get_context("spawn")``, loky or Dask.
       share: (part, of): only every ``of``-th shard, starting with the ``part``-th.
       max_cells: a larger grid is refused.
       max_bytes: temporaries on one device; a program that needs more gets narrower tiles.
@@ -33,6 +37,7 @@ class Options:
 
     tile_width: int | None = None
     devices: Sequence[Device] = field(default_factory=jax.local_devices)
+    executor: Executor | Callable[[], Executor] | None = None
     share: tuple[int, int] = (1, 1)
     max_cells: int = MAX_CELLS
     max_bytes: int = 8 * 1024**3

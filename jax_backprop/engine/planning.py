@@ -11,14 +11,6 @@ import numpy as np
 
 from jax_backprop.engine.cells import plain, static_key
 from jax_backprop.engine.grid import Cells, Named
-from jax_backprop.engine.problem import (
-    Functions,
-    Problem,
-    check_products,
-    keywords,
-    optimizer_columns,
-    traced_axes,
-)
 from jax_backprop.engine.tile_program import Recipe
 from jax_backprop.engine.tiles import (
     Layout,
@@ -29,15 +21,23 @@ from jax_backprop.engine.tiles import (
     segment_length,
     tile_width,
 )
+from jax_backprop.engine.workload import (
+    Functions,
+    Workload,
+    check_products,
+    keywords,
+    optimizer_columns,
+    traced_axes,
+)
 from jax_backprop.errors import InputError
 from jax_backprop.network import COPIES
 from jax_backprop.optimizers import check_descends
 from jax_backprop.reading import check_memory
-from jax_backprop.schedules import check_rates, evaluate_schedule, schedule_shape
-from jax_backprop.settings import Optimizer, Rule, Schedule
-from jax_backprop.training import Plan, check_direction, make_plan, used_examples
-from jax_backprop.training.factors import FACTOR, layer_factors
-from jax_backprop.types import Dataset
+from jax_backprop.schedules import check_rates, unit_rates
+from jax_backprop.settings import Optimizer, Rule
+from jax_backprop.training import Plan, make_plan, used_examples
+from jax_backprop.training.factors import LAYER_PREFIX, layer_factors, reduction_factor
+from jax_backprop.types import Dataset, canonical
 
 
 class Group(NamedTuple):
@@ -52,6 +52,7 @@ class Group(NamedTuple):
       segment: periods a compiled segment.
       recipe: what the program is made of.
       hyper: traced settings by name, (cells,) each.
+      capacity: the most tiles of a shard, for which the programs are compiled.
     """
 
     key: str
@@ -64,6 +65,12 @@ class Group(NamedTuple):
     recipe: Recipe
     layout: Layout
     hyper: dict[str, np.ndarray]
+    capacity: int
+
+    @property
+    def segments(self) -> list[tuple[int, int]]:
+        """(Periods, steps a period) of each compiled call."""
+        return self.plan.segments(self.segment)
 
     @property
     def width(self) -> int:
@@ -72,7 +79,7 @@ class Group(NamedTuple):
 
 
 def make_groups(
-    problem: Problem,
+    workload: Workload,
     cells: Cells,
     *,
     widths: Mapping[str, int],
@@ -82,7 +89,7 @@ def make_groups(
     """Split cells into groups, and lay each out.
 
     Args:
-      problem: what they share.
+      workload: what they share.
       cells: resolved ones.
       widths: recorded widths by group; a group that has one keeps it.
       tile_width: for the others, instead of the rule's.
@@ -91,15 +98,15 @@ def make_groups(
     Raises:
       InputError: an axis that nothing takes, a batch size or rate that can't be.
     """
-    _check_fractions(cells, len(problem.data.train.labels))
-    traced = traced_axes(problem, cells)
+    _check_fractions(cells, len(workload.data.train.labels))
+    traced = traced_axes(workload, cells)
     of_group, statics = static_key(cells, traced)
     groups = []
     for index, static in enumerate(statics):
         key = json.dumps(plain(static), sort_keys=True)
         own = cells.take(np.flatnonzero(of_group == index))
         width = widths.get(key) or tile_width
-        split = problem.of_split(static["split_seed"])
+        split = workload.of_split(static["split_seed"])
         groups.append(_make_group(split, own, key, static, traced, width, platform))
     return groups
 
@@ -121,25 +128,25 @@ def _check_fractions(cells: Cells, examples: int) -> None:
 def with_width(group: Group, width: int) -> Group:
     """Return a group laid out anew in tiles of another width."""
     layout = lay_out(_sharing(group.cells, group.recipe), width, group.size)
-    return group._replace(layout=layout)
+    return group._replace(layout=layout, capacity=layout.capacity)
 
 
 def rates(group: Group, rows: np.ndarray, first: int, steps: int) -> np.ndarray:
     """Return the learning rates of some cells, (*rows.shape, steps): peak x shape, rounded once."""
-    peaks = _peaks(group.cells, group.plan, group.recipe.examples)[rows]
+    peaks = _peaks(group.cells, group.plan)[rows]
     codes = group.cells.codes["schedule"][rows]
     shapes = np.stack(
         [
-            _shape(schedule, group.plan.steps)[first : first + steps]
+            unit_rates(_bare(schedule), group.plan.steps)[first : first + steps]
             for schedule in group.cells.values["schedule"]
         ]
     )
     with np.errstate(over="ignore"):
-        return (peaks[..., None] * shapes[codes]).astype(_float())
+        return (peaks[..., None] * shapes[codes]).astype(canonical(np.float64))
 
 
 def _make_group(
-    problem: Problem,
+    workload: Workload,
     cells: Cells,
     key: str,
     static: dict[str, Any],
@@ -147,24 +154,25 @@ def _make_group(
     width: int | None,
     platform: str,
 ) -> Group:
-    examples = used_examples(static["data_fraction"], len(problem.data.train.labels))
-    plan = make_plan(examples, batch_size=static["batch_size"], epochs=static["epochs"])
-    if plan.batch_size is None and problem.curves == "none":
+    examples = used_examples(static["data_fraction"], len(workload.data.train.labels))
+    lengths = ("batch_size", "epochs", "steps", "eval_every")
+    plan = make_plan(examples, **{name: static[name] for name in lengths})
+    if plan.batch_size is None and workload.curves == "none":
         plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere
-    _check_rates(cells, plan, examples)
+    _check_rates(cells, plan)
     names = [name for name, is_traced in traced.items() if is_traced]
-    recipe, size, hyper = _recipe(problem, cells, static, names, plan, examples)
+    recipe, size, hyper = _recipe(workload, cells, static, names, plan, examples)
     sharing = _sharing(cells, recipe)
     width = width or tile_width(size, platform)
     layout = lay_out(sharing, width, size)
-    most = width * min(layout.shard_tiles, len(layout.rows))  # cells at once
+    most = width * layout.capacity  # cells at once
     kept = 4 * plan.steps * len(recipe.metrics)
     check_memory("cells side by side", most * (COPIES * size.params_bytes + 2 * kept))
     work = size.work * most
     return Group(
         key=key,
-        program_key=json.dumps([plain({**static, "split_seed": None}), problem.data.scaling]),
-        data=problem.data,
+        program_key=json.dumps([plain({**static, "split_seed": None}), workload.data.scaling]),
+        data=workload.data,
         cells=cells,
         size=size,
         plan=plan,
@@ -172,11 +180,12 @@ def _make_group(
         recipe=recipe,
         layout=layout,
         hyper=hyper,
+        capacity=layout.capacity,
     )
 
 
 def _recipe(
-    problem: Problem,
+    workload: Workload,
     cells: Cells,
     static: dict[str, Any],
     names: list[str],
@@ -185,41 +194,41 @@ def _recipe(
 ) -> tuple[Recipe, Size, dict[str, np.ndarray]]:
     """Return what a group's programs are made of, a cell's size, and the traced settings."""
     hyper = {name: cells.numbers(name) for name in ("learning_rate", *names)}
-    hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(FACTOR)}
+    hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(LAYER_PREFIX)}
     hyper |= optimizer_columns(cells)
-    named = problem.direction or Optimizer.model_validate({"name": static["optimizer"]})
-    check_direction(static["rate_rule"], named)
-    check_products(problem)
-    settings = {name: _bare(value) for name, value in {**problem.fixed, **static}.items()}
-    functions = Functions(problem, settings, names, static["optimizer"])
+    named = workload.direction or Optimizer.model_validate({"name": static["optimizer"]})
+    check_products(workload)
+    settings = {name: _bare(value) for name, value in {**workload.fixed, **static}.items()}
+    functions = Functions(workload, settings, names, static["optimizer"])
     functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling
     shapes = jax.eval_shape(functions.init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
-    if problem.direction is not None:
-        check_descends(problem.direction, shapes)
-    example_bytes = problem.data.features * np.dtype(_float()).itemsize
-    size = cell_size(shapes, plan.batch_size or examples, example_bytes, plan.steps)
-    evaluated, full_batch = problem.curves != "none", plan.batch_size is None
-    bare = named == Optimizer() and (problem.rate_rule or static["rate_rule"]) == Rule()
+    if workload.direction is not None:
+        check_descends(workload.direction, shapes)
+    example_bytes = workload.data.features * np.dtype(canonical(np.float64)).itemsize
+    size = cell_size(shapes, plan.batch, example_bytes, plan.steps)
+    evaluated, full_batch = workload.curves != "none", plan.batch_size is None
+    bare = named == Optimizer() and (workload.rate_rule or static["rate_rule"]) == Rule()
     recipe = Recipe(
         init=functions.init,
         learner=functions.learner,
-        layer_factors=layer_factors(shapes, problem.fixed.get("layer_factors"), hyper),
+        layer_factors=layer_factors(shapes, workload.fixed.get("layer_factors"), hyper),
         examples=examples,
         evaluate_train=evaluated or not full_batch,
         evaluate_validation=evaluated,
-        metrics=_metrics(problem.curves, full_batch),
-        sharpness=functions.sharpness if problem.sharpness_iterations else None,
+        metrics=_metrics(workload.curves, full_batch),
+        sharpness=functions.sharpness if workload.sharpness_iterations else None,
         seed_per_lane=full_batch,
-        lanes_last=bare and not problem.sharpness_iterations and _lanes_last(problem, names, size),
+        lanes_last=bare and _lanes_last(workload, names, size),
     )
     return recipe, size, hyper
 
 
-def _lanes_last(problem: Problem, traced: list[str], size: Size) -> bool:
+def _lanes_last(workload: Workload, traced: list[str], size: Size) -> bool:
     """Tell whether cells lie in the last axis: where the functions know it, and it is faster."""
-    trained = [f for f in (problem.value_and_grad, problem.evaluate) if f]
+    trained = [f for f in (workload.value_and_grad, workload.evaluate) if f]
     a_number_each = {name for f in trained for name in keywords(f)} & set(traced)
-    return problem.lanes and not a_number_each and lanes_last(size)
+    knows = workload.knows_lanes and not workload.sharpness_iterations
+    return knows and not a_number_each and lanes_last(size)
 
 
 def _metrics(curves: str, full_batch: bool) -> tuple[str, ...]:
@@ -235,34 +244,23 @@ def _sharing(cells: Cells, recipe: Recipe) -> np.ndarray:
     return cells.codes["seed"].astype(np.int64)
 
 
-def _peaks(cells: Cells, plan: Plan, examples: int) -> np.ndarray:
-    """Return each cell's peak rate on the mean loss: a rate on the sum counts for every example."""
-    summed = np.asarray([kind == "sum" for kind in cells.values["reduction"]])
-    batch = plan.batch_size or examples
-    return cells.numbers("learning_rate") * np.where(summed, batch, 1)[cells.codes["reduction"]]
+def _peaks(cells: Cells, plan: Plan) -> np.ndarray:
+    """Return each cell's peak rate on the mean loss."""
+    factors = [reduction_factor(kind, plan.batch) for kind in cells.values["reduction"]]
+    return cells.numbers("learning_rate") * np.asarray(factors)[cells.codes["reduction"]]
 
 
-def _check_rates(cells: Cells, plan: Plan, examples: int) -> None:
+def _check_rates(cells: Cells, plan: Plan) -> None:
     """Raise InputError for a rate that can't be, by each schedule's shape and the largest peak."""
-    peaks = _peaks(cells, plan, examples)
+    peaks = _peaks(cells, plan)
     for code, schedule in enumerate(cells.values["schedule"]):
         chosen = peaks[cells.codes["schedule"] == code]
         if chosen.size:
-            shape = _shape(schedule, plan.steps)
+            shape = unit_rates(_bare(schedule), plan.steps)
             with np.errstate(over="ignore", invalid="ignore"):
                 for peak in (chosen.min(), chosen.max()):
-                    check_rates((peak * shape).astype(_float()))
-
-
-def _shape(schedule: Any, steps: int) -> np.ndarray:
-    if isinstance(schedule, Schedule):
-        return schedule_shape(schedule, steps)
-    return evaluate_schedule(_bare(schedule), steps)
+                    check_rates((peak * shape).astype(canonical(np.float64)))
 
 
 def _bare(value: Any) -> Any:
     return value.value if isinstance(value, Named) else value
-
-
-def _float() -> Any:
-    return jax.dtypes.canonicalize_dtype(np.float64)

@@ -59,7 +59,8 @@ class OutOfMemoryError(InputError):
 class Program:
     """Three programs, each compiled once: start, segment (the training itself) and finish.
 
-    ``prepare`` compiles them side by side; without it, each is compiled when it is first called.
+    (A run's last segment may be shorter: one more.) ``prepare`` compiles them side by side; without
+    it, each is compiled when it is first called.
 
     A tile runs the same instructions wherever and beside whomever it runs, which is why its bits
     don't depend on the number of devices: whole tiles are shared out, never parts of one, and how
@@ -93,10 +94,9 @@ class Program:
         mesh = make_mesh(devices)
         self._sharding = NamedSharding(mesh, PartitionSpec("tiles"))
         self._start = _Compiled(_mapped(mesh, functools.partial(start_tile, recipe), 1))
-        segment = _mapped(mesh, functools.partial(segment_tile, recipe), 3)
-        self._segment = _Compiled(segment, donate=1)
+        self._segment = _mapped(mesh, functools.partial(segment_tile, recipe), 3)
+        self._segments: dict[tuple[int, ...], _Compiled] = {}  # by periods and steps
         self._finish = _Compiled(_mapped(mesh, functools.partial(finish_tile, recipe), 2))
-        self._fits = False
 
     def on(self, splits: Splits) -> Program:
         """Return the same compiled programs on other data of the same shapes."""
@@ -104,18 +104,25 @@ class Program:
         other._splits = splits
         return other
 
-    def prepare(self, tiles: TileInputs, inputs: SegmentInputs) -> None:
-        """Trace all three programs and begin to compile them, each in a thread of its own.
+    def prepare(self, tiles: TileInputs, segments: Sequence[SegmentInputs]) -> None:
+        """Trace all programs and begin to compile them, each in a thread of its own.
 
         Args:
-          tiles, inputs: what ``start`` and ``segment`` will be given, of any number of tiles; only
-            shapes and types are looked at.
+          tiles: what ``start`` will be given, of any number of tiles; only shapes and types are
+            looked at.
+          segments: what ``segment`` will be given, one for each shape.
         """
         counts = jax.ShapeDtypeStruct((self._devices,), np.int32, sharding=self._sharding)
-        tiles, inputs = jax.tree.map(self._like, (tiles, inputs))
+        tiles, segments = jax.tree.map(self._like, (tiles, segments))
         state, _ = jax.tree.map(self._like, self._start.begin(counts, tiles, self._splits))
-        self._segment.begin(counts, state, tiles, inputs, self._splits)
+        for inputs in segments:
+            self._of(inputs).begin(counts, state, tiles, inputs, self._splits)
         self._finish.begin(counts, state, tiles, self._splits)
+
+    def compiled(self) -> None:
+        """Wait until all that was begun is compiled."""
+        for each in (self._start, *self._segments.values(), self._finish):
+            _ = each.compiled
 
     def start(self, tiles: TileInputs) -> tuple[Running, Start]:
         """Begin some tiles, at most the capacity."""
@@ -133,16 +140,15 @@ class Program:
     def segment(self, running: Running, inputs: SegmentInputs) -> tuple[Running, Segment]:
         """Train through one segment."""
         args = (running.counts, running.state, running.tiles, self._place(inputs, running.rows))
+        compiled = self._of(inputs)
         with _memory_explained():
-            if not self._fits:
-                self._segment.begin(*args, self._splits)
-                needed = self.temporary_bytes()
-                if self._max_bytes is not None and needed and needed > self._max_bytes:
-                    raise OutOfMemoryError(
-                        f"{needed:,} bytes of temporaries, {self._max_bytes:,} allowed"
-                    )
-                self._fits = True
-            state, found = self._segment(*args, self._splits)
+            compiled.begin(*args, self._splits)
+            needed = self.temporary_bytes()
+            if self._max_bytes is not None and needed and needed > self._max_bytes:
+                raise OutOfMemoryError(
+                    f"{needed:,} bytes of temporaries, {self._max_bytes:,} allowed"
+                )
+            state, found = compiled(*args, self._splits)
             return running._replace(state=state), _fetch(found, running.where)
 
     def finish(self, running: Running) -> Final:
@@ -152,8 +158,8 @@ class Program:
 
     def temporary_bytes(self) -> int | None:
         """Return the compiled segment's temporaries on one device; None if the device can't say."""
-        analysis = self._segment.compiled().memory_analysis()
-        return None if analysis is None else int(analysis.temp_size_in_bytes)
+        first = next(iter(self._segments.values()))
+        return first.temporary_bytes()
 
     def resume(self, running: Running, leaves: Sequence[np.ndarray]) -> Running:
         """Return a started shard with the state of a checkpoint, as ``snapshot`` gave it."""
@@ -164,6 +170,13 @@ class Program:
     def snapshot(self, running: Running) -> list[np.ndarray]:
         """Return the state's leaves on the host, led by the axis of tiles."""
         return [np.asarray(leaf)[running.where] for leaf in jax.tree.leaves(running.state)]
+
+    def _of(self, inputs: SegmentInputs) -> _Compiled:
+        """Return the program of a segment of so many periods of so many steps."""
+        shape = inputs.rates.shape[2:]
+        if shape not in self._segments:
+            self._segments[shape] = _Compiled(self._segment, donate=1)
+        return self._segments[shape]
 
     def _like(self, leaf: Any) -> jax.ShapeDtypeStruct:
         """Return the shape of an array led by all devices' slots, as ``_place`` puts it there."""
@@ -185,6 +198,7 @@ class _Compiled:
         self._jitted = jax.jit(function, donate_argnums=tuple(range(1, 1 + donate)))
         self._outputs: Any = None
         self._compiling: Future[Any] | None = None
+        self._bytes: int | None = None
 
     def begin(self, *args: Any) -> Any:
         """Trace for arguments like these and begin to compile, once; return the results' shapes."""
@@ -196,14 +210,22 @@ class _Compiled:
             thread.shutdown(wait=False)  # it ends with the compilation
         return self._outputs
 
+    @functools.cached_property
     def compiled(self) -> Any:
-        """Return what was begun when it is compiled, or raise what the compiler raised."""
+        """What was begun, when it is compiled; raises what the compiler raised."""
         assert self._compiling is not None, "begun before"
         return self._compiling.result()
 
+    def temporary_bytes(self) -> int | None:
+        """Return the temporaries on one device; None if the device can't say."""
+        if self._bytes is None:
+            analysis = self.compiled.memory_analysis()
+            self._bytes = None if analysis is None else int(analysis.temp_size_in_bytes)
+        return self._bytes
+
     def __call__(self, *args: Any) -> Any:
         self.begin(*args)
-        return self.compiled()(*args)
+        return self.compiled(*args)
 
 
 def _mapped(mesh: Any, function: functools.partial[Any], arrays: int) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -24,6 +25,11 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {processor()}",
         "commit": _commit(),
     }
+
+
+def machine() -> dict[str, str]:
+    """Return what a program's bits may differ by from machine to machine."""
+    return {"processor": processor(), "xla_flags": os.environ.get("XLA_FLAGS", "")}
 
 
 def processor() -> str:

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.grid import Grid, at_rates
-from jax_backprop.engine.identity import check_data, check_programs, identity
+from jax_backprop.engine.identity import check_data, check_functions, identity
 from jax_backprop.engine.options import Options
-from jax_backprop.engine.problem import Problem
 from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.store import StudyFolder, load_study, open_study
+from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 
 # From all results so far to more cells: the id of a cell that they are like, and their rate.
@@ -23,7 +23,7 @@ Propose = Callable[[pa.Table], Sequence[tuple[str, float]]]
 
 
 def run_rounds(
-    problem: Problem,
+    workload: Workload,
     grid: Grid,
     out: Path,
     options: Options,
@@ -38,23 +38,24 @@ def run_rounds(
 
     Raises InputError if the folder holds something else, or rounds that were chosen otherwise.
     """
-    added = resolve(grid.cells(options.max_cells), problem.fixed)
-    with open_study(out, identity(problem, grid), study) as folder:
-        check_data(problem, folder)
-        runner = Runner(problem, list(grid.axes), options, folder)
-        known, ids, number = added, problem.ids(added), 0
+    added = resolve(grid.cells(options.max_cells), workload.fixed)
+    with open_study(out, identity(workload, grid), study) as folder:
+        check_data(workload, folder)
+        runner = Runner(workload, list(grid.axes), options, folder)
+        known, ids, number = added, workload.ids(added), 0
         new_ids = ids
         while new_ids:
             runner.add(added)
             if number == 0:
-                check_programs(problem, folder, runner)
+                check_functions(workload, folder, runner.groups)
+                runner.check_machine()
             _record(folder, number, new_ids, study)
             for _ in runner.run():
                 pass
             table = load_study(out)
             so_far = table.filter(pc.is_in(table["cell"], pa.array(ids)))  # type: ignore
             known, added = at_rates(known, _rows(ids, propose(so_far)))
-            new_ids = problem.ids(added)
+            new_ids = workload.ids(added)
             ids = ids + new_ids
             number += 1
 

@@ -6,31 +6,26 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
-import numpy as np
 import pyarrow as pa
-from jax.sharding import NamedSharding, PartitionSpec
 
-from jax_backprop.engine.cells import Hashes
 from jax_backprop.engine.checkpoint import pack, unpack
+from jax_backprop.engine.computing import Computer
+from jax_backprop.engine.distribution import Place, Workers, outcomes
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.options import InterruptedSweepError, Options
 from jax_backprop.engine.planning import Group, make_groups, with_width
-from jax_backprop.engine.problem import Problem
-from jax_backprop.engine.program import OutOfMemoryError, Program, Running, make_mesh
+from jax_backprop.engine.program import OutOfMemoryError, Program, Running
 from jax_backprop.engine.progress import Meter
-from jax_backprop.engine.shard import ShardRun, lanes, prepare, run_shard, to_record, train_alone
-from jax_backprop.engine.store import StudyFolder
-from jax_backprop.engine.tables import to_tables
-from jax_backprop.engine.tile_program import Splits
+from jax_backprop.engine.provenance import machine
+from jax_backprop.engine.shard import ShardRun, train_shard
+from jax_backprop.engine.store import StudyFolder, refuse_difference
+from jax_backprop.engine.worker import Slice, dumps, source_of
+from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
-from jax_backprop.training import check_dataset
-from jax_backprop.types import Dataset
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
 ATTEMPTS = 3  # at a part that vanishes while the others are computed
-ALWAYS_SHOWN = ("learning_rate", "schedule", "seed")
 
 
 class Runner:
@@ -38,7 +33,7 @@ class Runner:
 
     def __init__(
         self,
-        problem: Problem,
+        workload: Workload,
         axes: Sequence[str],
         options: Options,
         folder: StudyFolder | None = None,
@@ -46,22 +41,21 @@ class Runner:
         """Take what is to be run; nothing is laid out yet.
 
         Args:
-          problem: what all cells share.
+          workload: what all cells share.
           axes: whose values the tables show.
           options: how it is run.
           folder: where parts are kept.
 
         Raises InputError for data that can't be trained on.
         """
-        self._problem, self._options, self._folder = problem, options, folder
+        self._workload, self._options, self._folder = workload, options, folder
         self.groups: list[Group] = []
+        self.computer = Computer(workload, axes, options.devices, options.max_bytes)
         self._axes = axes
-        self._programs: dict[tuple[str, int], Program] = {}
         self._widths = dict(folder.widths) if folder is not None else {}
         self._meter = Meter(options.on_progress)
-        self._splits: dict[int, Splits] = {}
-        for data in problem.splits.values() or (problem.data,):
-            check_dataset(data)
+        self._probe: dict[str, Any] | None = None
+        self._computed: set[tuple[int, int]] = set()  # groups and shards, without a folder
 
     def add(self, cells: Cells) -> None:
         """Lay out the cells that the grid began with, or those of an extension, behind the others.
@@ -69,7 +63,7 @@ class Runner:
         Raises InputError for axes or rates that can't be.
         """
         added = make_groups(
-            self._problem,
+            self._workload,
             cells,
             widths=self._widths,
             tile_width=self._options.tile_width,
@@ -101,24 +95,45 @@ class Runner:
         indices = range(len(self.groups))
         return any(not there for index in indices for _, there in self._shards(index))
 
-    def probe(self) -> tuple[list[np.ndarray], int]:
-        """Train the first tile of all for some steps; return its state and how many steps."""
-        while True:
-            group = self.groups[0]
-            program = self.program(group)
+    def check_machine(self) -> None:
+        """Check that this machine gives the recorded bits of the first tile; its workers do so too.
+
+        Raises InputError if they differ.
+        """
+        while self.pending and self._options.executor is None:
             try:
-                return train_alone(program, group)
+                found, steps = self.computer.probe(self.groups[0])
             except OutOfMemoryError as error:
-                begun = self._folder is not None and group.key in self._folder.widths
-                if begun or group.width == 1:
-                    raise
                 self._narrow(0, error)
+                continue
+            self._compare({"first_tile": found, "steps": steps, **machine()})
+            return
+
+    def _compare(self, probe: dict[str, Any], host: str | None = None) -> None:
+        """Record what a machine gives for the first tile; raise InputError if it was another."""
+        known = self._probe
+        if self._folder is not None:
+            known = self._folder.manifest.setdefault("probe", probe)
+        known = self._probe = known or probe
+        if known["first_tile"] == probe["first_tile"]:
+            return
+        if host is None and self._folder is not None:
+            refuse_difference(self._folder.path, known, probe)
+        raise InputError(
+            "worker",
+            got=f"{host} ({probe['processor']}), which gives other bits than this study has "
+            f"({known['processor']})",
+            expected="workers that give the same bits for the study's first tile",
+            remedy="Leave that worker out, or give all of them one XLA_FLAGS=--xla_cpu_max_isa=...",
+        )
 
     def run(self) -> Iterator[dict[str, pa.Table]]:
         """Compute the parts of this run's share that aren't there; yield each when it is saved."""
         started = time.perf_counter()
         for attempt in range(ATTEMPTS):
             self._count()
+            if self._options.executor is not None:
+                yield from self._run_on(self._options.executor)
             for index in range(len(self.groups)):
                 yield from self._run_group(index)
             if not self._lost(last=attempt == ATTEMPTS - 1):
@@ -140,87 +155,73 @@ class Runner:
             self._options.on_notice(f"{lost[0]} vanished or was changed: computing it anew")
         return bool(lost)
 
-    def program(self, group: Group) -> Program:
-        """Return a group's programs; those of its earlier cells serve its later ones, if they can.
-
-        (Cells of the same settings share a key, and the key says all that is compiled in.)
-        """
-        capacity = min(group.layout.shard_tiles, len(group.layout.rows))
-        splits = self._on_devices(group.data)
-        known = self._programs.get((group.program_key, group.width))
-        if known is None or known.capacity < capacity:
-            known = self._programs[group.program_key, group.width] = Program(
-                group.recipe,
-                splits,
-                capacity=capacity,
-                devices=self._options.devices,
-                max_bytes=self._options.max_bytes,
-            )
-        return known.on(splits)
-
-    def _on_devices(self, data: Dataset) -> Splits:
-        """Return a group's data on the devices, put there once for all groups."""
-        if id(data) not in self._splits:
-            sharding = NamedSharding(make_mesh(self._options.devices), PartitionSpec())
-            splits = Splits(data.train, data.validation, data.test)
-            self._splits[id(data)] = jax.device_put(splits, sharding)
-        return self._splits[id(data)]
-
     def _run_group(self, index: int) -> Iterator[dict[str, pa.Table]]:
-        while missing := [shard for shard, there in self._shards(index) if not there]:
+        while missing := self._missing(index):
             group = self.groups[index]
-            program = self.program(group)
-            prepare(program, group)
+            program = self.computer.prepared(group)
             try:
                 for shard in missing:
                     if self._options.should_stop():
                         raise InterruptedSweepError
-                    yield self._run_shard(program, index, shard)
+                    run, running = self._train(program, index, shard)
+                    tables = self.computer.tables(group, shard, run, program, running)
+                    yield self._finished(index, shard, tables)
             except OutOfMemoryError as error:
-                begun = self._folder is not None and group.key in self._folder.widths
-                if begun or len(missing) < len(self._shards(index)) or group.width == 1:
-                    raise
                 self._narrow(index, error)
-            else:
-                return
 
-    def _run_shard(self, program: Program, index: int, shard: int) -> dict[str, pa.Table]:
+    def _run_on(self, workers: Workers) -> Iterator[dict[str, pa.Table]]:
+        """Compute what isn't there on an executor's workers."""
+        source = source_of(self._workload, self._axes, self._options.max_bytes)
+        first = self.groups[0]
+
+        def payload(places: Sequence[Place]) -> bytes:
+            probe = Slice.of(first, first.layout.rows[:1], first.layout.real[:1])
+            groups = [(self.groups[index], shard) for index, shard in places]
+            slices = [Slice.of(group, *group.layout.shard(shard)) for group, shard in groups]
+            return dumps((source, probe, slices))
+
+        def work(place: Place) -> float:
+            return self.groups[place[0]].size.work * self._cells(*place)
+
+        while missing := [(i, s) for i in range(len(self.groups)) for s in self._missing(i)]:
+            found = outcomes(workers, missing, payload, work, self._options.should_stop)
+            for places, outcome in found:
+                if isinstance(outcome, OutOfMemoryError):
+                    found.close()
+                    self._narrow(places[0][0], outcome)
+                    break
+                self._compare(outcome.probe, outcome.host)
+                for (index, shard), tables in zip(places, outcome.tables, strict=True):
+                    steps = self.groups[index].plan.steps
+                    self._meter.advance(float(self._cells(index, shard) * steps))
+                    yield self._finished(index, shard, tables)
+
+    def _finished(self, index: int, shard: int, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        """Save a shard's tables, and count them."""
+        self._computed.add((index, shard))
         group, part = self.groups[index], self._first_part(index) + shard
-        cells, ids, hashes = self._cells(group, shard)
-        about = {"part": part, "width": group.width, "cells": sha256("".join(ids).encode())}
-        run, running = self._train(program, group, shard, about)
-        record = to_record(group, shard, run, program.finish(running))
-        tables = to_tables(self._shown(cells), ids, record, hashes)
-        self._save(group, part, tables, group.layout.slice(shard)[0])
+        if self._folder is not None:
+            self._folder.widths[group.key] = group.width
+            self._folder.write(part, tables, group.layout.slice(shard)[0])
         self._meter.add(tables["cells"])
         return tables
 
-    def _cells(self, group: Group, shard: int) -> tuple[Cells, list[str], dict[str, Hashes]]:
-        """Return a shard's cells, repeats left out, their ids, and their functions' hashes."""
-        rows, real = group.layout.shard(shard)
-        cells = group.cells.take(rows[lanes(rows, real)])
-        hashes = self._problem.hashes(cells)
-        return cells, self._problem.ids(cells, hashes), hashes
-
-    def _save(self, group: Group, part: int, tables: dict[str, pa.Table], first_tile: int) -> None:
-        if self._folder is not None:
-            self._folder.widths[group.key] = group.width
-            self._folder.write(part, tables, first_tile)
-
-    def _train(
-        self, program: Program, group: Group, shard: int, about: dict[str, Any]
-    ) -> tuple[ShardRun, Running]:
+    def _train(self, program: Program, index: int, shard: int) -> tuple[ShardRun, Running]:
         """Run a shard's segments, from its checkpoint if there is one; save one when it is due."""
+        group, part = self.groups[index], self._first_part(index) + shard
+        _, ids, _ = self.computer.cells(group, shard)
+        about = {"part": part, "width": group.width, "cells": sha256("".join(ids).encode())}
         saved = self._folder.read_checkpoint() if self._folder is not None else None
         resumed = unpack(saved, about) if saved is not None else None
         begun = len(resumed[0].segments) if resumed is not None else 0
-        cells = int(group.layout.shard(shard)[1].sum())
+        rows, cells = group.layout.shard(shard)[0], self._cells(index, shard)
         last_saved = time.perf_counter()
-        for run, running in run_shard(program, group, shard, resumed=resumed):
+        for run, running in train_shard(program, group, rows, resumed=resumed):
             done = len(run.segments)
             if done > begun:
-                self._meter.advance(float(cells * group.segment * group.plan.period))
-            if done == group.plan.periods // group.segment:
+                periods, period = group.segments[done - 1]
+                self._meter.advance(float(cells * periods * period))
+            if done == len(group.segments):
                 return run, running
             stop = self._options.should_stop()
             due = stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS
@@ -231,20 +232,17 @@ class Runner:
                 raise InterruptedSweepError
         raise AssertionError("a shard ends with its last segment")
 
-    def _shown(self, cells: Cells) -> Cells:
-        """Return the columns that a table shows: the axes, and what every cell has."""
-        names = [*self._axes, *(name for name in ALWAYS_SHOWN if name not in self._axes)]
-        return Cells(
-            {name: cells.values[name] for name in names},
-            {name: cells.codes[name] for name in names},
-        )
-
     def _narrow(self, index: int, error: OutOfMemoryError) -> None:
-        """Halve a group's tile width, say so and record it; none of its cells has been saved.
+        """Halve a group's tile width, say so and record it, if none of its cells has been saved.
 
-        The same group of a later generation follows: the manifest knows one width for both.
+        The same group of a later generation follows: the manifest knows one width for both. Parts
+        that come behind would be numbered anew: once there are some, the error stands.
         """
         key, wide = self.groups[index].key, self.groups[index].width
+        begun = self._folder is not None and key in self._folder.widths
+        behind = range(index, len(self.groups))
+        if begun or wide == 1 or any(there for i in behind for _, there in self._shards(i)):
+            raise error
         narrow = wide // 2
         self._options.on_notice(
             f"out of memory with tiles of {wide} cells ({error.got}): going on with {narrow}"
@@ -264,19 +262,26 @@ class Runner:
 
     def _shards(self, index: int) -> list[tuple[int, bool]]:
         """Return this run's share of a group's shards, each with whether it is on disk."""
-        first, layout = self._first_part(index), self.groups[index].layout
+        first, layout, folder = self._first_part(index), self.groups[index].layout, self._folder
         return [
-            (shard, self._folder is not None and self._folder.has(first + shard))
+            (shard, folder.has(first + shard) if folder else (index, shard) in self._computed)
             for shard in range(layout.shards)
             if layout.slice(shard)[1]
         ]
+
+    def _missing(self, index: int) -> list[int]:
+        return [shard for shard, there in self._shards(index) if not there]
+
+    def _cells(self, index: int, shard: int) -> int:
+        """Return how many cells a shard has."""
+        return int(self.groups[index].layout.shard(shard)[1].sum())
 
     def _count(self) -> None:
         """Tell the meter what there is to do, and what was found done."""
         counts: dict[bool, list[Any]] = {True: [0, 0.0], False: [0, 0.0]}
         for index, group in enumerate(self.groups):
             for shard, there in self._shards(index):
-                cells = int(group.layout.shard(shard)[1].sum())
+                cells = self._cells(index, shard)
                 counts[there][0] += cells
                 counts[there][1] += float(cells * group.plan.steps)
         (found, found_steps), (left, left_steps) = counts[True], counts[False]

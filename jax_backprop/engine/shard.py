@@ -13,9 +13,8 @@ from jax_backprop.engine.planning import Group, rates
 from jax_backprop.engine.program import Program, Running
 from jax_backprop.engine.tables import Record
 from jax_backprop.engine.tile_program import Final, Segment, SegmentInputs, Start, TileInputs
-from jax_backprop.training import epoch_orders, role_keys
-
-PROBE_STEPS = 8
+from jax_backprop.training import Plan, batch_rows, role_keys
+from jax_backprop.types import canonical
 
 
 class ShardRun(NamedTuple):
@@ -34,87 +33,80 @@ def tile_inputs(group: Group, rows: np.ndarray) -> TileInputs:
     """Return what tells a shard's tiles apart; ``rows`` are (tiles, width)."""
     seeds = np.asarray(group.cells.values["seed"], np.int32)[group.cells.codes["seed"]]
     seed = seeds[rows] if group.recipe.seed_per_lane else seeds[rows[:, 0]]
-    dtype = _default(np.float64)
+    dtype = canonical(np.float64)
     return TileInputs(seed, {name: row[rows].astype(dtype) for name, row in group.hyper.items()})
-
-
-def _default(dtype: Any) -> Any:
-    return jax.dtypes.canonicalize_dtype(dtype)
 
 
 def prepare(program: Program, group: Group) -> None:
     """Begin to compile a group's programs."""
-    program.prepare(tile_inputs(group, group.layout.rows[:1]), _segment_shapes(group))
+    segments = [_segment_shapes(group, *each) for each in dict.fromkeys(group.segments)]
+    program.prepare(tile_inputs(group, group.layout.rows[:1]), segments)
 
 
-def train_alone(program: Program, group: Group) -> tuple[list[np.ndarray], int]:
-    """Train the group's first tile by itself, by whole segments, for ``PROBE_STEPS`` or more.
-
-    Returns the leaves of its state, and how many steps it took.
-    """
-    prepare(program, group)
-    rows, length = group.layout.rows[:1], group.segment * group.plan.period
-    running, _ = program.start(tile_inputs(group, rows))
-    segments = min(-(-PROBE_STEPS // length), group.plan.periods // group.segment)
-    for done in range(segments):
-        running, _ = program.segment(running, _segment_inputs(group, rows, done))
-    return program.snapshot(running), segments * length
-
-
-def _segment_inputs(group: Group, rows: np.ndarray, done: int) -> SegmentInputs:
-    """Return what some tiles are given in the segment after so many."""
-    periods, period = group.segment, group.plan.period
-    table = rates(group, rows, done * periods * period, periods * period)
+def segment_inputs(group: Group, rows: np.ndarray, number: int) -> SegmentInputs:
+    """Return what some tiles are given in one segment: rates, and examples of each mini-batch."""
+    periods, period = group.segments[number]
+    first, steps = number * group.segment * group.plan.period, periods * period
+    table = rates(group, rows, first, steps)
     shaped = table.reshape(*table.shape[:2], periods, period)
-    return SegmentInputs(shaped, orders(group, rows, done))
+    if group.plan.batch_size is None:
+        return SegmentInputs(shaped, None)
+    seeds = np.asarray(group.cells.values["seed"])[group.cells.codes["seed"][rows[:, 0]]]
+    orders = [_rows(int(seed), group.plan, first, steps) for seed in seeds]
+    return SegmentInputs(shaped, np.stack(orders).reshape(len(seeds), periods, period, -1))
 
 
-def _segment_shapes(group: Group) -> SegmentInputs:
+@functools.lru_cache(maxsize=4)  # a shard's tiles come seed by seed
+def _rows(seed: int, plan: Plan, first: int, steps: int) -> np.ndarray:
+    found = batch_rows(role_keys(seed).order, plan, first, steps)
+    assert found is not None, "asked for mini-batches alone"
+    return found
+
+
+def _segment_shapes(group: Group, periods: int, period: int) -> SegmentInputs:
     """Return shapes and types of what a segment of one tile is given."""
-    plan, periods = group.plan, group.segment
-    rates = jax.ShapeDtypeStruct((1, group.width, periods, plan.period), _default(np.float64))
-    if plan.batch_size is None:
+    rates = jax.ShapeDtypeStruct((1, group.width, periods, period), canonical(np.float64))
+    if group.plan.batch_size is None:
         return SegmentInputs(rates, None)
-    shape = (1, periods, plan.period, plan.batch_size)
-    return SegmentInputs(rates, jax.ShapeDtypeStruct(shape, _default(np.int64)))
+    shape = (1, periods, period, group.plan.batch_size)
+    return SegmentInputs(rates, jax.ShapeDtypeStruct(shape, canonical(np.int64)))
 
 
-def run_shard(
+def train_shard(
     program: Program,
     group: Group,
-    shard: int,
+    rows: np.ndarray,
     *,
     resumed: tuple[ShardRun, Sequence[np.ndarray]] | None = None,
 ) -> Iterator[tuple[ShardRun, Running]]:
-    """Yield the shard's run before its first segment and after each one.
+    """Yield a shard's run before its first segment and after each one.
 
     Args:
       program: of the group.
-      group: whose shard it is.
-      shard: its number within the group.
+      group: whose cells they are.
+      rows: (tiles, width), the cell in each lane.
       resumed: the run and the state of a checkpoint.
     """
-    rows, _ = group.layout.shard(shard)
     running, start = program.start(tile_inputs(group, rows))
     run = ShardRun(start, ())
     if resumed is not None:
         run, leaves = resumed
         running = program.resume(running, leaves)
     yield run, running
-    for done in range(len(run.segments), group.plan.periods // group.segment):
-        running, found = program.segment(running, _segment_inputs(group, rows, done))
+    for number in range(len(run.segments), len(group.segments)):
+        running, found = program.segment(running, segment_inputs(group, rows, number))
         run = ShardRun(run.start, (*run.segments, found))
         yield run, running
 
 
-def lanes(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
+def real_lanes(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Return which lanes of some tiles are cells of their own: (tiles, width)."""
     return np.arange(rows.shape[1])[None, :] < real[:, None]
 
 
 def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
     """Return what a finished shard reported, cell by cell."""
-    kept = lanes(*group.layout.shard(shard))
+    kept = real_lanes(*group.layout.shard(shard))
 
     def pick(leaf: Any) -> np.ndarray:
         return np.asarray(leaf)[kept]
@@ -168,30 +160,3 @@ def _curves(
 def _joined(parts: list[np.ndarray], cells: int) -> np.ndarray:
     """Return segments' (cells, periods, steps) as one row of steps a cell."""
     return np.concatenate([part.reshape(cells, -1) for part in parts], axis=1)
-
-
-def orders(group: Group, rows: np.ndarray, segment: int) -> np.ndarray | None:
-    """Return the examples of each mini-batch of a segment: (tiles, periods, steps, batch)."""
-    plan = group.plan
-    if plan.batch_size is None:
-        return None
-    seeds = np.asarray(group.cells.values["seed"])[group.cells.codes["seed"][rows[:, 0]]]
-    found = [
-        _order(int(seed), segment, group.segment, plan, group.recipe.examples) for seed in seeds
-    ]
-    return np.stack(found)
-
-
-@functools.lru_cache(maxsize=4)  # a shard's tiles come seed by seed
-def _order(seed: int, segment: int, epochs: int, plan: Any, examples: int) -> np.ndarray:
-    order = _epoch_orders(
-        role_keys(seed).order,
-        segment * epochs,
-        epochs=epochs,
-        examples=examples,
-        batch_size=plan.batch_size,
-    )
-    return np.asarray(order).reshape(epochs, plan.period, plan.batch_size)
-
-
-_epoch_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))

@@ -28,7 +28,7 @@ from jax_backprop.storage import (
 
 MANIFEST = "study.json"
 CHECKPOINT = "checkpoint.safetensors"
-ENGINE = 4  # raised when the engine's bits change: results of two engines never mix
+ENGINE = 5  # raised when the engine's bits change: results of two engines never mix
 TABLES = ("cells", "curves", "steps")
 
 

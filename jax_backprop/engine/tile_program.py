@@ -29,7 +29,7 @@ class Recipe(NamedTuple):
     Args:
       init: ``(key, hyper) -> params``.
       learner: ``hyper -> Learner``.
-      layer_factors: ``(params, hyper) -> factors`` of the rate, or None for 1.
+      layer_factors: ``hyper -> factors`` of the rate, or None for 1.
       examples: of the train split that are used.
       evaluate_train, evaluate_validation: at the end of every period.
       metrics: fields of ``Metrics`` that are reported of every step; the others cost nothing.
@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
 
     init: Callable[[Array, Hyper], Any]
     learner: Callable[[Hyper], Learner]
-    layer_factors: Callable[[Any, Hyper], Any]
+    layer_factors: Callable[[Hyper], Any]
     examples: int
     evaluate_train: bool
     evaluate_validation: bool
@@ -158,7 +158,7 @@ def segment_tile(
             splits.train,
             evaluated,
             learner=recipe.learner(hyper),
-            layer_factors=recipe.layer_factors(state.params, hyper),
+            layer_factors=recipe.layer_factors(hyper),
             observe=lambda params: (
                 _sharpness(recipe, params, splits, hyper) if recipe.evaluate_validation else None
             ),

@@ -47,6 +47,11 @@ class Layout(NamedTuple):
         """Number of shards."""
         return -(-len(self.rows) // self.shard_tiles)
 
+    @property
+    def capacity(self) -> int:
+        """The most tiles of a shard."""
+        return min(self.shard_tiles, len(self.rows))
+
     def shard(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows and real lanes of one shard's tiles, or of this share of them."""
         first, count = self.slice(index)

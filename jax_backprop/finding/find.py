@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
@@ -20,13 +19,7 @@ from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
 from jax_backprop.finding.rounds import search
 from jax_backprop.finding.trainers import learner_trainer, step_trainer
 from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
-from jax_backprop.optimizers import (
-    RATE_FREE,
-    as_trained,
-    check_descends,
-    evaluated_params,
-    make_direction,
-)
+from jax_backprop.optimizers import RATE_FREE, check_descends
 from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Optimizer, Run, Schedule
@@ -35,13 +28,13 @@ from jax_backprop.training import (
     Learner,
     RateRule,
     check_dataset,
-    is_sum,
+    make_learner,
     make_plan,
     role_keys,
-    with_scaling,
 )
-from jax_backprop.training.factors import factors_of
-from jax_backprop.types import Batch, Dataset, Evaluation, ValueAndGrad
+from jax_backprop.training.factors import layer_factors as factors_of
+from jax_backprop.training.factors import reduction_factor
+from jax_backprop.types import Batch, Dataset, ValueAndGrad
 
 DEFAULT = Run()
 BUDGET = 4.0
@@ -80,7 +73,8 @@ def find_learning_rate(
     schedule: str | Schedule | StepToRate | np.ndarray = "constant",
     reduction: ReductionName = "mean",
     batch_size: int | None = None,
-    epochs: int = DEFAULT.epochs,
+    epochs: int | None = None,
+    steps: int | None = None,
     budget: int | float = BUDGET,
     rates: tuple[int | float, int | float] | None = None,
     seed: int = 0,
@@ -103,7 +97,7 @@ def find_learning_rate(
       evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
         loss``. By default the loss alone, which a step at rate 0 tells.
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
-      rate_rule, layer_factors, reduction, batch_size, epochs: as for ``fit``.
+      rate_rule, layer_factors, reduction, batch_size, epochs, steps: as for ``fit``.
       schedule: a name, a Schedule, a callable ``step -> factor`` over the whole training, or a row.
       budget: of all trials together, in whole trainings; the first round is run whatever it costs.
       rates: lowest and highest rate of the first round, which is widened where it has to be.
@@ -137,11 +131,11 @@ def find_learning_rate(
     """
     started = time.perf_counter()
     check_dataset(data)
-    plan = make_plan(len(data.train.labels), batch_size=batch_size, epochs=epochs)
+    examples = len(data.train.labels)
+    plan = make_plan(examples, batch_size=batch_size, epochs=epochs, steps=steps)
     check_number("budget, in trainings", budget, 1e-3, 1e6)
     _check_span(rates)
-    examples = plan.batch_size or len(data.train.labels)
-    shape = _shape(schedule, plan.steps, examples if is_sum(reduction) else 1)
+    shape = _shape(schedule, plan.steps, reduction_factor(reduction, plan.batch))
     if training_step is not None:
         _check_alone(value_and_grad, optimizer, rate_rule, layer_factors)
         trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
@@ -150,7 +144,7 @@ def find_learning_rate(
         params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
         if not isinstance(optimizer, str | Optimizer):
             check_descends(optimizer, params)
-        trainer = learner_trainer(init, learner, factors_of(params, layer_factors))
+        trainer = learner_trainer(init, learner, factors_of(params, layer_factors, {})({}))
         first = Batch(data.train.inputs[:EXAMPLES], data.train.labels[:EXAMPLES])
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
@@ -220,32 +214,18 @@ def _learner(
             expected="value_and_grad, or a training_step of your own",
             remedy="Pass (params, batch) -> (loss, grads), such as jax.value_and_grad(loss).",
         )
-    direction, evaluated = _direction(optimizer)
-
-    def loss_alone(params: Any, batch: Batch) -> Evaluation:
-        loss, _ = value_and_grad(params, batch)
-        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
-
-    learner = Learner(value_and_grad, evaluate or loss_alone, direction, rate_rule, evaluated)
-    return with_scaling(learner, data.scaling)
-
-
-def _direction(
-    optimizer: str | Optimizer | optax.GradientTransformation,
-) -> tuple[optax.GradientTransformation, Callable[[Any, Any], Any]]:
-    """Return the direction, and which parameters of it are evaluated."""
     if isinstance(optimizer, str):
         optimizer = Optimizer.model_validate({"name": optimizer})
-    if not isinstance(optimizer, Optimizer):
-        return optimizer, as_trained
-    if optimizer.name in RATE_FREE:
+    if isinstance(optimizer, Optimizer) and optimizer.name in RATE_FREE:
         raise InputError(
             "optimizer",
             got=f"{optimizer.name!r}, which finds its own rate",
             expected="one that is told a rate",
             remedy="Leave its learning rate at 1: there is nothing to find.",
         )
-    return make_direction(optimizer), evaluated_params(optimizer.name)
+    return make_learner(
+        value_and_grad, evaluate, optimizer=optimizer, rate_rule=rate_rule, scaling=data.scaling
+    )
 
 
 def _check_alone(

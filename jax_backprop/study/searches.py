@@ -10,7 +10,7 @@ import pyarrow as pa
 from jax_backprop.engine import Options, run_rounds
 from jax_backprop.engine.folders import identity
 from jax_backprop.engine.store import MANIFEST, read_manifest, refuse_difference
-from jax_backprop.engine.studies import study_grid, study_problem
+from jax_backprop.engine.studies import study_grid, study_workload
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
 from jax_backprop.study.boundaries import LIMIT, RESOLUTION, Boundaries, boundaries, next_rates
@@ -42,7 +42,7 @@ def search_boundaries(
         return next_rates(cells, rates, resolution=resolution)
 
     described = study.model_dump(mode="json", exclude_none=True) | {"resolution": resolution}
-    run_rounds(study_problem(study), grid, out, options or Options(), described, propose)
+    run_rounds(study_workload(study), grid, out, options or Options(), described, propose)
 
 
 def _check_kept(study: Study) -> None:
@@ -108,7 +108,7 @@ def set_aside_other_search(study: Study, folder: Path, resolution: float) -> Pat
         refuse_difference(
             folder,
             {**manifest["identity"], "resolution": manifest["study"].get("resolution")},
-            {**identity(study_problem(study), study_grid(study)), "resolution": resolution},
+            {**identity(study_workload(study), study_grid(study)), "resolution": resolution},
         )
         same = {**manifest["study"]["axes"]} == study.model_dump(mode="json")["axes"]
     except InputError:

@@ -8,23 +8,22 @@ from jax_backprop.training.checkpoint import (
 )
 from jax_backprop.training.history import History
 from jax_backprop.training.learner import (
-    SCHEDULED,
     Keys,
     Learner,
-    RateRule,
+    make_learner,
+    network_functions,
     network_learner,
-    network_products,
     role_keys,
-    scaled,
     with_scaling,
 )
-from jax_backprop.training.loop import check_dataset, check_fit, fit, is_sum, share_of
+from jax_backprop.training.loop import check_dataset, check_fit, fit, share_of
 from jax_backprop.training.plan import Plan, make_plan, used_examples
-from jax_backprop.training.rules import check_direction, make_rule
-from jax_backprop.training.running import FitResult, Progress
+from jax_backprop.training.rules import SCHEDULED, RateRule, check_direction
+from jax_backprop.training.running import FitProgress, FitResult
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
+    batch_rows,
     epoch_orders,
     init_state,
     run_periods,
@@ -34,6 +33,7 @@ from jax_backprop.training.steps import (
 
 __all__ = [
     "SCHEDULED",
+    "FitProgress",
     "FitResult",
     "History",
     "InterruptedTrainingError",
@@ -41,9 +41,9 @@ __all__ = [
     "Learner",
     "Metrics",
     "Plan",
-    "Progress",
     "RateRule",
     "TrainState",
+    "batch_rows",
     "check_dataset",
     "check_direction",
     "check_fit",
@@ -51,15 +51,13 @@ __all__ = [
     "epoch_orders",
     "fit",
     "init_state",
-    "is_sum",
+    "make_learner",
     "make_plan",
-    "make_rule",
+    "network_functions",
     "network_learner",
-    "network_products",
     "role_keys",
     "run_periods",
     "run_steps",
-    "scaled",
     "sealed_arrays",
     "share_of",
     "step",

@@ -28,6 +28,7 @@ from jax_backprop.storage import (
     unsealed,
     write_atomic,
 )
+from jax_backprop.types import canonical
 
 CHECKPOINT = "checkpoint.safetensors"
 SECONDS = 10.0  # between two checkpoints
@@ -208,7 +209,7 @@ def environment() -> dict[str, Any]:
         "jaxlib": version("jaxlib"),
         "platform": jax.default_backend(),
         "device_kind": jax.devices()[0].device_kind,
-        "float": str(jax.dtypes.canonicalize_dtype(np.float64)),
+        "float": str(canonical(np.float64)),
         "default_matmul_precision": config.jax_default_matmul_precision,
         "default_prng_impl": config.jax_default_prng_impl,
         "threefry_partitionable": config.jax_threefry_partitionable,

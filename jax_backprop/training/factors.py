@@ -1,77 +1,90 @@
-"""Factors of the learning rate, one a layer: the children of the parameters, by name or place."""
+"""What a learning rate is multiplied by: the reduction's factor, and each layer's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 import jax
 
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.fields import ReductionName
 
-FACTOR = "layer_factors."  # and a child's name: one of these settings
+LAYER_PREFIX = "layer_factors."  # and a layer's name: one of these settings
+
+
+def reduction_factor(reduction: object, examples: int) -> int:
+    """Return the rate on the mean loss over the rate on this reduction of it.
+
+    A gradient of the sum over a batch is the batch size times the gradient of the mean.
+
+    Raises InputError for a reduction that isn't one.
+    """
+    known = get_args(ReductionName)
+    if reduction not in known:
+        raise unknown_name("reduction", str(reduction), known)
+    return examples if reduction == "sum" else 1
 
 
 def layer_factors(
-    shapes: Any, fixed: Sequence[float] | Mapping[str, float] | None, hyper: Mapping[str, Any]
-) -> Callable[[Any, Mapping[str, Any]], Any]:
-    """Return ``(params, hyper) -> factors`` of each layer: the children of the parameters.
+    shapes: Any, fixed: Any, hyper: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return ``hyper -> factors`` of each layer: the children of the parameters.
 
     The children of a dictionary or NamedTuple go by their names, of a sequence by their indices.
 
     Args:
-      shapes: of the parameters.
-      fixed: factors of the layers that no axis changes; None for 1.
-      hyper: whose names tell the axes.
+      shapes: the parameters, or their shapes.
+      fixed: a number for each child, as a sequence or by name, or a tree of factors for leaves or
+        subtrees; None for 1.
+      hyper: whose names tell which are traced instead, "layer_factors.0" and the like.
+
+    Raises:
+      InputError: another number of them than layers, or a name that is no layer's.
     """
     children, structure = jax.tree_util.tree_flatten_with_path(
         shapes, is_leaf=lambda node: node is not shapes
     )
     names = [jax.tree_util.keystr(path, simple=True) for path, _ in children]
-    if fixed is not None and not isinstance(fixed, Mapping):
-        if len(fixed) != len(names):
-            raise InputError(
-                "layer_factors",
-                got=f"{len(fixed)} factors",
-                expected=f"{len(names)}, one for each layer of this network",
-                remedy="Layers are counted from the inputs.",
-            )
-        if names != [str(index) for index in range(len(names))]:
-            raise InputError(
-                "layer_factors",
-                got="a sequence of factors",
-                expected=f"factors by name: {', '.join(names)}",
-                remedy="Give {name: factor}.",
-            )
-        fixed = dict(zip(names, fixed, strict=True))
-    chosen = {name.removeprefix(FACTOR) for name in hyper if name.startswith(FACTOR)}
-    for name in (*chosen, *(fixed or {})):
+    chosen = {name.removeprefix(LAYER_PREFIX) for name in hyper if name.startswith(LAYER_PREFIX)}
+    if isinstance(fixed, list | tuple) and _are_numbers(fixed):
+        given: Mapping[str, Any] = _by_place(names, fixed)
+    elif fixed is None or (isinstance(fixed, Mapping) and _are_numbers(fixed.values())):
+        given = fixed or {}
+    else:
+        given = dict(zip(names, structure.flatten_up_to(fixed), strict=True))
+    for name in (*chosen, *given):
         if name not in names:
             raise unknown_name("layer of layer_factors", name, names)
-    defaults = {**dict.fromkeys(names, 1.0), **(fixed or {})}
+    defaults = {**dict.fromkeys(names, 1.0), **given}
 
-    def factors(_: Any, hyper: Mapping[str, Any]) -> Any:
+    def factors(hyper: Mapping[str, Any]) -> Any:
         if not chosen and fixed is None:
             return None
-        found = [hyper.get(f"{FACTOR}{name}", default) for name, default in defaults.items()]
+        found = [hyper.get(f"{LAYER_PREFIX}{name}", each) for name, each in defaults.items()]
         return jax.tree.unflatten(structure, found)
 
     return factors
 
 
-def factors_of(params: Any, given: Any) -> Any:
-    """Return factors as a tree beside the parameters.
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(each, int | float) for each in values)
 
-    Args:
-      params: of the network.
-      given: a number for each child, as a sequence or by name; None for 1. Anything else is taken
-        as it is: a tree of factors for leaves or subtrees.
 
-    Raises:
-      InputError: another number of them than layers, or a name that is no layer's.
-    """
-    values = given.values() if isinstance(given, Mapping) else given
-    numbers = isinstance(given, Mapping | list | tuple) and all(
-        isinstance(each, int | float) for each in values
-    )
-    return layer_factors(params, given, {})(params, {}) if numbers else given
+def _by_place(names: Sequence[str], given: Sequence[float]) -> dict[str, float]:
+    """Return factors of layers that are told by their place."""
+    if len(given) != len(names):
+        raise InputError(
+            "layer_factors",
+            got=f"{len(given)} factors",
+            expected=f"{len(names)}, one for each layer of this network",
+            remedy="Layers are counted from the inputs.",
+        )
+    if list(names) != [str(index) for index in range(len(names))]:
+        raise InputError(
+            "layer_factors",
+            got="a sequence of factors",
+            expected=f"factors by name: {', '.join(names)}",
+            remedy="Give {name: factor}.",
+        )
+    return dict(zip(names, given, strict=True))

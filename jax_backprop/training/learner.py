@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
 from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
-from jax_backprop.optimizers import as_trained, evaluated_params, make_direction
-from jax_backprop.settings import Network, Optimizer
-from jax_backprop.types import Batch, Evaluate, Penalties, Scalar, Scaling, ValueAndGrad
-
-
-class RateRule(NamedTuple):
-    """Decides the learning rate of a step: ``init(params) -> state`` and ``update``.
-
-    ``update(state, scheduled_rate, loss, grads, params, batch) -> (rate, state)``.
-    """
-
-    init: Callable[[Any], Any]
-    update: Callable[[Any, Scalar, Scalar, Any, Any, Batch], tuple[Scalar, Any]]
-
-
-SCHEDULED = RateRule(lambda params: (), lambda state, rate, *_: (rate, state))
+from jax_backprop.optimizers import as_trained, direction, evaluated_params, make_direction
+from jax_backprop.settings import Network, Optimizer, Rule
+from jax_backprop.training.rules import (
+    SCHEDULED,
+    BatchVectorProduct,
+    RateRule,
+    check_direction,
+    make_rule,
+)
+from jax_backprop.types import Batch, Evaluate, Evaluation, Penalties, Scalar, Scaling, ValueAndGrad
 
 
 class Learner(NamedTuple):
@@ -63,29 +58,74 @@ def role_keys(seed: int | Int[Array, ""]) -> Keys:
     return Keys(*jax.random.split(jax.random.key(seed)))
 
 
+def make_learner(
+    value_and_grad: ValueAndGrad,
+    evaluate: Evaluate | None = None,
+    *,
+    optimizer: Optimizer | optax.GradientTransformation = Optimizer(),
+    parameters: Mapping[str, Any] | None = None,
+    rate_rule: Rule | RateRule = SCHEDULED,
+    vector_product: BatchVectorProduct | None = None,
+    scaling: Scaling = Scaling(),
+) -> Learner:
+    """Return what a step is made of, from functions and choices; the one place that puts it so.
+
+    Args:
+      value_and_grad: ``(params, batch) -> (loss, grads)``.
+      evaluate: ``(params, batch) -> Evaluation``; None for the loss alone.
+      optimizer: a named one, or an optax transformation that has no rate in it.
+      parameters: of the named optimizer, if they are traced.
+      rate_rule: a named one, or your own.
+      vector_product: ``(params, batch, direction) -> Hessian x direction``, for ``curvature``.
+      scaling: of the features.
+
+    Raises:
+      InputError: a rule that can't go with that optimizer or without ``vector_product``.
+    """
+    evaluated = as_trained
+    if isinstance(rate_rule, Rule):
+        check_direction(rate_rule, optimizer)
+        rate_rule = make_rule(rate_rule, value_and_grad, vector_product)
+    if isinstance(optimizer, Optimizer):
+        evaluated = evaluated_params(optimizer.name)
+        traced = parameters is not None
+        optimizer = direction(optimizer.name, parameters) if traced else make_direction(optimizer)
+    evaluate = evaluate or loss_alone(value_and_grad)
+    return with_scaling(Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated), scaling)
+
+
+# Equal arguments give the same object, so that nothing compiles twice.
+cached_learner = functools.lru_cache(maxsize=64)(make_learner)
+
+
 @functools.lru_cache(maxsize=64)
+def network_functions(
+    network: Network, penalties: Penalties
+) -> tuple[ValueAndGrad, Evaluate, BatchVectorProduct]:
+    """Return gradient, evaluation and products with the Hessian of a network, all by hand."""
+    return (
+        functools.partial(backprop.value_and_grad, network=network, penalties=penalties),
+        functools.partial(networks.evaluate, network=network),
+        functools.partial(hessian_vector_product, network=network, penalties=penalties),
+    )
+
+
 def network_learner(
     network: Network, *, penalties: Penalties = Penalties(), optimizer: Optimizer = Optimizer()
 ) -> Learner:
     """Return the learner of one of the project's networks; equal arguments give the same object."""
-    return Learner(
-        functools.partial(backprop.value_and_grad, network=network, penalties=penalties),
-        functools.partial(networks.evaluate, network=network),
-        make_direction(optimizer),
-        evaluated=evaluated_params(optimizer.name),
-    )
+    value_and_grad, evaluate, _ = network_functions(network, penalties)
+    return cached_learner(value_and_grad, evaluate, optimizer=optimizer)
 
 
-@functools.lru_cache(maxsize=64)
-def network_products(network: Network, penalties: Penalties) -> Callable[..., Any]:
-    """Return products with the Hessian of that loss; for equal arguments the same object."""
-    return functools.partial(hessian_vector_product, network=network, penalties=penalties)
+def loss_alone(value_and_grad: ValueAndGrad) -> Evaluate:
+    """Return an evaluation by the value alone (the compiler drops the gradient)."""
 
+    def evaluate(params: Any, batch: Batch) -> Evaluation:
+        loss, _ = value_and_grad(params, batch)
+        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
 
-@functools.lru_cache(maxsize=64)
-def scaled(learner: Learner, scaling: Scaling) -> Learner:
-    """Return ``with_scaling``; equal arguments give the same object, so nothing compiles twice."""
-    return with_scaling(learner, scaling)
+    return evaluate
 
 
 def with_scaling(learner: Learner, scaling: Scaling) -> Learner:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,25 +15,19 @@ import optax
 from jaxtyping import Array
 
 from jax_backprop.data import check_features, check_labels
-from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.errors import InputError
 from jax_backprop.fields import ReductionName, Settings
-from jax_backprop.optimizers import as_trained, check_descends, evaluated_params, make_direction
+from jax_backprop.optimizers import check_descends
 from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
 from jax_backprop.training.checkpoint import checkpoints
-from jax_backprop.training.factors import factors_of
-from jax_backprop.training.learner import (
-    SCHEDULED,
-    Learner,
-    RateRule,
-    network_learner,
-    network_products,
-    scaled,
-)
+from jax_backprop.training.factors import layer_factors as factors_of
+from jax_backprop.training.factors import reduction_factor
+from jax_backprop.training.learner import Learner, cached_learner, network_functions
 from jax_backprop.training.plan import make_plan, used_examples
-from jax_backprop.training.rules import check_direction, make_rule
-from jax_backprop.training.running import FitResult, Progress, SingleRun
+from jax_backprop.training.rules import BatchVectorProduct, RateRule
+from jax_backprop.training.running import FitProgress, FitResult, SingleRun
 from jax_backprop.types import Dataset, Evaluate, Penalties, ValueAndGrad
 
 DEFAULT = Run()
@@ -45,51 +38,59 @@ def fit(
     dataset: Dataset,
     *,
     key: Array,
-    learning_rate: float | StepToRate | np.ndarray,
-    schedule: str | Schedule = "constant",
     network: Network | None = None,
     penalties: Penalties = Penalties(),
-    optimizer: str | Optimizer | optax.GradientTransformation = "gradient_descent",
     value_and_grad: ValueAndGrad | None = None,
     evaluate: Evaluate | None = None,
-    rate_rule: str | Rule | RateRule = SCHEDULED,
-    reduction: ReductionName = "mean",
-    layer_factors: Any = None,
-    data_fraction: float = 1.0,
-    batch_size: int | None = None,
-    epochs: int = DEFAULT.epochs,
-    eval_every: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    checkpoint: Path | None = None,
+    vector_product: BatchVectorProduct | None = None,
+    optimizer: str | Optimizer | optax.GradientTransformation = DEFAULT.optimizer,
+    rate_rule: str | Rule | RateRule = DEFAULT.rate_rule,
+    learning_rate: float | StepToRate | np.ndarray = DEFAULT.learning_rate,
+    schedule: str | Schedule | StepToRate = DEFAULT.schedule,
+    reduction: ReductionName = DEFAULT.reduction,
+    layer_factors: Any = DEFAULT.layer_factors,
+    data_fraction: float = DEFAULT.data_fraction,
+    batch_size: int | None = DEFAULT.batch_size,
+    epochs: int | None = None,
+    steps: int | None = None,
+    eval_every: int | None = DEFAULT.eval_every,
+    out: Path | None = None,
     described: Mapping[str, Any] = MappingProxyType({}),
+    on_progress: Callable[[FitProgress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> FitResult:
     """Train, and return the parameters with the run's history. Same arguments, same bits.
+
+    From ``network`` to ``eval_every`` the arguments are those of ``sweep``.
 
     Args:
       params: where to start, a pytree; their dtype is the dtype of the run.
       dataset: trained on its train split, evaluated on train and validation; its scaling is taken
         inside the compiled program.
       key: of the order of examples, one permutation an epoch.
-      learning_rate: the schedule's peak, or any callable ``step -> rate``, or a row of rates.
-      schedule: a name, or a Schedule with its parameters.
       network: what ``params`` are the parameters of; gives the gradient derived by hand.
       penalties: of that network's loss.
-      optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
       value_and_grad: another gradient, ``(params, batch) -> (loss, grads)``, such as
-        ``jax.value_and_grad`` of any loss; ``evaluate`` goes with it if there is no ``network``.
+        ``jax.value_and_grad`` of any loss.
+      evaluate: ``(params, batch) -> Evaluation``; by default the network's, or the loss alone.
+      vector_product: ``(params, batch, direction) -> Hessian x direction``, by default the
+        network's; for the rule "curvature".
+      optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
       rate_rule: decides the rate of a step; by default the schedule's. A name, a Rule, or your own.
+      learning_rate: the schedule's peak, or any callable ``step -> rate``, or a row of rates.
+      schedule: a name, a Schedule with its parameters, or a callable ``step -> rate`` of peak 1.
       reduction: what a rate multiplies: the gradient of the "mean" over a batch, or of the "sum".
       layer_factors: factors of the rate: a number for each child of ``params``, by place or name,
         or a tree of them for leaves or subtrees.
       data_fraction: share of the train split that is used, from its start.
       batch_size: examples a step, the last partial batch of each epoch dropped; None for all.
-      epochs: passes over the train split.
+      epochs: passes over the train split; 50, unless ``steps`` says how long the run is.
+      steps: updates of the parameters, instead of ``epochs``.
       eval_every: steps between evaluations; by default an epoch, or a 100th of a full-batch run.
-      on_progress: called after each compiled segment.
-      checkpoint: a folder, in which a run of more than 10 seconds is saved now and then, and at its
-        end. The same call goes on from there, with the same bits, or returns at once.
+      out: a folder, in which a run of more than 10 seconds is saved now and then, and at its end.
+        The same call goes on from there, with the same bits, or returns at once.
       described: more of what the run is, as JSON holds it: named where a checkpoint is another's.
+      on_progress: called after each compiled segment.
       should_stop: asked after each compiled segment.
 
     Raises:
@@ -99,20 +100,19 @@ def fit(
     """
     check_dataset(dataset)
     dataset = share_of(dataset, data_fraction)
-    plan = make_plan(
-        len(dataset.train.labels), batch_size=batch_size, epochs=epochs, eval_every=eval_every
-    )
+    examples = len(dataset.train.labels)
+    length = {"epochs": epochs, "steps": steps, "eval_every": eval_every}
+    plan = make_plan(examples, batch_size=batch_size, **length)
+    factor = reduction_factor(reduction, plan.batch)
     if isinstance(schedule, str):
         schedule = Schedule.model_validate({"name": schedule})
-    examples = plan.batch_size or len(dataset.train.labels)
-    factor = examples if is_sum(reduction) else 1
     rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
         check_descends(optimizer, params)
-    learner = _learner(network, penalties, optimizer, value_and_grad, evaluate, rate_rule)
     if network is not None:
         check_fit(params, dataset, network)
-    learner = scaled(learner, dataset.scaling)
+    functions = (value_and_grad, evaluate, vector_product)
+    learner = _learner(dataset, network, penalties, functions, optimizer, rate_rule)
     named = {
         "network": network and network.model_dump(mode="json"),
         "penalties": [float(each) for each in penalties],
@@ -123,11 +123,12 @@ def fit(
         "reduction": reduction,
         "data_fraction": data_fraction,
         "batch_size": batch_size,
-        "epochs": epochs,
+        "steps": plan.steps,
         "eval_every": plan.period,
     }
-    run = SingleRun(dataset, key, rates, learner, factors_of(params, layer_factors), plan)
-    with checkpoints(checkpoint, lambda: run.identity(params, {**named, **described})) as kept:
+    factors = factors_of(params, layer_factors, {})({})
+    run = SingleRun(dataset, key, rates, learner, factors, plan)
+    with checkpoints(out, lambda: run.identity(params, {**named, **described})) as kept:
         return run.go(params, kept, on_progress, should_stop)
 
 
@@ -137,13 +138,6 @@ def share_of(dataset: Dataset, share: float) -> Dataset:
     examples = used_examples(share, len(dataset.train.labels))
     train = jax.tree.map(lambda rows: rows[:examples], dataset.train)
     return dataset if share == 1 else replace(dataset, train=train)
-
-
-def is_sum(reduction: str) -> bool:
-    """Tell whether a rate multiplies the gradient of the sum, or raise InputError for a name."""
-    if reduction not in get_args(ReductionName):
-        raise unknown_name("reduction", reduction, get_args(ReductionName))
-    return reduction == "sum"
 
 
 def check_dataset(dataset: object) -> None:
@@ -185,54 +179,49 @@ def check_fit(params: Any, dataset: Dataset, network: Network) -> None:
 
 
 def _learner(
+    dataset: Dataset,
     network: Network | None,
     penalties: Penalties,
+    functions: tuple[ValueAndGrad | None, Evaluate | None, BatchVectorProduct | None],
     optimizer: str | Optimizer | optax.GradientTransformation,
-    value_and_grad: ValueAndGrad | None,
-    evaluate: Evaluate | None,
     rate_rule: str | Rule | RateRule,
 ) -> Learner:
-    if value_and_grad is not None and penalties != Penalties():
-        _check_penalties(rate_rule)
+    """Return what a step is made of: a network's functions where one's own aren't given."""
     if isinstance(optimizer, str):
         optimizer = Optimizer.model_validate({"name": optimizer})
-    evaluated, vector_product = as_trained, None
-    if isinstance(optimizer, Optimizer):
-        direction, evaluated = make_direction(optimizer), evaluated_params(optimizer.name)
-    else:
-        direction = optimizer
-    if network is not None:
-        hand = network_learner(network, penalties=penalties)
-        value_and_grad = value_and_grad or hand.value_and_grad
-        evaluate = evaluate or hand.evaluate
-        vector_product = network_products(network, penalties)
-    if value_and_grad is None or evaluate is None:
-        raise InputError(
-            "fit",
-            got="no network",
-            expected="a network, or both value_and_grad and evaluate",
-            remedy="Pass network=Network(layer_sizes=...).",
-        )
     if isinstance(rate_rule, str):
         rate_rule = Rule.model_validate({"name": rate_rule})
-    if isinstance(rate_rule, Rule):
-        check_direction(rate_rule, optimizer)
-        rate_rule = _same_rule(rate_rule, value_and_grad, vector_product)
-    return Learner(value_and_grad, evaluate, direction, rate_rule, evaluated)
-
-
-def _check_penalties(rate_rule: str | Rule | RateRule) -> None:
-    """Raise InputError for penalties that neither one's own gradient nor the rate rule takes."""
-    if (rate_rule if isinstance(rate_rule, str) else getattr(rate_rule, "name", "")) != "curvature":
+    own, curved = functions[0] is not None, getattr(rate_rule, "name", "") == "curvature"
+    if penalties != Penalties() and own and not (network is not None and curved):
         raise InputError(
             "penalties",
             got="penalties beside a value_and_grad of one's own",
             expected="none: that loss has its own",
             remedy="Put them into that function, or leave it out.",
         )
-
-
-_same_rule = functools.lru_cache(maxsize=64)(make_rule)  # equal rules compile once
+    if network is not None:
+        by_hand = network_functions(network, penalties)
+        functions = (
+            functions[0] or by_hand[0],
+            functions[1] or by_hand[1],
+            functions[2] or by_hand[2],
+        )
+    value_and_grad, evaluate, vector_product = functions
+    if value_and_grad is None:
+        raise InputError(
+            "fit",
+            got="no network",
+            expected="a network, or value_and_grad",
+            remedy="Pass network=Network(layer_sizes=...).",
+        )
+    return cached_learner(
+        value_and_grad,
+        evaluate,
+        optimizer=optimizer,
+        rate_rule=rate_rule,
+        vector_product=vector_product,
+        scaling=dataset.scaling,
+    )
 
 
 def _dumped(choice: Any) -> Any:

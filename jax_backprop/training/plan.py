@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jax_backprop.errors import InputError
+from jax_backprop.fields import MOST_STEPS
+from jax_backprop.settings import TWO_LENGTHS, Run
 
 SEGMENTS = 20  # at least so many a run, where the evaluations allow: a progress report each
-MOST_STEPS = 50_000_000  # a schedule is a number a step
 FULL_BATCH_EVALUATIONS = 100  # about so many a full-batch run, whose epoch is a single step
+DEFAULT_EPOCHS: int = Run.model_fields["epochs"].default
 
 
 def used_examples(share: float, examples: int) -> int:
@@ -20,26 +22,37 @@ class Plan(NamedTuple):
     """The steps of a run.
 
     Args:
+      examples: of the train split that are used.
       batch_size: examples a step; None for all.
       steps_per_epoch: of the whole batches of an epoch; 1 for the full batch.
       steps: of the run.
       period: steps between evaluations.
     """
 
+    examples: int
     batch_size: int | None
     steps_per_epoch: int
     steps: int
     period: int
 
     @property
+    def batch(self) -> int:
+        """Examples a step."""
+        return self.batch_size or self.examples
+
+    @property
     def periods(self) -> int:
         """Whole periods of the run; the last one may be followed by a shorter one."""
         return self.steps // self.period
 
-    def segments(self) -> list[tuple[int, int]]:
-        """Return (periods, steps a period) of each compiled call: at most two distinct ones."""
+    def segments(self, length: int | None = None) -> list[tuple[int, int]]:
+        """Return (periods, steps a period) of each compiled call: at most two distinct ones.
+
+        Args:
+          length: periods of each, a divisor of the run's; by default a 20th of the run.
+        """
         longest = max(1, self.periods // SEGMENTS)
-        length = next(n for n in range(longest, 0, -1) if self.periods % n == 0)
+        length = length or next(n for n in range(longest, 0, -1) if self.periods % n == 0)
         rest = self.steps % self.period
         return [(length, self.period)] * (self.periods // length) + ([(1, rest)] if rest else [])
 
@@ -50,9 +63,17 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    examples: int, *, batch_size: int | None, epochs: int, eval_every: int | None = None
+    examples: int,
+    *,
+    batch_size: int | None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    eval_every: int | None = None,
 ) -> Plan:
-    """Return the plan of a run, or raise InputError for numbers that can't be."""
+    """Return the plan of a run of so many epochs or steps, by default of the epochs of a ``Run``.
+
+    Raises InputError for numbers that can't be.
+    """
     if batch_size is not None and not 1 <= batch_size <= examples:
         raise InputError(
             "batch size",
@@ -60,15 +81,18 @@ def make_plan(
             expected=f"1 to {examples}, the examples of the train split",
             remedy="Give a smaller one, or none for the full batch.",
         )
-    for name, value in (("epochs", epochs), ("eval_every", eval_every)):
+    if epochs is not None and steps is not None:
+        raise InputError("steps", **TWO_LENGTHS)
+    for name, value in (("epochs", epochs), ("steps", steps), ("eval_every", eval_every)):
         if value is not None and value < 1:
             raise InputError(name, got=value, expected="1 or more", remedy="Give a larger one.")
     steps_per_epoch = examples // batch_size if batch_size else 1
-    steps = epochs * steps_per_epoch
+    if steps is None:
+        steps = (epochs or DEFAULT_EPOCHS) * steps_per_epoch
     if steps > MOST_STEPS:
         raise InputError(
-            "epochs",
-            got=f"{epochs:,}, which are {steps:,} steps",
+            "steps" if epochs is None else "epochs",
+            got=f"{steps:,} steps" if epochs is None else f"{epochs:,}, which are {steps:,} steps",
             expected=f"at most {MOST_STEPS:,} steps",
             remedy="Train in several runs, or take larger batches.",
         )
@@ -77,4 +101,4 @@ def make_plan(
         if batch_size is None:
             longest = max(1, steps // FULL_BATCH_EVALUATIONS)
             eval_every = next(n for n in range(longest, 0, -1) if steps % n == 0)
-    return Plan(batch_size, steps_per_epoch, steps, min(steps, eval_every))
+    return Plan(examples, batch_size, steps_per_epoch, steps, min(steps, eval_every))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,25 @@ from jaxtyping import Array
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer, Rule
-from jax_backprop.training.learner import SCHEDULED, RateRule
 from jax_backprop.types import Batch, Scalar, ValueAndGrad
 
 MOST_TRIALS = 60  # rates that a line search tries a step: 0.8^60 is 1.5e-6
 
 # (params, batch, direction) -> the Hessian of the batch's loss times the direction.
 BatchVectorProduct = Callable[[Any, Batch, Any], Any]
+
+
+class RateRule(NamedTuple):
+    """Decides the learning rate of a step: ``init(params) -> state`` and ``update``.
+
+    ``update(state, scheduled_rate, loss, grads, params, batch) -> (rate, state)``.
+    """
+
+    init: Callable[[Any], Any]
+    update: Callable[[Any, Scalar, Scalar, Any, Any, Batch], tuple[Scalar, Any]]
+
+
+SCHEDULED = RateRule(lambda params: (), lambda state, rate, *_: (rate, state))
 
 
 def make_rule(

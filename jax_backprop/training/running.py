@@ -21,7 +21,7 @@ from jax_backprop.training.checkpoint import (
 from jax_backprop.training.history import History, Record
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
-from jax_backprop.training.steps import epoch_orders, init_state, run_periods
+from jax_backprop.training.steps import batch_rows, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluation
 
 
@@ -32,7 +32,7 @@ class FitResult(NamedTuple):
     history: History
 
 
-class Progress(NamedTuple):
+class FitProgress(NamedTuple):
     """Where a run stands after a segment."""
 
     done_steps: int
@@ -69,8 +69,8 @@ class SingleRun:
     def arguments(self, done: int, periods: int, period: int) -> tuple[Any, ...]:
         """Return what the segment after so many updates is given, beside the state."""
         length, train = periods * period, self.splits[0]
-        order = _segment_order(self.key, done, length, len(train.labels), self.plan)
-        rates = jnp.asarray(self.rates[done : done + length]).reshape(periods, period)
+        order = batch_rows(self.key, self.plan, done, length)
+        rates = self.rates[done : done + length].reshape(periods, period)
         batches = None if order is None else order.reshape(periods, period, -1)
         return rates, batches, train, self.splits
 
@@ -95,7 +95,7 @@ class SingleRun:
         self,
         params: Any,
         kept: Checkpoints | None,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[FitProgress], None] | None,
         should_stop: Callable[[], bool],
     ) -> FitResult:
         """Run from the start, or from what is kept, to the end."""
@@ -119,7 +119,7 @@ class SingleRun:
             )
             record.add(reported, evaluated)
             if on_progress is not None:
-                on_progress(Progress(done, plan.steps, *record.last()))
+                on_progress(FitProgress(done, plan.steps, *record.last()))
             stop = done < plan.steps and should_stop()
             if kept is not None and (stop or done == plan.steps or kept.due):
                 kept.write(done, state, record.arrays())
@@ -127,16 +127,3 @@ class SingleRun:
                 raise InterruptedTrainingError(done, plan.steps)
         history = record.history(np.asarray(plan.evaluated_at()))
         return FitResult(learner.evaluated(state.optimizer_state, state.params), history)
-
-
-def _segment_order(key: Array, done: int, length: int, examples: int, plan: Plan) -> Array | None:
-    """Return the rows of each mini-batch of a segment, (length, batch); None for the full batch."""
-    if plan.batch_size is None:
-        return None
-    first, offset = divmod(done, plan.steps_per_epoch)
-    epochs = -(-(offset + length) // plan.steps_per_epoch)
-    orders = _orders(key, first, epochs=epochs, examples=examples, batch_size=plan.batch_size)
-    return orders[offset : offset + length]
-
-
-_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))

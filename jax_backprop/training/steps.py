@@ -7,17 +7,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training.learner import Learner
+from jax_backprop.training.plan import Plan
 from jax_backprop.types import Batch, Evaluation, Scalars
 
 
 class TrainState(NamedTuple):
     """What is carried from step to step; ``finite`` turns False for good at a non-finite loss.
 
-    Many runs may go side by side in a last axis, ``lanes``, of every leaf; the learner must know
+    Many runs may go side by side in a last axis, ``lanes``, of every leaf; the learner must know.
     """
 
     params: Any
@@ -122,6 +124,29 @@ def epoch_orders(
 
     orders = jax.vmap(one)(first_epoch + jnp.arange(epochs))
     return orders.reshape(epochs * steps, batch_size)
+
+
+_orders = jax.jit(epoch_orders, static_argnames=("epochs", "examples", "batch_size"))
+
+
+def batch_rows(
+    order_key: Array, plan: Plan, first: int, steps: int
+) -> Int[np.ndarray, "steps batch"] | None:
+    """Return the examples of each mini-batch of some steps; None for the full batch.
+
+    Args:
+      order_key: of the order of examples.
+      plan: of the run.
+      first: updates done before these steps.
+      steps: how many.
+    """
+    if plan.batch_size is None:
+        return None
+    epoch, offset = divmod(first, plan.steps_per_epoch)
+    epochs = -(-(offset + steps) // plan.steps_per_epoch)
+    sizes = {"examples": plan.examples, "batch_size": plan.batch_size}
+    orders = _orders(order_key, epoch, epochs=epochs, **sizes)
+    return np.asarray(orders)[offset : offset + steps]
 
 
 def run_steps(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -20,15 +19,13 @@ from jax_backprop.engine.fingerprint import data_hash
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
-from jax_backprop.optimizers import as_trained, evaluated_params
-from jax_backprop.optimizers import direction as named_direction
 from jax_backprop.settings import Optimizer
-from jax_backprop.training import Learner, RateRule, make_rule, with_scaling
+from jax_backprop.training import Learner, RateRule, make_learner
 from jax_backprop.types import Batch, Dataset, Evaluation
 
 
 @dataclass(frozen=True)
-class Problem:
+class Workload:
     """What all cells of a sweep have in common.
 
     Args:
@@ -43,9 +40,10 @@ class Problem:
       vector_product: ``(params, batch, direction, **settings) -> Hessian x direction``, for the
         sharpness and the rule ``curvature``.
       sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
-      lanes: the functions know networks side by side in a last axis.
+      knows_lanes: the functions know networks side by side in a last axis.
       splits: data of each split seed, where that is an axis; ``data`` is the first of them.
       identity: the user's name for the functions, instead of hashes of what they compute.
+      source: a study's text, as JSON, from which another process makes the same; None for others.
     """
 
     init: Callable[..., Any]
@@ -58,11 +56,12 @@ class Problem:
     curves: str = "evaluations"
     vector_product: Callable[..., Any] | None = None
     sharpness_iterations: int = 0
-    lanes: bool = False
+    knows_lanes: bool = False
     identity: str | None = None
     splits: Mapping[int, Dataset] = field(default_factory=dict)
+    source: str | None = None
 
-    def of_split(self, split_seed: int) -> Problem:
+    def of_split(self, split_seed: int) -> Workload:
         """Return the same on one split of the data."""
         if not self.splits:
             return self
@@ -95,9 +94,9 @@ class Problem:
         return cell_ids(cells, self.fixed, self.hashes(cells) if hashes is None else hashes)
 
 
-def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
+def traced_axes(workload: Workload, cells: Cells) -> dict[str, bool]:
     """Return the axes that the functions take, and whether each is traced: floating numbers are."""
-    taken = taken_names(problem)
+    taken = taken_names(workload)
     extras = {}
     for name, values in cells.values.items():
         if is_engine_name(name):
@@ -108,9 +107,9 @@ def traced_axes(problem: Problem, cells: Cells) -> dict[str, bool]:
     return extras
 
 
-def taken_names(problem: Problem) -> set[str]:
-    """Return the settings that the functions of a problem take by name."""
-    functions = (problem.init, problem.value_and_grad, problem.evaluate, problem.vector_product)
+def taken_names(workload: Workload) -> set[str]:
+    """Return the settings that the functions of a workload take by name."""
+    functions = (workload.init, workload.value_and_grad, workload.evaluate, workload.vector_product)
     return {name for function in functions if function for name in keywords(function)}
 
 
@@ -129,49 +128,44 @@ class Functions:
     """The functions of one group of cells: static settings bound, traced ones as an argument.
 
     Args:
-      problem: whose functions they are.
+      workload: whose functions they are.
       settings: static, by name.
       traced: names of the traced settings.
       optimizer: of the group, by name.
     """
 
-    problem: Problem
+    workload: Workload
     settings: Mapping[str, Any]
     traced: Sequence[str]
     optimizer: OptimizerName
 
     def init(self, key: jax.Array, hyper: Hyper) -> Any:
         """Return the initial parameters of one cell."""
-        return self._bound(self.problem.init, hyper)(key)
+        return self._bound(self.workload.init, hyper)(key)
 
     def learner(self, hyper: Hyper) -> Learner:
         """Return what a step of one cell is made of."""
-        value_and_grad = self._bound(self.problem.value_and_grad, hyper)
-        if self.problem.evaluate is None:
-            evaluate = _loss_only(value_and_grad)
-        else:
-            evaluate = self._bound(self.problem.evaluate, hyper)
-        rule = self.problem.rate_rule
-        if rule is None:
-            product = self.problem.vector_product
-            bound = self._bound(product, hyper) if product else None
-            rule = make_rule(self.settings["rate_rule"], value_and_grad, bound)
-        direction, evaluated = self.problem.direction, as_trained
-        if direction is None:
-            direction = named_direction(self.optimizer, _parameters("optimizer", hyper))
-            evaluated = evaluated_params(self.optimizer)
-        learner = Learner(value_and_grad, evaluate, direction, rule, evaluated)
-        return with_scaling(learner, self.problem.data.scaling)
+        evaluate, product = self.workload.evaluate, self.workload.vector_product
+        named = Optimizer.model_validate({"name": self.optimizer})
+        return make_learner(
+            self._bound(self.workload.value_and_grad, hyper),
+            self._bound(evaluate, hyper) if evaluate else None,
+            optimizer=self.workload.direction or named,
+            parameters=_parameters("optimizer", hyper),
+            rate_rule=self.workload.rate_rule or self.settings["rate_rule"],
+            vector_product=self._bound(product, hyper) if product else None,
+            scaling=self.workload.data.scaling,
+        )
 
     def sharpness(self, params: Any, batch: Batch, hyper: Hyper) -> jax.Array:
         """Return an estimate of the largest eigenvalue of the Hessian of the batch's loss."""
-        assert self.problem.vector_product is not None, "checked before anything is traced"
-        product = self._bound(self.problem.vector_product, hyper)
-        scaled = batch._replace(inputs=self.problem.data.scaling.apply(batch.inputs))
+        assert self.workload.vector_product is not None, "checked before anything is traced"
+        product = self._bound(self.workload.vector_product, hyper)
+        scaled = batch._replace(inputs=self.workload.data.scaling.apply(batch.inputs))
         return sharpness_from_products(
             lambda direction: product(params, scaled, direction),
             params,
-            self.problem.sharpness_iterations,
+            self.workload.sharpness_iterations,
         )
 
     def _bound(self, function: Callable[..., Any], hyper: Hyper) -> Callable[..., Any]:
@@ -186,25 +180,15 @@ def _parameters(choice: str, hyper: Hyper) -> dict[str, Any]:
     return {n.removeprefix(prefix): value for n, value in hyper.items() if n.startswith(prefix)}
 
 
-def check_products(problem: Problem) -> None:
+def check_products(workload: Workload) -> None:
     """Raise InputError if the sharpness is to be measured without products with the Hessian."""
-    if problem.sharpness_iterations and problem.vector_product is None:
+    if workload.sharpness_iterations and workload.vector_product is None:
         raise InputError(
             "sharpness_iterations",
-            got=f"{problem.sharpness_iterations}, without vector_product",
+            got=f"{workload.sharpness_iterations}, without vector_product",
             expected="products with the loss's Hessian",
             remedy="Give vector_product=(params, batch, direction) -> Hessian x direction.",
         )
-
-
-def _loss_only(value_and_grad: Callable[..., Any]) -> Callable[[Any, Batch], Evaluation]:
-    """Return an evaluation by the value alone (the compiler drops the gradient)."""
-
-    def evaluate(params: Any, batch: Batch) -> Evaluation:
-        loss, _ = value_and_grad(params, batch)
-        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
-
-    return evaluate
 
 
 def optimizer_columns(cells: Cells) -> dict[str, np.ndarray]:
