@@ -76,11 +76,13 @@ class Diagnosis(NamedTuple):
     """The most likely bug.
 
     Args:
-      bug: its name, one of ``referee.BUGS``.
+      bug: its name, one of ``referee.BUGS``, or what is wrong in one of the loss's equations.
       meaning: what that is, and where to look.
       leaves: the paths that it explains.
       evidence: the measurement that speaks for it.
       residual: relative distance of the judged gradient from what this bug would give.
+      place: the loss's equation with the user's file and line, where it is known.
+      line: the user's own line.
     """
 
     bug: str
@@ -88,8 +90,13 @@ class Diagnosis(NamedTuple):
     leaves: tuple[str, ...]
     evidence: str
     residual: float
+    place: str = ""
+    line: str = ""
 
     def __str__(self) -> str:
+        if self.place:
+            said = f"{self.bug}: {self.meaning}, in `{self.line}`"
+            return f"{said} ({self.evidence})" if self.evidence else said
         return f"{self.bug}: {self.meaning} ({self.evidence}; in {', '.join(self.leaves)})"
 
 

@@ -1,0 +1,116 @@
+"""From a wrong gradient to the line of the loss whose backward is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from jax_backprop.referee.facts import Facts
+from jax_backprop.referee.general_bugs import diagnose as patterns_of
+from jax_backprop.referee.naming.context import Context
+from jax_backprop.referee.naming.equations import trace
+from jax_backprop.referee.naming.passes import Passes
+from jax_backprop.referee.naming.placement import place
+from jax_backprop.referee.naming.search import Found, Searched, search
+from jax_backprop.referee.naming.sketch import Sketch, Target
+from jax_backprop.referee.naming.wording import Named, named, placed
+from jax_backprop.referee.report import Diagnosis
+
+AGREES = 1e-6  # of autodiff's own gradient: the equations are the loss's
+SMALL = 1e-6  # of the largest leaf's gradient: below, a leaf's own size says nothing of rounding
+MOST_SHARE = 0.1  # of the error that rounding may be: beyond, nothing is named
+
+
+Loss = Callable[..., object]
+
+
+def diagnose(
+    loss: Loss | None, facts: Facts, *, rounding: float = 1e-10, budget: float = 20.0
+) -> list[Diagnosis]:
+    """Return the likely bugs of a wrong gradient, by the loss's own equations if it is given.
+
+    Args:
+      loss: of the differentiated arrays alone, traceable in float64; None where there is none.
+      facts: arrays, judged gradient and true gradient of all leaves, in float64.
+      rounding: of the judged gradient, relative.
+      budget: seconds.
+    """
+    found = [] if loss is None else by_equations(loss, facts, rounding, budget)
+    leaves = tuple(facts.paths[position] for position in facts.failing)
+    diagnoses = [each.diagnosis(leaves) for each in found]
+    if found and found[0].bug != "unknown":
+        return diagnoses
+    patterns = list(patterns_of(facts))
+    known = all(each.bug != "unknown" for each in patterns)
+    return patterns if known or not diagnoses else diagnoses
+
+
+def by_equations(loss: Loss, facts: Facts, rounding: float, budget: float) -> list[Named]:
+    """Return the mistakes in the loss's equations that make the judged gradient, or their place."""
+    deadline = time.monotonic() + budget
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+        target = target_of(facts, rounding)
+        if not target.failing.any() or rounding > MOST_SHARE * target.size:
+            return []
+        passes = passes_of(loss, facts, opened=False)
+        if passes is None:
+            return []
+        found = explain(passes, target, rounding, deadline)
+        if passes.program.loops and within_a_loop(found):
+            opened = passes_of(loss, facts, opened=True)
+            found = (explain(opened, target, rounding, deadline) if opened else []) or found
+        if found:
+            return found
+        where = place(passes, target)
+        return [] if where is None else [placed(passes, where)]
+
+
+def within_a_loop(found: Sequence[Named]) -> bool:
+    """Whether a mistake was found nowhere, or at a loop as a whole: then loops are opened."""
+    return not found or any(each.place.startswith("scan") for each in found)
+
+
+def explain(passes: Passes, target: Target, rounding: float, deadline: float) -> list[Named]:
+    """Return the mistakes of the catalogue that make an error, [] if none does."""
+    firm = max(1e-7, 10 * rounding / target.size)
+    searched = Searched(Sketch(passes, target.scales), deadline, firm)
+    found = search(Context(passes, passes.base, {}), target, searched)
+    return named(passes, found, _residual(passes, found[0], target)) if found else []
+
+
+def target_of(facts: Facts, rounding: float) -> Target:
+    """Return what is to be explained of a judged gradient."""
+    error = [hand - right for hand, right in zip(facts.hand, facts.truth, strict=True)]
+    sizes = [
+        max(float(np.linalg.norm(hand)), float(np.linalg.norm(right)))
+        for hand, right in zip(facts.hand, facts.truth, strict=True)
+    ]
+    scales = [max(size, SMALL * max(sizes)) for size in sizes]
+    return Target(error, scales, [rounding * scale for scale in scales])
+
+
+def passes_of(loss: Loss, facts: Facts, *, opened: bool) -> Passes | None:
+    """Return the loss's passes, rules of its own opened where that leaves the gradient as it is."""
+    for rules in (False, True):
+        try:
+            passes = Passes(trace(loss, facts.params, opened=opened, rules=rules), facts.params)
+            grads = passes.base.grads
+        except (TypeError, ValueError, NotImplementedError):
+            continue
+        size = max(float(np.linalg.norm(right)) for right in facts.truth)
+        gaps = [np.linalg.norm(a - b) for a, b in zip(grads, facts.truth, strict=True)]
+        if max(gaps) <= AGREES * size:
+            return passes
+    return None
+
+
+def _residual(passes: Passes, found: Sequence[Found], target: Target) -> float:
+    """Return the share of the error that a mistake leaves, or several together."""
+    errors: dict[int, np.ndarray] = {}
+    for each in found:
+        slot = each.candidate.slot
+        errors[slot] = errors[slot] + each.error if slot in errors else each.error
+    return target.less(passes.backward(errors).grads).size / target.size

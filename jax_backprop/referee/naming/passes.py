@@ -1,0 +1,212 @@
+"""The passes through a loss's equations: values, cotangents, tangents, each compiled once.
+
+The error that a wrong cotangent makes in the parameters' gradient is linear in it, and the same
+whichever equation it came from: an error at a slot is all that has to be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax_backprop.referee.naming.equations import Equation, Program
+
+Arrays = dict[int, np.ndarray]  # by slot
+Contributions = dict[tuple[int, int], np.ndarray]  # by equation and operand
+# Same shapes, and no slope an element.
+NOT_ELEMENTWISE = {"gather", "dynamic_slice", "scan", "while", "cond", "sort", "transpose", "rev"}
+NOT_ELEMENTWISE |= {"cumsum", "cumprod", "cummax", "reshape", "step_input", "steps"}
+# These programs run a few times: what the compiler's optimiser costs doesn't come back.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+class Backward(NamedTuple):
+    """One backward pass: the cotangent of each slot, and what each operand contributed to it."""
+
+    cotangents: Arrays
+    contributions: Contributions
+    grads: list[np.ndarray]
+
+
+class Passes:
+    """A program at one point."""
+
+    def __init__(self, program: Program, leaves: Sequence[np.ndarray]) -> None:
+        self.program = program
+        self._leaves = list(leaves)
+        self.active = sorted(program.active)
+        self.made = {slot: str(each) for each in program.equations for slot in each.outputs}
+        self.numbers = {
+            slot: number for number, each in enumerate(program.equations) for slot in each.outputs
+        }
+        self.uses: dict[int, list[tuple[int, int]]] = {slot: [] for slot in self.active}
+        for number, each in enumerate(program.equations):
+            for place, slot in enumerate(each.inputs):
+                if slot in program.active and program.active & set(each.outputs):
+                    self.uses[slot].append((number, place))
+
+    def _quick(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.jit(function, compiler_options=QUICK)
+
+    def _evaluate(self, leaves: Sequence[Any], moved: Mapping[int, Any]) -> dict[int, Any]:
+        """Return every slot's value; ``moved`` is added to the values of some."""
+        values: dict[int, Any] = dict(self.program.constants)
+        values.update(zip(self.program.leaves, leaves, strict=True))
+        for each in self.program.equations:
+            results = each.apply(*(values[slot] for slot in each.inputs))
+            for slot, result in zip(each.outputs, results, strict=True):
+                values[slot] = result + moved[slot] if slot in moved else result
+        return values
+
+    def _pulled(self, values: Mapping[int, Any], errors: Mapping[int, Any]) -> tuple[Any, Any]:
+        cotangents = dict(errors)
+        contributions = {}
+        for number in range(len(self.program.equations) - 1, -1, -1):
+            each = self.program.equations[number]
+            outs = [slot for slot in each.outputs if slot in self.program.active]
+            if not any(slot in cotangents for slot in outs):
+                continue
+            for place, part in self.pull_back(each, values, cotangents).items():
+                slot = each.inputs[place]
+                contributions[number, place] = part
+                cotangents[slot] = cotangents[slot] + part if slot in cotangents else part
+        return cotangents, contributions
+
+    def pull_back(
+        self, each: Equation, values: Mapping[int, Any], cotangents: Mapping[int, Any]
+    ) -> dict[int, Any]:
+        """Return the cotangents of an equation's active operands, by their place."""
+        places = self.places(each)
+
+        def of(*arrays: Any) -> list[Any]:
+            operands = [values[slot] for slot in each.inputs]
+            for place, array in zip(places, arrays, strict=True):
+                operands[place] = array
+            found = each.apply(*operands)
+            return [
+                array
+                for slot, array in zip(each.outputs, found, strict=True)
+                if slot in self.program.active
+            ]
+
+        outputs, pull = jax.vjp(of, *(values[each.inputs[n]] for n in places))
+        slots = [slot for slot in each.outputs if slot in self.program.active]
+        weights = [
+            jnp.asarray(cotangents[slot], out.dtype) if slot in cotangents else jnp.zeros_like(out)
+            for slot, out in zip(slots, outputs, strict=True)
+        ]
+        return dict(zip(places, pull(weights), strict=True))
+
+    @cached_property
+    def values(self) -> Arrays:
+        """Each slot's value at the point."""
+        found = self._quick(lambda leaves: self._evaluate(leaves, {}))(self._leaves)
+        return {slot: np.asarray(value) for slot, value in found.items()}
+
+    @cached_property
+    def base(self) -> Backward:
+        """The right backward pass."""
+        return self.backward(self.start)
+
+    @cached_property
+    def start(self) -> Arrays:
+        """What a backward pass starts from: the loss's own cotangent."""
+        return {self.program.loss: np.ones_like(self.values[self.program.loss])}
+
+    @cached_property
+    def slopes(self) -> dict[int, tuple[np.ndarray, ...]]:
+        """The slope of each elementwise operation of one operand.
+
+        At the operand, at the output in its place, and at the operand's mean over the first axis.
+        """
+        numbers = {
+            number: places[0]
+            for number, each in enumerate(self.program.equations)
+            if len(places := self.places(each)) == 1
+            and len(each.outputs) == 1
+            and each.outputs[0] in self.program.active
+            and self.values[each.inputs[places[0]]].shape == self.values[each.outputs[0]].shape
+            and each.name not in NOT_ELEMENTWISE
+        }
+
+        def of(values: Mapping[int, Any]) -> dict[int, tuple[Any, ...]]:
+            return {n: self._slopes(n, place, values) for n, place in numbers.items()}
+
+        found = self._quick(of)(self.values)
+        return {n: tuple(np.asarray(array) for array in arrays) for n, arrays in found.items()}
+
+    def _slopes(self, number: int, place: int, values: Mapping[int, Any]) -> tuple[Any, ...]:
+        each = self.program.equations[number]
+        operand, output = values[each.inputs[place]], values[each.outputs[0]]
+        mean = jnp.mean(operand, axis=0, keepdims=True) if operand.ndim else operand
+        points = (operand, output, jnp.broadcast_to(mean, operand.shape))
+        ones = {each.outputs[0]: jnp.ones_like(output)}
+        return tuple(
+            self.pull_back(each, {**values, each.inputs[place]: at}, ones)[place] for at in points
+        )
+
+    def places(self, each: Equation) -> list[int]:
+        """Return which operands of an equation are differentiated."""
+        return [n for n, slot in enumerate(each.inputs) if slot in self.program.active]
+
+    def backward(self, errors: Mapping[int, np.ndarray]) -> Backward:
+        """Return the pass of these cotangents, added where they arise; 0 elsewhere."""
+        given = {
+            slot: np.asarray(errors[slot], self.values[slot].dtype)
+            if slot in errors
+            else np.zeros_like(self.values[slot])
+            for slot in self.active
+        }
+        cotangents, contributions = self._backward(self.values, given)
+        cotangents = {slot: np.asarray(array) for slot, array in cotangents.items()}
+        grads = [
+            cotangents.get(slot, np.zeros_like(self.values[slot])) for slot in self.program.leaves
+        ]
+        parts = {key: np.asarray(array) for key, array in contributions.items()}
+        return Backward(cotangents, parts, grads)
+
+    @cached_property
+    def _backward(self) -> Callable[..., Any]:
+        return self._quick(self._pulled)
+
+    def tangents(self, directions: Sequence[np.ndarray]) -> Arrays:
+        """Return each active slot's derivatives along directions of the parameters, stacked."""
+        found = self._tangents(list(directions))
+        return {slot: np.asarray(array) for slot, array in found.items()}
+
+    @cached_property
+    def _tangents(self) -> Callable[..., Any]:
+        def moved(leaves: Sequence[Any]) -> dict[int, Any]:
+            values = self._evaluate(leaves, {})
+            return {slot: values[slot] for slot in self.active}
+
+        def push(steps: Sequence[Any]) -> dict[int, Any]:
+            return jax.jvp(moved, (self._leaves,), (steps,))[1]
+
+        return self._quick(jax.vmap(push))
+
+    def gradient_after(self, moved: Mapping[int, np.ndarray]) -> list[np.ndarray]:
+        """Return the gradient by a backward pass whose forward pass was off by ``moved``."""
+        given = {
+            slot: np.asarray(moved[slot], self.values[slot].dtype)
+            if slot in moved
+            else np.zeros_like(self.values[slot])
+            for slot in self.active
+            if slot not in self.program.leaves
+        }
+        return [np.asarray(array) for array in self._after(self._leaves, given)]
+
+    @cached_property
+    def _after(self) -> Callable[..., Any]:
+        def gradient(leaves: Sequence[Any], moved: Mapping[int, Any]) -> list[Any]:
+            values = self._evaluate(leaves, moved)
+            start = {self.program.loss: jnp.ones_like(values[self.program.loss])}
+            cotangents, _ = self._pulled(values, start)
+            return [cotangents.get(n, jnp.zeros_like(values[n])) for n in self.program.leaves]
+
+        return self._quick(gradient)

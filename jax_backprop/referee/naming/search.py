@@ -1,0 +1,262 @@
+"""The search: which candidates of the catalogue make the whole error, and nothing but it.
+
+Single ones first, then several: peeled off leaf by leaf, as pairs that add up, and as one mistake
+at every place where the same line runs. Whatever is found gets a backward pass of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jax_backprop.referee.naming.candidates import candidates, of_equation
+from jax_backprop.referee.naming.context import Candidate, Context
+from jax_backprop.referee.naming.sketch import Sketch, Target
+
+VERIFIED = 40  # candidates that get a backward pass of their own
+NICE = 1e-6  # how near a factor has to be to one of FACTORS
+STEPS = 6  # mistakes, or places of one, that are peeled off one after another
+TRIED = 3  # first mistakes that are followed
+PLAIN = 2  # the rank up to which mistakes are thought of in pairs or at several places
+FACTORS = (0.0, -1.0, 2.0, 0.5)  # of a factor's mistakes likewise
+
+
+class Found(NamedTuple):
+    """A candidate that makes the error, or of several mistakes its part, by which factor."""
+
+    candidate: Candidate
+    factor: float
+    error: np.ndarray  # at the candidate's slot
+
+    @property
+    def rank(self) -> float:
+        """What to say first of mistakes that have the same effect: the simplest."""
+        if self.candidate.kind != "factor":
+            return float(self.candidate.rank)
+        left = 1 + self.factor
+        if abs(left) < NICE:
+            return -0.5
+        return (
+            1.5
+            if any(abs(left - value) < NICE for value in FACTORS)
+            else float(self.candidate.rank)
+        )
+
+
+class Scored(NamedTuple):
+    """A candidate's products, and the groups of leaves that it explains."""
+
+    found: Found
+    products: np.ndarray
+    met: np.ndarray
+
+
+class Searched(NamedTuple):
+    """The problem that stays the same.
+
+    Args:
+      sketch: the derivatives that candidates are judged by.
+      deadline: until when, in seconds of the monotonic clock.
+      firm: share of the error; what is off by more along a direction is no explanation.
+    """
+
+    sketch: Sketch
+    deadline: float
+    firm: float = 1e-6
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self.deadline
+
+
+def search(at: Context, target: Target, searched: Searched) -> list[list[Found]]:
+    """Return the explanations, each of one mistake or several; what is said first comes first."""
+    everything = list(scored(at, target, searched, len(at.passes.program.equations)))
+    failing = searched.sketch.failing(target)
+    singles = [each.found for each in everything if each.met[failing].all()]
+    singles.sort(key=lambda found: (found.rank, -found.candidate.equation))
+    met = [each for each in singles[:VERIFIED] if target.meets(effect(at, each))]
+    if met:
+        return [[each] for each in met]
+    several = (
+        _peeled(at, target, searched, everything, STEPS)
+        or _pair(at, target, searched, everything)
+        or _repeated(at, target, searched)
+    )
+    return [several] if several else []
+
+
+def scored(at: Context, target: Target, searched: Searched, below: int) -> Iterator[Scored]:
+    """Yield the candidates before an equation that disturb no leaf that is right."""
+    sketch = searched.sketch
+    wanted, failing = sketch.of_error(target.error), sketch.failing(target)
+    size = np.linalg.norm(wanted[failing])
+    for each in candidates(at, below):
+        if searched.late:
+            return
+        with np.errstate(all="ignore"):
+            error = np.asarray(each.make())
+            products = sketch.of(each.slot, error)
+        disturbed = np.abs(products[~failing]).max(initial=0)
+        if not np.isfinite(products).all() or disturbed > searched.firm * size:
+            continue
+        factor = 1.0
+        if each.scaled:
+            lead = products[np.argmax(np.linalg.norm(products, axis=1))]
+            row = wanted[np.argmax(np.linalg.norm(products, axis=1))]
+            factor = float(lead @ row / (lead @ lead)) if lead.any() else 0.0
+        gaps = np.linalg.norm(wanted - factor * products, axis=1)
+        met = (gaps <= searched.firm * np.linalg.norm(wanted, axis=1)) & failing
+        yield Scored(Found(each, factor, np.asarray(factor * error)), factor * products, met)
+
+
+def effect(at: Context, found: Found) -> list[np.ndarray]:
+    """Return what a mistake does to the parameters' gradient."""
+    return at.passes.backward({found.candidate.slot: found.error}).grads
+
+
+def _peeled(
+    at: Context, target: Target, searched: Searched, options: Sequence[Scored], steps: int
+) -> list[Found]:
+    """Explain leaf after leaf: the mistake nearest to the loss first, the others behind it."""
+    ordered = sorted(
+        (each for each in options if each.met.any()),
+        key=lambda each: (-each.found.candidate.equation, -each.met.sum(), each.found.rank),
+    )
+    tried: list[np.ndarray] = []
+    for option in ordered:
+        if any(np.allclose(option.products, other) for other in tried):
+            continue
+        tried.append(option.products)
+        first = option.found
+        rest = target.less(effect(at, first))
+        if not rest.failing.any():
+            return [first]
+        if len(tried) > TRIED or steps == 1 or searched.late:
+            return []
+        if rest.failing.sum() < target.failing.sum():
+            after = at.with_error(first.candidate.slot, first.error)
+            others = list(scored(after, rest, searched, first.candidate.equation + 1))
+            if found := _peeled(after, rest, searched, others, steps - 1):
+                return [first, *found]
+    return []
+
+
+def _plain(everything: Sequence[Scored]) -> list[Scored]:
+    """Return the mistakes that are thought of together, with the usual factors."""
+    found = []
+    for each in everything:
+        candidate, factor = each.found.candidate, each.found.factor
+        if candidate.rank > PLAIN:
+            continue
+        if not candidate.scaled:
+            found.append(each)
+        elif factor:
+            error, products = each.found.error / factor, each.products / factor
+            found += [
+                Scored(
+                    Found(candidate, m - 1, np.asarray((m - 1) * error)),
+                    (m - 1) * products,
+                    each.met,
+                )
+                for m in FACTORS
+            ]
+    return found
+
+
+def _pair(
+    at: Context, target: Target, searched: Searched, everything: Sequence[Scored]
+) -> list[Found]:
+    """Find two mistakes whose errors add up, whatever leaves they share."""
+    options = _plain(everything)
+    if not options:
+        return []
+    wanted = searched.sketch.of_error(target.error).ravel()
+    products = np.stack([each.products.ravel() for each in options])
+    mixed = np.random.default_rng(1).normal(size=wanted.size)
+    line, whole = products @ mixed, wanted @ mixed
+    order = np.argsort(line)
+    slack = searched.firm * np.abs(mixed) @ np.abs(wanted)
+    for first in range(len(options)):
+        low = np.searchsorted(line[order], whole - line[first] - slack)
+        for second in order[low:]:
+            if line[second] > whole - line[first] + slack or searched.late:
+                break
+            off = np.linalg.norm(wanted - products[first] - products[second])
+            if off > searched.firm * np.linalg.norm(wanted):
+                continue
+            both = [options[first].found, options[second].found]
+            both.sort(key=lambda found: -found.candidate.equation)
+            if (found := _in_turn(at, both)) and target.meets(found[1]):
+                return found[0]
+    return []
+
+
+def _in_turn(at: Context, mistakes: Sequence[Found]) -> tuple[list[Found], list[np.ndarray]] | None:
+    """Return mistakes one after another, each in the pass that those before spoiled."""
+    after, made = at, []
+    for each in mistakes:
+        candidate = each.candidate
+        numbers = {candidate.equation, at.passes.numbers.get(candidate.slot, candidate.equation)}
+        options = (other for n in sorted(numbers) for other in of_equation(after, n))
+        same = (c for c in options if c[:3] == candidate[:3] and c.slot == candidate.slot)
+        if (now := next(same, None)) is None:
+            return None
+        error = np.asarray(now.make() * each.factor)
+        made.append(Found(now, each.factor, error))
+        after = after.with_error(now.slot, error)
+    return made, _made_of(at, after)
+
+
+def _made_of(at: Context, after: Context) -> list[np.ndarray]:
+    grads = zip(after.back.grads, at.back.grads, strict=True)
+    return [wrong - right for wrong, right in grads]
+
+
+def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
+    """Find one mistake at all places of a line: in every step of a loop, in every layer."""
+    places: dict[tuple[object, ...], list[int]] = {}
+    for number, each in enumerate(at.passes.program.equations):
+        if set(each.outputs) & at.passes.program.active and each.source.own:
+            shapes = tuple(at.values[slot].shape for slot in each.inputs)
+            kind = (each.name, each.source, shapes, tuple(at.passes.places(each)))
+            places.setdefault(kind, []).append(number)
+    for numbers in places.values():
+        if len(numbers) < 2:
+            continue
+        keys = {_key(each) for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1}
+        for key in sorted(keys):
+            for multiple in FACTORS if key[1] == "factor" else (0.0,):
+                if searched.late:
+                    return []
+                found = _everywhere(at, numbers, key, multiple)
+                if found and target.meets(found[-1]):
+                    return found[0]
+    return []
+
+
+def _key(candidate: Candidate) -> tuple[int, str]:
+    return candidate.place, candidate.kind
+
+
+def _everywhere(
+    at: Context, numbers: Sequence[int], key: tuple[int, str], multiple: float
+) -> tuple[list[Found], list[np.ndarray]] | None:
+    """Return a mistake at each of these equations, last to first, and the error of all."""
+    found = []
+    after = at
+    for number in reversed(numbers):
+        same = next((each for each in of_equation(after, number) if _key(each) == key), None)
+        if same is None:
+            return None
+        with np.errstate(all="ignore"):
+            error = np.asarray(same.make() * ((multiple - 1) if same.scaled else 1.0))
+        if not np.isfinite(error).all():
+            return None
+        found.append(Found(same, multiple - 1 if same.scaled else 1.0, error))
+        after = after.with_error(same.slot, error)
+    return found, _made_of(at, after)

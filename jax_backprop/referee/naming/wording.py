@@ -1,0 +1,162 @@
+"""What is found, in words: the equation, the user's line, and what is wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+from typing import NamedTuple
+
+import numpy as np
+
+from jax_backprop.referee.naming.equations import Equation, Source
+from jax_backprop.referee.naming.passes import Passes
+from jax_backprop.referee.naming.placement import Place
+from jax_backprop.referee.naming.search import Found
+from jax_backprop.referee.report import Diagnosis
+
+MEANING = "no mistake that is known here; compare your backward of that line with autodiff's"
+NEAR = 1e-5  # two factors that are the same
+SHOWN = 4
+# Operations of one operand whose slope is a number of their own.
+CONSTANT = {"integer_pow", "mul", "div", "square"}
+SUMS = {"reduce_sum", "reduce_mean", "div", "broadcast_in_dim", "add", "sub"}
+
+
+class Named(NamedTuple):
+    """What is wrong, and where.
+
+    Args:
+      bug: its name, as the patterns' on arrays where it is one of theirs; "unknown" where only the
+        place was found.
+      what: what is wrong there in a few words.
+      place: the equation with the user's file and line.
+      line: the user's own line.
+      others: the same in effect, or where else the mistake may stand.
+      sources: all lines that come into question, the likeliest first.
+      residual: the share of the error that stays unexplained.
+    """
+
+    bug: str
+    what: str
+    place: str
+    line: str
+    others: tuple[str, ...]
+    sources: tuple[Source, ...]
+    residual: float
+
+    def diagnosis(self, leaves: tuple[str, ...]) -> Diagnosis:
+        """Return what is reported, of the leaves that fail."""
+        explained = "" if isnan(self.residual) else f"explains all but {self.residual:.0e} of it"
+        lead = "the same in effect" if explained else "it may enter as well"
+        same = f"or, {lead}: {'; '.join(self.others)}" if self.others else ""
+        meaning = f"{self.place}: {self.what}"
+        evidence = "; ".join(filter(None, (explained, same)))
+        return Diagnosis(self.bug, meaning, leaves, evidence, self.residual, self.place, self.line)
+
+
+def named(passes: Passes, found: Sequence[Sequence[Found]], residual: float) -> list[Named]:
+    """Return one mistake with what is the same in effect; of several mistakes, each."""
+    if len(found[0]) > 1:
+        same = [_one(passes, each, (), residual) for each in found[0]]
+        return [each for n, each in enumerate(same) if each not in same[:n]]
+    class_ = sorted((each for (each,) in found), key=lambda each: _order(passes, each))
+    return [_one(passes, class_[0], class_[1:], residual)]
+
+
+def _order(passes: Passes, found: Found) -> tuple[float, int]:
+    """Order mistakes of the same effect: a factor belongs where a number like it stands."""
+    candidate = found.candidate
+    rank = found.rank
+    if candidate.kind == "factor":
+        each = passes.program.equations[candidate.equation]
+        multiple = 1 + found.factor
+        if any(_same(multiple, value) for value in (2.0, 0.5)) and each.name in CONSTANT:
+            rank = 0.25
+        if _count(passes, each, multiple) and each.name in SUMS:
+            rank = 0.25
+    return rank, -candidate.equation
+
+
+def _one(passes: Passes, found: Found, same: Sequence[Found], residual: float) -> Named:
+    equations = passes.program.equations
+    at = equations[found.candidate.equation]
+    first = _at(passes, found)
+    others = []
+    for each in same:
+        if each.rank > max(found.rank, 3):
+            continue
+        text = f"{_at(passes, each)}: {_kind(passes, each)[1]}"
+        if _at(passes, each) != first and text not in others:
+            others.append(text)
+    sources = [at.source, *(equations[each.candidate.equation].source for each in same)]
+    bug, what = _kind(passes, found)
+    return Named(
+        bug,
+        what,
+        first,
+        at.source.text,
+        tuple(others[:SHOWN]),
+        tuple(dict.fromkeys(sources)),
+        residual,
+    )
+
+
+def _at(passes: Passes, found: Found) -> str:
+    at = passes.program.equations[found.candidate.equation]
+    several = len(passes.places(at)) > 1 and found.candidate.place >= 0
+    return f"{at.name}, input {found.candidate.place}, at {at.source}" if several else str(at)
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= NEAR * abs(other)
+
+
+def _count(passes: Passes, each: Equation, multiple: float) -> tuple[str, str] | None:
+    """Return what a factor is called that is one of the sizes around an equation."""
+    shapes = [passes.values[slot].shape for slot in (*each.inputs, *each.outputs)]
+    sizes = {size for shape in shapes for size in (*shape, int(np.prod(shape))) if size > 2}
+    for size in sorted(sizes):
+        if _same(multiple, float(size)):
+            return "sum_for_mean", f"{size} times too large: the sum for the mean"
+        if _same(multiple, 1 / size):
+            return "mean_for_sum", f"{size} times too small: the mean for the sum, or twice"
+    return None
+
+
+def _kind(passes: Passes, found: Found) -> tuple[str, str]:
+    """Return a mistake's name, and what is wrong in a few words."""
+    candidate = found.candidate
+    if candidate.kind != "factor":
+        return candidate.kind, candidate.kind
+    multiple = 1 + found.factor
+    if abs(multiple) <= NEAR:
+        return "zero", "nothing flows back"
+    if _same(multiple, -1.0):
+        return "sign", "its sign flipped"
+    counted = _count(passes, passes.program.equations[candidate.equation], multiple)
+    return counted or ("factor", f"a factor of {multiple:.6g}")
+
+
+def placed(passes: Passes, where: Place) -> Named:
+    """Return where an error enters: what pulls back to the smallest arrays that explain it."""
+    equations = passes.program.equations
+    if where.equation is not None:
+        each = equations[where.equation]
+        lines = dict.fromkeys((each.source, *each.inner))
+        what = f"its operands' cotangents explain the error together: {MEANING}"
+        return Named("unknown", what, str(each), each.source.text, (), tuple(lines), float("nan"))
+    users = [equations[number] for slot in where.slots for number, _ in passes.uses[slot]]
+    users = [each for each in users if each.source.file and each.source.own] or users
+    lowest = passes.made.get(where.slots[0])
+    below = f"the cotangent of {lowest} is wrong" if lowest else "a parameter's gradient is wrong"
+    bug, what = "unknown", MEANING
+    if where.rows is not None:
+        axis, factors = where.rows
+        factors = np.round(factors, 6)
+        odd = np.flatnonzero(factors != 1)
+        listed = ", ".join(f"{factors[n]:.3g} at {n}" for n in odd[:SHOWN])
+        bug, what = "line_factors", f"each index of axis {axis} has a factor of its own: {listed}"
+    others = tuple(dict.fromkeys(str(each) for each in users[1:]))[:SHOWN]
+    sources = tuple(dict.fromkeys(line for each in users for line in (each.source, *each.inner)))
+    place = f"{users[0]}: {below}"
+    return Named(bug, what, place, users[0].source.text, others, sources, float("nan"))

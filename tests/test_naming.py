@@ -1,0 +1,167 @@
+"""A wrong backward is named by the equation of the loss: by hand in NumPy, one mistake each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jax_backprop.referee.naming import Facts, diagnose
+from jax_backprop.referee.naming.diagnosing import explain, passes_of, target_of
+from jax_backprop.referee.naming.passes import Passes
+from jax_backprop.referee.naming.placement import place
+from jax_backprop.referee.naming.wording import placed
+
+RANDOM = np.random.default_rng(0)
+IDS = np.array([0, 2, 2, 5, 1, 0, 4])
+LABELS = np.array([0, 1, 2, 1, 0, 2, 1])
+LEAVES = {
+    "table": RANDOM.normal(size=(6, 4)),
+    "inner": RANDOM.normal(size=(4, 4)),
+    "gain": 1 + RANDOM.normal(size=4) / 4,
+    "outer": RANDOM.normal(size=(4, 3)),
+    "biases": RANDOM.normal(size=3),
+}
+Arrays = dict[str, np.ndarray]
+
+
+def network(table: Any, inner: Any, gain: Any, outer: Any, biases: Any) -> Any:
+    mixed = table[IDS] @ inner
+    centred = mixed - mixed.mean(-1, keepdims=True)
+    variance = (centred**2).mean(-1, keepdims=True)
+    scaled = centred / jnp.sqrt(variance + 1e-5)
+    hidden = jnp.tanh(scaled * gain)
+    logits = hidden @ outer + biases
+    log_p = jax.nn.log_softmax(logits)
+    return -jnp.mean(log_p[np.arange(len(LABELS)), LABELS])
+
+
+def backward(wrong: str) -> Arrays:
+    """Return the gradient by hand, with one mistake."""
+    p, n = LEAVES, len(IDS)
+    rows = p["table"][IDS]
+    mixed = rows @ p["inner"]
+    centred = mixed - mixed.mean(-1, keepdims=True)
+    inverse = 1 / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    scaled = centred * inverse
+    hidden = np.tanh(scaled * p["gain"])
+    shares = np.exp(hidden @ p["outer"] + p["biases"])
+    shares /= shares.sum(1, keepdims=True)
+    d_logits = (shares - (wrong != "labels") * np.eye(3)[LABELS]) / n
+    d_biases = d_logits[0] if wrong == "one example" else d_logits.sum(0)
+    d_outer = np.abs(hidden).T @ d_logits if wrong == "absolute" else hidden.T @ d_logits
+    d_hidden = d_logits @ p["outer"].T
+    slope = {"no slope": 1.0, "slope at input": 1 - (scaled * p["gain"]) ** 2}.get(wrong)
+    d_arg = d_hidden * (1 - hidden**2 if slope is None else slope)
+    if wrong == "masked":
+        d_arg[[1, 4]] = 0
+    if wrong == "strange":
+        d_arg = d_arg * np.cos(3 * scaled) + 0.1 * d_arg[:, ::-1]
+    d_gain = (d_arg * (centred if wrong == "centred" else scaled)).sum(0)
+    d_gain = d_gain / n if wrong == "mean" else d_gain
+    d_scaled = d_arg * p["gain"]
+    mean = 0 if wrong in ("mean held", "both held") else d_scaled.mean(-1, keepdims=True)
+    spread = 0 if wrong == "both held" else (d_scaled * scaled).mean(-1, keepdims=True)
+    d_mixed = inverse * (d_scaled - mean - scaled * spread * (2 if wrong == "twice" else 1))
+    d_rows = d_mixed @ (p["inner"] if wrong == "not transposed" else p["inner"].T)
+    d_table = np.zeros_like(p["table"])
+    if wrong == "overwritten":
+        d_table[IDS] = d_rows
+    else:
+        np.add.at(d_table, IDS, d_rows)
+    return {"table": d_table, "inner": rows.T @ d_mixed, "gain": d_gain, "outer": d_outer} | {
+        "biases": d_biases
+    }
+
+
+def facts(judged: Arrays, right: Arrays, leaves: Arrays) -> Facts:
+    hand, truth = ([arrays[name] for name in leaves] for arrays in (judged, right))
+    failing = tuple(n for n in range(len(hand)) if not np.allclose(hand[n], truth[n], 1e-9, 1e-12))
+    return Facts(tuple(leaves), hand, truth, list(leaves.values()), failing, (), 1e-6)
+
+
+@pytest.fixture(scope="module")
+def passes() -> Passes:
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        found = passes_of(network, facts(backward(""), backward(""), LEAVES), opened=False)
+    assert found is not None
+    return found
+
+
+NAMED = {
+    "labels": ("zero", "jax.nn.log_softmax(logits)"),
+    "one example": ("not summed over the broadcast, the first alone", "hidden @ outer + biases"),
+    "absolute": ("its other operand its absolute value", "hidden @ outer + biases"),
+    "no slope": ("derivative missing", "jnp.tanh(scaled * gain)"),
+    "slope at input": (
+        "derivative's formula for the output given the input",
+        "jnp.tanh(scaled * gain)",
+    ),
+    "centred": ("sub at test_naming.py:33 in place of its other operand", "scaled * gain"),
+    "mean": ("mean_for_sum", "scaled * gain"),
+    "mean held": ("zero", "mixed - mixed.mean(-1, keepdims=True)"),
+    "twice": ("factor", "centred / jnp.sqrt(variance + 1e-5)"),
+    "not transposed": ("its other operand transposed", "table[IDS] @ inner"),
+    "overwritten": ("overwritten for added", "table[IDS] @ inner"),
+}
+
+
+@pytest.mark.parametrize("wrong", NAMED)
+def test_a_mistake_is_named_at_its_line(wrong: str, passes: Passes) -> None:
+    bug, line = NAMED[wrong]
+    with jax.enable_x64(True):
+        target = target_of(facts(backward(wrong), backward(""), LEAVES), 1e-10)
+        (found,) = explain(passes, target, 1e-10, float("inf"))
+    assert (found.bug, line in found.line) == (bug, True), found
+    assert found.residual < 1e-9
+
+
+def test_two_mistakes_are_both_named(passes: Passes) -> None:
+    with jax.enable_x64(True):
+        target = target_of(facts(backward("both held"), backward(""), LEAVES), 1e-10)
+        found = explain(passes, target, 1e-10, float("inf"))
+    assert [each.line.split(" = ")[0] for each in found] == ["scaled", "centred"]
+
+
+@pytest.mark.parametrize(("wrong", "bug"), [("strange", "unknown"), ("masked", "line_factors")])
+def test_what_is_not_in_the_catalogue_is_placed(wrong: str, bug: str, passes: Passes) -> None:
+    with jax.enable_x64(True):
+        target = target_of(facts(backward(wrong), backward(""), LEAVES), 1e-10)
+        assert explain(passes, target, 1e-10, float("inf")) == []
+        where = place(passes, target)
+        assert where is not None
+        found = placed(passes, where)
+    assert found.bug == bug
+    assert "jnp.tanh(scaled * gain)" in found.sources[0].text
+    if wrong == "masked":
+        assert "0 at 1" in found.what
+        assert "0 at 4" in found.what
+
+
+def test_a_mistake_in_every_step_of_a_loop_is_named() -> None:
+    inputs = RANDOM.normal(size=(3, 5, 4))
+    inner = {"inner": LEAVES["inner"]}
+
+    def rolled(inner: Any) -> Any:
+        def step(state: Any, row: Any) -> Any:
+            return jnp.tanh(row + state @ inner), None
+
+        return jnp.sum(jax.lax.scan(step, jnp.zeros((5, 4)), inputs)[0] ** 2)
+
+    def by_hand(turned: bool) -> Arrays:
+        states = [np.zeros((5, 4))]
+        for row in inputs:
+            states.append(np.tanh(row + states[-1] @ inner["inner"]))
+        d_state, d_inner = 2 * states[-1], np.zeros((4, 4))
+        for before, after in zip(states[-2::-1], states[:0:-1], strict=True):
+            d_sum = d_state * (1 - after**2)
+            d_inner += before.T @ d_sum
+            d_state = d_sum @ (inner["inner"] if turned else inner["inner"].T)
+        return {"inner": d_inner}
+
+    found = diagnose(rolled, facts(by_hand(True), by_hand(False), inner))
+    assert found[0].bug == "its other operand transposed"
+    assert "row + state @ inner" in found[0].line
