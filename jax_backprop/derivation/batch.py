@@ -13,6 +13,10 @@ from jax_backprop.derivation.definitions import (
     DEFINITIONS,
     Example,
     Function,
+    HiddenWeights,
+    OutputWeights,
+    PerClass,
+    PerHidden,
     Quantity,
     Values,
     call,
@@ -26,10 +30,6 @@ PER_EXAMPLE = ("inputs", "labels", *(name for name in DEFINITIONS if name != "lo
 Rows = Shaped[AnyArray, "batch classes"]
 HiddenRows = Shaped[AnyArray, "batch hidden"]
 InputRows = Shaped[AnyArray, "batch inputs"]
-PerClass = Shaped[AnyArray, " classes"]
-PerHidden = Shaped[AnyArray, " hidden"]
-HiddenWeights = Shaped[AnyArray, "inputs hidden"]
-OutputWeights = Shaped[AnyArray, "hidden classes"]
 
 
 def loss(log_outputs: Rows, labels: Rows) -> Quantity:

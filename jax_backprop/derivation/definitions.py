@@ -25,42 +25,42 @@ Values: TypeAlias = Mapping[str, Quantity]  # by the names of quantities
 Function: TypeAlias = Callable[..., Quantity]  # its parameters are names of quantities
 Side: TypeAlias = Function | str  # of an equation; a name is of a quantity, or of a Jacobian
 
+PerInput = Shaped[AnyArray, " inputs"]
+PerHidden = Shaped[AnyArray, " hidden"]
+PerClass = Shaped[AnyArray, " classes"]
+HiddenWeights = Shaped[AnyArray, "inputs hidden"]
+OutputWeights = Shaped[AnyArray, "hidden classes"]
+
 
 class Example(NamedTuple):
     """One example and the network's parameters; labels are a distribution over the classes."""
 
-    inputs: Shaped[AnyArray, " inputs"]
-    labels: Shaped[AnyArray, " classes"]
-    hidden_weights: Shaped[AnyArray, "inputs hidden"]
-    hidden_biases: Shaped[AnyArray, " hidden"]
-    output_weights: Shaped[AnyArray, "hidden classes"]
-    output_biases: Shaped[AnyArray, " classes"]
+    inputs: PerInput
+    labels: PerClass
+    hidden_weights: HiddenWeights
+    hidden_biases: PerHidden
+    output_weights: OutputWeights
+    output_biases: PerClass
 
 
 def pre_activations(
-    inputs: Shaped[AnyArray, " inputs"],
-    hidden_weights: Shaped[AnyArray, "inputs hidden"],
-    hidden_biases: Shaped[AnyArray, " hidden"],
-) -> Shaped[AnyArray, " hidden"]:
+    inputs: PerInput, hidden_weights: HiddenWeights, hidden_biases: PerHidden
+) -> PerHidden:
     """(1): Z_h = sum_n i_n w_nh + b_h."""
     return inputs @ hidden_weights + hidden_biases
 
 
-def hidden(pre_activations: Shaped[AnyArray, " hidden"]) -> Shaped[AnyArray, " hidden"]:
+def hidden(pre_activations: PerHidden) -> PerHidden:
     """(2): O_h = 1 / (1 + e^-Z_h)."""
     return 1 / (1 + exp(-pre_activations))
 
 
-def logits(
-    hidden: Shaped[AnyArray, " hidden"],
-    output_weights: Shaped[AnyArray, "hidden classes"],
-    output_biases: Shaped[AnyArray, " classes"],
-) -> Shaped[AnyArray, " classes"]:
+def logits(hidden: PerHidden, output_weights: OutputWeights, output_biases: PerClass) -> PerClass:
     """(3): Z_k = sum_h O_h w_hk + b_k."""
     return hidden @ output_weights + output_biases
 
 
-def outputs(logits: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " classes"]:
+def outputs(logits: PerClass) -> PerClass:
     """(4): Y_k = e^(Z_k - m) / sum_j e^(Z_j - m), for any m: the largest Z, so that none overflows.
 
     On symbols m is a symbol of its own, so that a proof holds for every m.
@@ -69,14 +69,12 @@ def outputs(logits: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " classes"
     return terms / terms.sum()
 
 
-def log_outputs(outputs: Shaped[AnyArray, " classes"]) -> Shaped[AnyArray, " classes"]:
+def log_outputs(outputs: PerClass) -> PerClass:
     """Log Y_k: a name for the factor that (9) to (11) differentiate."""
     return log(outputs)
 
 
-def loss(
-    labels: Shaped[AnyArray, " classes"], log_outputs: Shaped[AnyArray, " classes"]
-) -> Quantity:
+def loss(labels: PerClass, log_outputs: PerClass) -> Quantity:
     """(5): E = -sum_k L_k log Y_k, in nats."""
     return -(labels * log_outputs).sum()
 

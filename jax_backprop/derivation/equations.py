@@ -9,16 +9,20 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Shaped
 
-PerClass = Shaped[np.ndarray, " classes"]
-PerHidden = Shaped[np.ndarray, " hidden"]
-Square = Shaped[np.ndarray, "classes classes"]
-HiddenWeights = Shaped[np.ndarray, "inputs hidden"]
-OutputWeights = Shaped[np.ndarray, "hidden classes"]
+from jax_backprop.derivation.definitions import (
+    HiddenWeights,
+    OutputWeights,
+    PerClass,
+    PerHidden,
+    PerInput,
+)
+from jax_backprop.types import AnyArray
+
+Square = Shaped[AnyArray, "classes classes"]
 
 
 def output_weights_by_chain(
-    d_loss_d_logits: PerClass,
-    d_logits_d_output_weights: Shaped[np.ndarray, "classes hidden classes"],
+    d_loss_d_logits: PerClass, d_logits_d_output_weights: Shaped[AnyArray, "classes hidden classes"]
 ) -> OutputWeights:
     """(6): dE/dw_hk = sum_j dE/dZ_j dZ_j/dw_hk: one term, as dZ_j/dw_hk = 0 for every j but k."""
     return np.tensordot(d_loss_d_logits, d_logits_d_output_weights, axes=1)
@@ -78,9 +82,9 @@ def d_output_weights(hidden: PerHidden, outputs: PerClass, labels: PerClass) -> 
 
 def hidden_weights_by_chain(
     d_loss_d_logits: PerClass,
-    d_logits_d_hidden: Shaped[np.ndarray, "classes hidden"],
-    d_hidden_d_pre_activations: Shaped[np.ndarray, "hidden hidden"],
-    d_pre_activations_d_hidden_weights: Shaped[np.ndarray, "hidden inputs hidden"],
+    d_logits_d_hidden: Shaped[AnyArray, "classes hidden"],
+    d_hidden_d_pre_activations: Shaped[AnyArray, "hidden hidden"],
+    d_pre_activations_d_hidden_weights: Shaped[AnyArray, "hidden inputs hidden"],
 ) -> HiddenWeights:
     """(17): dE/dw_nh = sum_k dE/dZ_k dZ_k/dO_h dO_h/dZ_h dZ_h/dw_nh, over all K outputs."""
     d_loss_d_hidden = np.tensordot(d_loss_d_logits, d_logits_d_hidden, axes=1)
@@ -89,7 +93,7 @@ def hidden_weights_by_chain(
     return own * d_loss_d_pre_activations[None, :]
 
 
-def logits_by_hidden(output_weights: OutputWeights) -> Shaped[np.ndarray, "classes hidden"]:
+def logits_by_hidden(output_weights: OutputWeights) -> Shaped[AnyArray, "classes hidden"]:
     """(18): dZ_k/dO_h = w_hk."""
     return output_weights.T
 
@@ -99,15 +103,13 @@ def sigmoid_slope(hidden: PerHidden) -> PerHidden:
     return hidden * (1 - hidden)
 
 
-def pre_activations_by_hidden_weights(
-    inputs: Shaped[np.ndarray, " inputs"], hidden_biases: PerHidden
-) -> HiddenWeights:
+def pre_activations_by_hidden_weights(inputs: PerInput, hidden_biases: PerHidden) -> HiddenWeights:
     """(20): dZ_h/dw_nh = i_n, for every h."""
     return inputs[:, None] * np.ones(hidden_biases.shape, int)[None, :]
 
 
 def d_hidden_weights(
-    inputs: Shaped[np.ndarray, " inputs"],
+    inputs: PerInput,
     hidden: PerHidden,
     outputs: PerClass,
     labels: PerClass,

@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Shaped
 
-from jax_backprop.derivation.equations import (
-    HiddenWeights,
-    OutputWeights,
-    PerClass,
-    PerHidden,
-    Square,
-    off_diagonal,
-    terms,
-)
+from jax_backprop.derivation.definitions import HiddenWeights, OutputWeights, PerClass, PerHidden
+from jax_backprop.derivation.equations import Square, off_diagonal, terms
+from jax_backprop.types import AnyArray
 
 
 def output_by_own_logit(d_outputs_d_logits: Square) -> PerClass:
@@ -41,21 +35,21 @@ def other_terms(
 
 
 def logits_by_own_weights(
-    d_logits_d_output_weights: Shaped[np.ndarray, "classes hidden classes"],
+    d_logits_d_output_weights: Shaped[AnyArray, "classes hidden classes"],
 ) -> OutputWeights:
     """(15): dZ_k/dw_hk."""
     return np.diagonal(d_logits_d_output_weights, axis1=0, axis2=2)
 
 
 def hidden_by_own_pre_activation(
-    d_hidden_d_pre_activations: Shaped[np.ndarray, "hidden hidden"],
+    d_hidden_d_pre_activations: Shaped[AnyArray, "hidden hidden"],
 ) -> PerHidden:
     """(19): dO_h/dZ_h."""
     return np.diagonal(d_hidden_d_pre_activations)
 
 
 def pre_activations_by_own_weights(
-    d_pre_activations_d_hidden_weights: Shaped[np.ndarray, "hidden inputs hidden"],
+    d_pre_activations_d_hidden_weights: Shaped[AnyArray, "hidden inputs hidden"],
 ) -> HiddenWeights:
     """(20): dZ_h/dw_nh."""
     return np.diagonal(d_pre_activations_d_hidden_weights, axis1=0, axis2=2)

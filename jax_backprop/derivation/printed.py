@@ -12,8 +12,17 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jax_backprop.derivation import equations
-from jax_backprop.derivation.definitions import Function, Side, exp
-from jax_backprop.derivation.equations import HiddenWeights, PerClass, PerHidden, Square
+from jax_backprop.derivation.definitions import (
+    Function,
+    HiddenWeights,
+    OutputWeights,
+    PerClass,
+    PerHidden,
+    PerInput,
+    Side,
+    exp,
+)
+from jax_backprop.derivation.equations import Square
 from jax_backprop.types import AnyArray
 
 
@@ -39,10 +48,10 @@ def logits_by_chain(
 
 def hidden_weights_by_chain(
     d_loss_d_logits: PerClass,
-    d_logits_d_hidden: Shaped[np.ndarray, "classes hidden"],
-    d_hidden_d_pre_activations: Shaped[np.ndarray, "hidden hidden"],
-    d_pre_activations_d_hidden_weights: Shaped[np.ndarray, "hidden inputs hidden"],
-) -> Shaped[np.ndarray, "inputs hidden classes"]:
+    d_logits_d_hidden: Shaped[AnyArray, "classes hidden"],
+    d_hidden_d_pre_activations: Shaped[AnyArray, "hidden hidden"],
+    d_pre_activations_d_hidden_weights: Shaped[AnyArray, "hidden inputs hidden"],
+) -> Shaped[AnyArray, "inputs hidden classes"]:
     """(17) as printed: one output k, whichever; a value for every k."""
     slope = np.diagonal(d_hidden_d_pre_activations)
     own = np.diagonal(d_pre_activations_d_hidden_weights, axis1=0, axis2=2)
@@ -51,12 +60,12 @@ def hidden_weights_by_chain(
 
 
 def d_hidden_weights(
-    inputs: Shaped[np.ndarray, " inputs"],
+    inputs: PerInput,
     hidden: PerHidden,
     outputs: PerClass,
     labels: PerClass,
-    output_weights: equations.OutputWeights,
-) -> Shaped[np.ndarray, "inputs hidden classes"]:
+    output_weights: OutputWeights,
+) -> Shaped[AnyArray, "inputs hidden classes"]:
     """(21) as printed: (Y_k - L_k) w_hk O_h (1 - O_h) i_n for one output k, whichever."""
     one_output = (outputs - labels)[None, :] * output_weights
     slope = hidden * (1 - hidden)
@@ -65,14 +74,13 @@ def d_hidden_weights(
 
 def for_every_output(
     d_loss_d_hidden_weights: HiddenWeights, labels: PerClass
-) -> Shaped[np.ndarray, "inputs hidden classes"]:
+) -> Shaped[AnyArray, "inputs hidden classes"]:
     """dE/dw_ih, once for every k that (17) and (21) might mean."""
     return np.repeat(d_loss_d_hidden_weights[:, :, None], labels.shape[0], axis=2)
 
 
 def pre_activations_by_themselves(
-    d_pre_activations_d_pre_activations: Shaped[np.ndarray, "hidden hidden"],
-    inputs: Shaped[np.ndarray, " inputs"],
+    d_pre_activations_d_pre_activations: Shaped[AnyArray, "hidden hidden"], inputs: PerInput
 ) -> HiddenWeights:
     """dZ_h/dZ_h, which (20) prints on its left: 1, for every n."""
     own = np.diagonal(d_pre_activations_d_pre_activations)
