@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 ActivationName = Literal["sigmoid", "tanh", "relu"]
 LossName = Literal["softmax_cross_entropy", "squared_error"]
 GradientName = Literal["hand", "autodiff"]
+ParametrizationName = Literal["standard", "ntk", "mup"]
 ReductionName = Literal["mean", "sum"]
 
 UNUSED = "unused"  # the kind of error

@@ -16,6 +16,7 @@ from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
+from jax_backprop.parametrization import init_factors
 from jax_backprop.reading import check_memory
 from jax_backprop.settings import Network
 from jax_backprop.types import (
@@ -36,7 +37,8 @@ COPIES = 4  # of the parameters: themselves, their gradient, an optimizer's two 
 def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.0) -> Params:
     """Draw initial parameters: weights ~ Normal(0, (init_scale * gain)^2 / fan_in), biases zero.
 
-    The gain is 1 for sigmoid and tanh, and sqrt(2) after a ReLU layer.
+    The gain is 1 for sigmoid and tanh, and sqrt(2) after a ReLU layer. Other parametrisations than
+    the standard one start their output layer smaller: ``parametrization.init_factors``.
 
     Args:
       network: its layer sizes and activation.
@@ -65,9 +67,10 @@ def init_params(network: Network, *, key: Array, init_scale: float | Scalar = 1.
     check_memory(f"network {'-'.join(map(str, sizes))}", COPIES * 4 * parameters)
     gain = ACTIVATIONS[network.activation].init_gain
     layers = []
+    factors = init_factors(network)
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         layer_key = jax.random.fold_in(key, index)
-        scale = init_scale * (gain if index > 0 else 1.0) / fan_in**0.5
+        scale = init_scale * factors[index] * (gain if index > 0 else 1.0) / fan_in**0.5
         weights = scale * jax.random.normal(layer_key, (fan_in, fan_out))
         layers.append(Layer(weights, jnp.zeros(fan_out)))
     return tuple(layers)

@@ -5,6 +5,7 @@ This room imports no jax, so that ``jax-backprop --help`` is instant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -18,6 +19,7 @@ from jax_backprop.fields import (
     GradientName,
     LossName,
     NonNegative,
+    ParametrizationName,
     Positive,
     PositiveFraction,
     PositiveInt,
@@ -43,6 +45,26 @@ TWO_LENGTHS = {
 }
 
 
+def check_base_width(parametrization: str, base_width: int | None, hidden: Sequence[int]) -> None:
+    """Raise an error for a base width that is missing, unused or wider than a hidden layer."""
+    if parametrization == "standard":
+        if base_width is not None:
+            raise unused("base_width", base_width, "none", "It is mup's and ntk's: leave it out.")
+    elif not hidden:
+        raise unused("parametrization", parametrization, "hidden layers", "Leave it out.")
+    elif base_width is None:
+        raise unused(
+            "base_width", "none", f"a width, as {parametrization!r} is relative to one", "Give it."
+        )
+    elif base_width > min(hidden):
+        raise unused(
+            "base_width",
+            f"{base_width}, wider than a hidden layer",
+            f"at most {min(hidden)}",
+            "Take the width of the network at which the rate was tuned.",
+        )
+
+
 class Network(Settings, frozen=True):
     """A fully connected network; static under jit, so hashable."""
 
@@ -54,6 +76,15 @@ class Network(Settings, frozen=True):
     """Of every hidden layer."""
     loss: LossName = "softmax_cross_entropy"
     """``softmax_cross_entropy``, homework (4) and (5), or ``squared_error`` of a linear head."""
+    parametrization: ParametrizationName = "standard"
+    """How initial weights and rates follow the widths: the standard way, or mup or ntk."""
+    base_width: Units | None = None
+    """Width of hidden layers at which each parametrization is the standard one; for mup and ntk."""
+
+    @model_validator(mode="after")
+    def _based(self) -> Network:
+        check_base_width(self.parametrization, self.base_width, self.layer_sizes[1:-1])
+        return self
 
 
 class Run(Settings, frozen=True):
@@ -71,6 +102,10 @@ class Run(Settings, frozen=True):
     """Of the hidden layers."""
     loss: LossName = "softmax_cross_entropy"
     """Softmax cross-entropy, or squared error of a linear head."""
+    parametrization: ParametrizationName = "standard"
+    """How initial weights and rates follow the widths: the standard way, or mup or ntk."""
+    base_width: Units | None = None
+    """Width of hidden layers at which each parametrization is the standard one; for mup and ntk."""
     init_scale: Positive = 1.0
     """Factor of the initial weights."""
     l2: NonNegative = 0.0
@@ -128,6 +163,12 @@ class Run(Settings, frozen=True):
             )
         return self
 
+    @model_validator(mode="after")
+    def _based(self) -> Run:
+        if not {"parametrization", "base_width", "hidden_sizes"} & set(getattr(self, "axes", ())):
+            check_base_width(self.parametrization, self.base_width, self.hidden_sizes)
+        return self
+
     @property
     def training(self) -> dict[str, Any]:
         """What ``fit`` and ``sweep`` take by the same names."""
@@ -139,4 +180,6 @@ class Run(Settings, frozen=True):
             layer_sizes=(inputs, *self.hidden_sizes, classes),
             activation=self.activation,
             loss=self.loss,
+            parametrization=self.parametrization,
+            base_width=self.base_width,
         )

@@ -19,7 +19,7 @@ ROWS = [
     ("choices",),
     ("settings",),
     ("study_file",),
-    ("parsing", "activations", "losses", "blocks", "lanes"),
+    ("parsing", "activations", "losses", "parametrization", "blocks", "lanes"),
     ("network",),
     ("backprop",),
     ("curvature",),

@@ -42,6 +42,8 @@ SAID: dict[str, Any] = {
     "hidden_sizes": [5, 4],
     "activation": "tanh",
     "loss": "squared_error",
+    "parametrization": "mup",
+    "base_width": 2,
     "init_scale": 0.5,
     "l2": 0.01,
     "label_smoothing": 0.1,
@@ -59,6 +61,7 @@ SAID: dict[str, Any] = {
     "rate_rule": {"name": "curvature", "every": 3, "iterations": 4},
     "seed": 2,
 }
+BASED = ("parametrization", "base_width")  # the one needs the other
 PARAMETERS = {
     "optimizer": [
         {"name": "heavy_ball", "momentum": 0.7},
@@ -118,7 +121,8 @@ def test_a_value_is_said_of_every_field() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *({name: given} for name, given in SAID.items()),
+        *({name: given} for name, given in SAID.items() if name not in BASED),
+        {name: SAID[name] for name in BASED},
         *({name: given} for name, listed in PARAMETERS.items() for given in listed),
     ],
     ids=lambda fields: "-".join(map(str, fields)),

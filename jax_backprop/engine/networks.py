@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import optax
+from pydantic import ValidationError
 
 from jax_backprop import backprop
 from jax_backprop import network as networks
+from jax_backprop import parametrization as parametrizations
 from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.engine.workload import Workload
+from jax_backprop.parsing import explain
 from jax_backprop.referee.autodiff import autodiff_value_and_grad
-from jax_backprop.settings import Network
+from jax_backprop.settings import Network, Optimizer
 from jax_backprop.types import (
     Batch,
     Dataset,
@@ -42,6 +46,7 @@ def network_workload(data: Dataset, fixed: Mapping[str, Any], **options: Any) ->
         data,
         fixed,
         vector_product=functools.partial(vector_product, **sizes),
+        rate_factors=functools.partial(rate_factors, **sizes),
         knows_lanes=fixed.get("gradient") == "hand",  # autodiff differentiates a number
         **options,
     )
@@ -55,11 +60,30 @@ def init(
     hidden_sizes: tuple[int, ...],
     activation: str,
     loss: str,
+    parametrization: str,
+    base_width: int | None,
     init_scale: float | Scalar,
 ) -> Params:
     """Draw the initial parameters of the network that these settings name."""
-    network = _network(inputs, hidden_sizes, classes, activation, loss)
+    more = {"parametrization": parametrization, "base_width": base_width}
+    network = _network(inputs, hidden_sizes, classes, activation, loss, **more)
     return networks.init_params(network, key=key, init_scale=init_scale)
+
+
+def rate_factors(
+    optimizer: Optimizer | optax.GradientTransformation,
+    /,
+    *,
+    inputs: int,
+    classes: int,
+    hidden_sizes: tuple[int, ...],
+    parametrization: str,
+    base_width: int | None,
+) -> Params | None:
+    """Return the factors of the rate that the parametrisation of that network has."""
+    more = {"parametrization": parametrization, "base_width": base_width}
+    network = _network(inputs, hidden_sizes, classes, **more)
+    return parametrizations.rate_factors(network, optimizer)
 
 
 def value_and_grad(
@@ -123,8 +147,16 @@ def evaluate(
 
 
 def _network(
-    inputs: int, hidden_sizes: tuple[int, ...], classes: int, activation: str, loss: str
+    inputs: int,
+    hidden_sizes: tuple[int, ...],
+    classes: int,
+    activation: str = "sigmoid",
+    loss: str = "softmax_cross_entropy",
+    **parametrization: str | int | None,
 ) -> Network:
     sizes = (inputs, *hidden_sizes, classes)
-    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss}
-    return Network.model_validate(fields)
+    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss, **parametrization}
+    try:
+        return Network.model_validate(fields)
+    except ValidationError as error:
+        raise explain(error, Network, "network") from None

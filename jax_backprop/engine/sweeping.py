@@ -223,6 +223,7 @@ def _of_network(network: Network | None, penalties: Penalties) -> dict[str, Any]
         return {}
     said = {"hidden_sizes": network.layer_sizes[1:-1], "activation": network.activation}
     penalized = {name: value for name, value in penalties._asdict().items() if value}
+    said |= {"parametrization": network.parametrization, "base_width": network.base_width}
     return {**said, "loss": network.loss, **penalized}
 
 

@@ -21,7 +21,7 @@ from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.settings import Optimizer
 from jax_backprop.training import Learner, RateRule, make_learner
-from jax_backprop.types import Batch, Dataset, Evaluation
+from jax_backprop.types import Batch, Dataset, Evaluation, Params
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Workload:
       vector_product: ``(params, batch, direction, **settings) -> Hessian x direction``, for the
         sharpness and the rule ``curvature``.
       sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
+      rate_factors: ``(optimizer, **settings) -> factors`` of the rate, one for each array.
       knows_lanes: the functions know networks side by side in a last axis.
       splits: data of each split seed, where that is an axis; ``data`` is the first of them.
       identity: the user's name for the functions, instead of hashes of what they compute.
@@ -56,6 +57,7 @@ class Workload:
     curves: str = "evaluations"
     vector_product: Callable[..., Any] | None = None
     sharpness_iterations: int = 0
+    rate_factors: Callable[..., Params | None] | None = None
     knows_lanes: bool = False
     identity: str | None = None
     splits: Mapping[int, Dataset] = field(default_factory=dict)
@@ -155,7 +157,14 @@ class Functions:
             rate_rule=self.workload.rate_rule or self.settings["rate_rule"],
             vector_product=self._bound(product, hyper) if product else None,
             scaling=self.workload.data.scaling,
+            factors=self._factors(named, hyper),
         )
+
+    def _factors(self, named: Optimizer, hyper: Hyper) -> Params | None:
+        if self.workload.rate_factors is None:
+            return None
+        optimizer = self.workload.direction or named
+        return self._bound(self.workload.rate_factors, hyper)(optimizer)
 
     def sharpness(self, params: Any, batch: Batch, hyper: Hyper) -> jax.Array:
         """Return an estimate of the largest eigenvalue of the Hessian of the batch's loss."""

@@ -16,6 +16,7 @@ from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.optimizers import as_trained, direction, evaluated_params, make_direction
+from jax_backprop.parametrization import rate_factors
 from jax_backprop.settings import Network, Optimizer, Rule
 from jax_backprop.training.rules import (
     SCHEDULED,
@@ -24,7 +25,16 @@ from jax_backprop.training.rules import (
     check_direction,
     make_rule,
 )
-from jax_backprop.types import Batch, Evaluate, Evaluation, Penalties, Scalar, Scaling, ValueAndGrad
+from jax_backprop.types import (
+    Batch,
+    Evaluate,
+    Evaluation,
+    Params,
+    Penalties,
+    Scalar,
+    Scaling,
+    ValueAndGrad,
+)
 
 
 class Learner(NamedTuple):
@@ -67,6 +77,7 @@ def make_learner(
     rate_rule: Rule | RateRule = SCHEDULED,
     vector_product: BatchVectorProduct | None = None,
     scaling: Scaling = Scaling(),
+    factors: Params | None = None,
 ) -> Learner:
     """Return what a step is made of, from functions and choices; the one place that puts it so.
 
@@ -78,6 +89,7 @@ def make_learner(
       rate_rule: a named one, or your own.
       vector_product: ``(params, batch, direction) -> Hessian x direction``, for ``curvature``.
       scaling: of the features.
+      factors: of the rate, a number for each array of the parameters: a parametrisation's.
 
     Raises:
       InputError: a rule that can't go with that optimizer or without ``vector_product``.
@@ -90,8 +102,23 @@ def make_learner(
         evaluated = evaluated_params(optimizer.name)
         traced = parameters is not None
         optimizer = direction(optimizer.name, parameters) if traced else make_direction(optimizer)
+    if factors is not None:
+        optimizer = _by_array(optimizer, factors)
     evaluate = evaluate or loss_alone(value_and_grad)
     return with_scaling(Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated), scaling)
+
+
+def _by_array(
+    direction: optax.GradientTransformation, factors: Params
+) -> optax.GradientTransformation:
+    """Return a direction, each array of it multiplied by its own factor."""
+    inner = optax.with_extra_args_support(direction)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        updates, state = inner.update(updates, state, params, **extra)
+        return jax.tree.map(lambda leaf, factor: factor * leaf, updates, factors), state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 # Equal arguments give the same object, so that nothing compiles twice.
@@ -115,7 +142,8 @@ def network_learner(
 ) -> Learner:
     """Return the learner of one of the project's networks; equal arguments give the same object."""
     value_and_grad, evaluate, _ = network_functions(network, penalties)
-    return cached_learner(value_and_grad, evaluate, optimizer=optimizer)
+    factors = rate_factors(network, optimizer.name)
+    return cached_learner(value_and_grad, evaluate, optimizer=optimizer, factors=factors)
 
 
 def loss_alone(value_and_grad: ValueAndGrad) -> Evaluate:

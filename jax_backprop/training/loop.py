@@ -18,6 +18,7 @@ from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError
 from jax_backprop.fields import ReductionName, Settings
 from jax_backprop.optimizers import check_descends
+from jax_backprop.parametrization import rate_factors
 from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
@@ -221,6 +222,7 @@ def _learner(
         rate_rule=rate_rule,
         vector_product=vector_product,
         scaling=dataset.scaling,
+        factors=rate_factors(network, optimizer) if network is not None else None,
     )
 
 
