@@ -21,7 +21,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
-  gpu test-tfds clean
+  gpu test-tfds test-cluster clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -107,6 +107,10 @@ map: $(READY) ## A million networks as one picture: hidden-layer rate x output-l
 
 torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (half an hour)
 	$(BIN)/python experiments/torture.py
+
+# A scheduler and four workers as processes on the loopback; workers and drivers killed at random.
+test-cluster: $(VENV)/.ready-cluster ## Lose workers and drivers of a cluster: the same SHA-256 each time
+	$(BIN)/python experiments/cluster.py
 
 # A sample of the package's mutants: make mutation ROOMS="heart training" COUNT=50; AGAIN=1 judges
 # the survivors of an earlier run once more.

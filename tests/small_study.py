@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jax_backprop import Batch, Dataset, Grid, make_dataset
-from jax_backprop.engine import Options, Progress, Tables, sweep, tiles
+from jax_backprop.engine import Options, SweepProgress, Tables, sweep, tiles
 from jax_backprop.storage import file_sha256
 
 AXES = {"learning_rate": (0.1, 0.2, 0.4), "seed": tuple(range(12))}
@@ -49,7 +49,7 @@ def parts(folder: Path) -> dict[str, str]:
 
 def stop_after(cells: int) -> Options:
     """Return options that end a run once so many cells are done."""
-    seen: list[Progress] = []
+    seen: list[SweepProgress] = []
     return Options(
         on_progress=seen.append, should_stop=lambda: bool(seen) and seen[-1].done_cells >= cells
     )

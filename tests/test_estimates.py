@@ -29,7 +29,7 @@ def test_a_group_takes_its_tiles_times_its_segments(monkeypatch) -> None:
     times = iter([0.0, 5.0, 10.0, 12.0, 20.0, 21.0, 30.0, 33.0])
     monkeypatch.setattr(estimates, "time", SimpleNamespace(perf_counter=lambda: next(times)))
     runner, group, options = make(epochs=4, seeds=5)
-    found = estimates.estimate(runner, group, options)
+    found = estimates.group_cost(runner, group, options)
     assert len(group.layout.rows) == 5 and group.width == 2
     assert found.compile_seconds == 4.0
     assert found.seconds == 3 * (group.plan.periods // group.segment)
@@ -42,7 +42,7 @@ def test_the_fastest_width_is_the_one_with_the_least_seconds(monkeypatch) -> Non
     seconds = {1: 9.0, 2: 4.0, 4: 1.5, 8: 3.0}
     monkeypatch.setattr(
         estimates,
-        "estimate",
+        "group_cost",
         lambda runner, group, options: SimpleNamespace(seconds=seconds[group.width]),
     )
     runner, _, options = make(epochs=1, seeds=1)
@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_was_estimated(tmp_path: Path, monkeypatch, capsys) 
         compiling, training = next(seconds)
         return estimates.Estimate(group, compiling, training, 3 * 1024, 7 * 1024**2)
 
-    monkeypatch.setattr(estimates, "estimate", fake)
+    monkeypatch.setattr(estimates, "group_cost", fake)
     assert call("sweep", path, "--dry-run") == 0
     text = " ".join(re.sub("[^ -~]", " ", capsys.readouterr().out).split())
     assert "12 cells in 2 groups; at most 7 MiB at once" in text

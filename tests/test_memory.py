@@ -11,7 +11,7 @@ import pytest
 from small_study import AXES, go, parts
 
 from jax_backprop import Dataset, Grid, Network
-from jax_backprop.engine import InterruptedSweepError, Options, Progress, Tables, sweep
+from jax_backprop.engine import InterruptedSweepError, Options, SweepProgress, Tables, sweep
 from jax_backprop.engine.program import OutOfMemoryError, Program
 
 
@@ -66,7 +66,7 @@ def test_a_narrowed_group_is_narrow_in_every_generation(tmp_path: Path, monkeypa
     assert len(run_short_of_memory(monkeypatch, tmp_path, more, width=4)) == 1
     manifest = json.loads((tmp_path / "study.json").read_bytes())
     assert manifest["generations"] and set(manifest["tile_widths"].values()) == {2}
-    progress: list[Progress] = []
+    progress: list[SweepProgress] = []
     go(tmp_path, Options(on_progress=progress.append), axes=more)
     assert progress[-1].computed_cells == 0 and progress[-1].done_cells == 45
 

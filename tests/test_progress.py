@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jax_backprop.cli import console
 from jax_backprop.engine import progress
-from jax_backprop.engine.progress import Meter, Progress
+from jax_backprop.engine.progress import Meter, SweepProgress
 
 
 class Clock:
@@ -44,7 +44,7 @@ def finished(
 
 def test_speed_and_time_left_are_of_the_segments_after_the_first(clock: Clock) -> None:
     """The first segment holds the compilation: until it has run there is no speed to tell."""
-    told: list[Progress] = []
+    told: list[SweepProgress] = []
     meter = Meter(told.append)
     meter.begin(cells=10, steps=1000.0, found_cells=4, found_steps=400.0)
     first = told[-1]
@@ -66,7 +66,7 @@ def test_speed_and_time_left_are_of_the_segments_after_the_first(clock: Clock) -
 
 
 def test_cells_are_counted_by_how_they_ended(clock: Clock) -> None:
-    told: list[Progress] = []
+    told: list[SweepProgress] = []
     meter = Meter(told.append)
     meter.begin(cells=9, steps=90.0, found_cells=2, found_steps=20.0)
     bad = [False, False, True, False]
@@ -93,7 +93,7 @@ def shown(screen: io.StringIO) -> str:
     return [line for line in drawn if line.strip()][-1]
 
 
-STANDING = Progress(
+STANDING = SweepProgress(
     done_cells=30,
     total_cells=1200,
     computed_cells=10,

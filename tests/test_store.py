@@ -11,7 +11,7 @@ import pytest
 from small_study import AXES, go, parts, stop_after
 
 from jax_backprop import InputError, load_study
-from jax_backprop.engine import InterruptedSweepError, Options, Progress, merge, tiles
+from jax_backprop.engine import InterruptedSweepError, Options, SweepProgress, merge, tiles
 from jax_backprop.engine.checkpoint import unpack
 from jax_backprop.engine.store import ENGINE
 from jax_backprop.storage import file_sha256
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 def test_a_study_is_stored_and_not_run_twice(whole: Path) -> None:
-    progress: list[Progress] = []
+    progress: list[SweepProgress] = []
     before = (whole / "study.json").read_bytes()
     again = go(whole, Options(on_progress=progress.append))
     assert progress[-1].computed_cells == 0 and progress[-1].done_cells == 36
@@ -52,7 +52,7 @@ def test_an_interrupted_or_damaged_study_continues(whole: Path, tmp_path: Path) 
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match="damaged"):
         load_study(tmp_path)
-    progress: list[Progress] = []
+    progress: list[SweepProgress] = []
     go(tmp_path, Options(on_progress=progress.append))
     assert progress[-1].computed_cells == 36 and parts(tmp_path) == parts(whole)
 
@@ -61,7 +61,7 @@ def test_a_shard_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch) -> Non
     """Stopped in the middle of its cells: the same bits as without, and no segment twice."""
     monkeypatch.setattr(tiles, "SEGMENT_WORK", 1.0)
     go(tmp_path / "whole", epochs=6)
-    seen: list[Progress] = []
+    seen: list[SweepProgress] = []
     options = Options(on_progress=seen.append, should_stop=lambda: len(seen) > 8)
     with pytest.raises(InterruptedSweepError):
         go(tmp_path / "part", options, epochs=6)
@@ -75,7 +75,7 @@ def test_a_shard_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch) -> Non
 
 def test_a_damaged_checkpoint_is_not_used(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tiles, "SEGMENT_WORK", 1.0)
-    seen: list[Progress] = []
+    seen: list[SweepProgress] = []
     options = Options(on_progress=seen.append, should_stop=lambda: len(seen) > 1)
     with pytest.raises(InterruptedSweepError):
         go(tmp_path / "part", options)
@@ -110,7 +110,7 @@ def test_more_cells_are_an_extension(whole: Path, tmp_path: Path) -> None:
     """Another seed and another rate: what is there stays, and only the new cells are trained."""
     go(tmp_path)
     more = {"learning_rate": (0.1, 0.15, 0.2, 0.4), "seed": tuple(range(13))}
-    progress: list[Progress] = []
+    progress: list[SweepProgress] = []
     tables = go(tmp_path, Options(on_progress=progress.append), more)
     assert progress[-1].computed_cells == 4 * 13 - 36 and tables.cells.num_rows == 4 * 13
     assert parts(whole).items() < parts(tmp_path).items()
@@ -162,7 +162,7 @@ def test_shares_join_to_the_same_files(whole: Path, tmp_path: Path) -> None:
         merge(tmp_path / "wrong", folders[:1])
     merge(tmp_path / "joined", folders)
     assert parts(tmp_path / "joined") == parts(whole)
-    progress: list[Progress] = []
+    progress: list[SweepProgress] = []
     go(tmp_path / "joined", Options(on_progress=progress.append))
     assert progress[-1].computed_cells == 0
     with pytest.raises(InputError, match="part = '1/2' there"):
@@ -216,7 +216,7 @@ def test_a_list_of_cells_is_lost_by_a_kill_after_the_manifest(whole: Path, tmp_p
 def test_a_part_that_vanishes_during_the_run_is_computed_anew(whole: Path, tmp_path: Path) -> None:
     said: list[str] = []
 
-    def vanish(progress: Progress) -> None:
+    def vanish(progress: SweepProgress) -> None:
         if progress.done_cells == 36 and not said:
             (tmp_path / "cells" / "part-00001.parquet").unlink()
 
@@ -227,7 +227,7 @@ def test_a_part_that_vanishes_during_the_run_is_computed_anew(whole: Path, tmp_p
 
 
 def test_a_folder_that_keeps_losing_parts_is_not_complete(tmp_path: Path) -> None:
-    def vanish(progress: Progress) -> None:
+    def vanish(progress: SweepProgress) -> None:
         if progress.done_cells == 36:
             (tmp_path / "cells" / "part-00002.parquet").unlink()
 

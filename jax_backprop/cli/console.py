@@ -24,7 +24,7 @@ from rich.text import Text
 from jax_backprop.errors import printable
 
 if TYPE_CHECKING:
-    from jax_backprop.engine import Progress as SweepProgress
+    from jax_backprop.engine import SweepProgress
 
 
 class Terminal(Console):
@@ -124,3 +124,10 @@ def use_all_cores() -> None:
     from jax_backprop.engine import devices
 
     devices.use_all_cores()
+
+
+def keep_compiled_programs() -> None:
+    """Keep every compiled program of one network for the next command, however short it took."""
+    from jax_backprop.engine import devices
+
+    devices.keep_compiled_programs(shortest=0.0)

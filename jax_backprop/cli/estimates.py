@@ -20,7 +20,7 @@ def show(study: Study, options: Options) -> None:
     """Print what a study would take; nothing is trained or written."""
     from rich.table import Table
 
-    from jax_backprop.engine.estimates import estimate
+    from jax_backprop.engine.estimates import group_cost
 
     runner = _runner(study, options)
     table = Table(title=f"{study.title}: what it would take on {len(options.devices)} devices")
@@ -31,7 +31,7 @@ def show(study: Study, options: Options) -> None:
     found = []
     with console.progress("groups", len(runner.groups)) as advance:
         for number, group in enumerate(runner.groups, start=1):
-            each = estimate(runner, group, options)
+            each = group_cost(runner, group, options)
             found.append(each)
             table.add_row(
                 _named(group.key),

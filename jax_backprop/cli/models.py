@@ -51,6 +51,7 @@ def train(
       out: Folder for model.safetensors, model.json, history.parquet, evaluations.parquet.
     """
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
+    console.keep_compiled_programs()
     with stop_on_signal(STOPPING if out is None else STOPPING_SAVED) as stop:
         _train(run, data, out, stop)
 

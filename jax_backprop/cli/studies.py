@@ -20,7 +20,7 @@ from jax_backprop.parsing import check_number, read_study
 from jax_backprop.study_file import MOST_WIDTH, Study
 
 if TYPE_CHECKING:
-    from jax_backprop.engine import Options, Progress
+    from jax_backprop.engine import Options, SweepProgress
     from jax_backprop.study.widening import Edge
 
 GIB = 1024**3
@@ -251,10 +251,10 @@ def _at_edge(found: Sequence[Edge]) -> str:
 def _run(study: Study, folder: Path, options: Options, *, json_progress: bool) -> None:
     from jax_backprop.engine import InterruptedSweepError, run_study
 
-    last: list[Progress] = []
+    last: list[SweepProgress] = []
     with stop_on_signal(STOPPING) as stop, console.sweep_progress(json_progress) as show:
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: SweepProgress) -> None:
             last[:] = [progress]
             show(progress)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jax_backprop.engine.folders import load_tables, merge
     from jax_backprop.engine.grid import Cells, Grid
     from jax_backprop.engine.options import InterruptedSweepError, Options
-    from jax_backprop.engine.progress import Progress
+    from jax_backprop.engine.progress import SweepProgress
     from jax_backprop.engine.rounds import run_rounds
     from jax_backprop.engine.store import load_study
     from jax_backprop.engine.studies import run_shard, run_study
@@ -22,7 +22,7 @@ __all__ = [
     "Grid",
     "InterruptedSweepError",
     "Options",
-    "Progress",
+    "SweepProgress",
     "Tables",
     "load_study",
     "load_tables",
@@ -40,7 +40,7 @@ __getattr__, __dir__ = lazy(
         "folders": ("load_tables", "merge"),
         "grid": ("Cells", "Grid"),
         "options": ("InterruptedSweepError", "Options"),
-        "progress": ("Progress",),
+        "progress": ("SweepProgress",),
         "rounds": ("run_rounds",),
         "store": ("load_study",),
         "studies": ("run_shard", "run_study"),

@@ -13,10 +13,13 @@ from jax_backprop.storage import private_folder
 SHORTEST = 0.1  # seconds of a compilation that is kept
 
 
-def keep_compiled_programs() -> None:
+def keep_compiled_programs(shortest: float = SHORTEST) -> None:
     """Keep compiled programs in a folder, unless the user chose one.
 
     Only this user can read and write it: who can write to it can run code.
+
+    Args:
+      shortest: seconds of a compilation that is kept.
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir is not None:
@@ -24,7 +27,7 @@ def keep_compiled_programs() -> None:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     if folder := private_folder(Path(home) / "jax-backprop" / "compiled"):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 
 
 def use_all_cores() -> None:

@@ -19,7 +19,7 @@ TIMINGS = 3  # of a segment, of which the least: the machine is shared
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Estimate(NamedTuple):
+class GroupCost(NamedTuple):
     """What a group of cells takes.
 
     Args:
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
     total_bytes: int
 
 
-def estimate(runner: Runner, group: Group, options: Options) -> Estimate:
+def group_cost(runner: Runner, group: Group, options: Options) -> GroupCost:
     """Compile a group's program, and time a segment of one tile a device."""
     program, devices = runner.computer.program(group), len(options.devices)
     rows, _ = group.layout.shard(0)
@@ -55,7 +55,7 @@ def estimate(runner: Runner, group: Group, options: Options) -> Estimate:
     rounds = -(-len(group.layout.rows) // devices)
     state = sum(leaf.nbytes for leaf in jax.tree.leaves(running.state)) // running.rows.size
     temporary = program.temporary_bytes() or 0
-    return Estimate(
+    return GroupCost(
         group=group,
         compile_seconds=max(0.0, first - min(seconds)),
         seconds=min(seconds) * rounds * len(group.segments),
@@ -82,7 +82,7 @@ def fastest_width(
         if width > 2 * most:
             break
         try:
-            found = [estimate(runner, with_width(group, width), options) for group in groups]
+            found = [group_cost(runner, with_width(group, width), options) for group in groups]
         except OutOfMemoryError:
             break
         expected[width] = sum(each.seconds for each in found)

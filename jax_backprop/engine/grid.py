@@ -129,8 +129,8 @@ class Grid:
             _, first = np.unique(np.stack(list(joined.values())), axis=1, return_index=True)
             cells = cells.take(np.sort(first))
         left_out = np.zeros(len(cells), bool)
-        for rule in self.exclude:
-            left_out |= self._matches(cells, rule)
+        for table in self.exclude:
+            left_out |= self._matches(cells, table)
         cells = cells.take(~left_out)
         if not len(cells):
             raise InputError("grid", got="no cells", expected="one or more", remedy="Exclude less.")

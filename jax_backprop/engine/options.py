@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import jax
 
 from jax_backprop.engine.grid import MAX_CELLS
-from jax_backprop.engine.progress import Progress
+from jax_backprop.engine.progress import SweepProgress
 from jax_backprop.types import Device
 
 
@@ -41,6 +41,6 @@ class Options:
     share: tuple[int, int] = (1, 1)
     max_cells: int = MAX_CELLS
     max_bytes: int = 8 * 1024**3
-    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_progress: Callable[[SweepProgress], None] = lambda progress: None
     should_stop: Callable[[], bool] = lambda: False
     on_notice: Callable[[str], None] = lambda sentence: None

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 
-class Progress(NamedTuple):
+class SweepProgress(NamedTuple):
     """Where a sweep stands after a segment.
 
     Args:
@@ -37,7 +37,7 @@ class Progress(NamedTuple):
 class Meter:
     """Counts what is done, and tells it."""
 
-    def __init__(self, tell: Callable[[Progress], None]) -> None:
+    def __init__(self, tell: Callable[[SweepProgress], None]) -> None:
         self._tell = tell
         self._started: float | None = None  # when the first segment had run: compilation is apart
         self._steps_timed = 0.0
@@ -79,7 +79,7 @@ class Meter:
         seconds = time.perf_counter() - self._started if self._started is not None else 0.0
         speed = self._steps_timed / seconds if seconds > 0 else 0.0
         self._tell(
-            Progress(
+            SweepProgress(
                 done_cells=self._found + self._computed,
                 total_cells=self._total,
                 computed_cells=self._computed,

@@ -97,7 +97,7 @@ def to_tables(
     """
     table: dict[str, Any] = {"cell": pa.array(ids, pa.string())}
     table |= setting_columns(cells, hashes or {})
-    table |= record.final | facts(record.losses, record.finite)
+    table |= record.final | loss_statistics(record.losses, record.finite)
     tables = {"cells": pa.table(table)}
     if record.curves:
         tables["curves"] = _long(ids, record.curves, record.evaluated_at)
@@ -107,7 +107,7 @@ def to_tables(
     return tables
 
 
-def facts(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
+def loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
     """Return what is needed to tell how each run went; the verdict is drawn when reading.
 
     Args:
