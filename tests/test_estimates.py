@@ -63,7 +63,7 @@ def test_a_dry_run_says_what_was_estimated(tmp_path: Path, monkeypatch, capsys) 
 
     def fake(runner, group, options):
         compiling, training = next(seconds)
-        return estimates.Estimate(group, compiling, training, 3 * 1024, 7 * 1024**2)
+        return estimates.GroupCost(group, compiling, training, 3 * 1024, 7 * 1024**2)
 
     monkeypatch.setattr(estimates, "group_cost", fake)
     assert call("sweep", path, "--dry-run") == 0
