@@ -331,7 +331,8 @@ def test_every_expression_of_the_catalogue_applies_somewhere() -> None:
         (kind, mistake.what)
         for kind, mistakes in catalogue().items()
         for mistake in mistakes
-        if not any(_applies(mistake, *each) for each in points)
+        if mistake.what.lower() != f"{mistake.name}.".lower()  # slips of the pen fit where they fit
+        and not any(_applies(mistake, *each) for each in points)
     ]
     assert unseen == []
 

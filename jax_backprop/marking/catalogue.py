@@ -21,6 +21,7 @@ from jax_backprop.marking.network import (
     softmax,
     squares,
 )
+from jax_backprop.marking.slips import slips
 
 _LETTERS = {"W": "W", "b": "b", "Z": "Z", "A": "A", "D": "dZ", "G": "dA", "dW": "dW", "db": "db"}
 _OF_BIASES = _LETTERS | {"W": "b", "dW": "db"}  # what moves weights moves biases
@@ -105,13 +106,15 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
 
 @cache
 def catalogue() -> dict[str, tuple[Mistake, ...]]:
-    """Return the mistakes of each kind of step, the likelier first."""
+    """Return the mistakes of each kind of step, the likelier first, slips of the pen last."""
     tables = tomllib.loads(files("jax_backprop.marking").joinpath("mistakes.toml").read_text())
     functions = [
         (f"another function: {name}", f"What you computed of Z is {name}.", expression)
         for name, expression in tables.pop("functions")
     ]
-    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": tables["newW"]}
+    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": list(tables["newW"])}
+    for kind, entries in tables.items():
+        entries += list(slips(kind.replace("newb", "newW")))
     return {
         kind: tuple(
             Mistake(kind, name, what, compile(expression, name, "eval"))

@@ -30,6 +30,7 @@ class Judged(NamedTuple):
       causes: mistakes that give it, where it is wrong; all give the same.
       pattern: what it has in common with the right value, where no cause was found.
       layout: what was assumed to read it.
+      unseen: steps before it that weren't handed in, and on which it depends.
     """
 
     step: Step
@@ -39,6 +40,7 @@ class Judged(NamedTuple):
     causes: tuple[Cause, ...] = ()
     pattern: Pattern = NOTHING
     layout: str = ""
+    unseen: tuple[Step, ...] = ()
 
 
 class Hypothesis(NamedTuple):
@@ -158,4 +160,7 @@ def _named(
     base = follow(found.model, found.setting.point, own, effect)
     at = At(found.model, base, row.step.layer)
     seen = pattern(row.step.kind, row.value, row.right, at, allowed[row.step.name])
-    return row._replace(pattern=seen)
+    steps = order(found.model)
+    before = [each for each in steps[: steps.index(row.step)] if each.name not in own]
+    unseen = tuple(each for each in before if each.kind not in ("X", "L", "E"))
+    return row._replace(pattern=seen, unseen=unseen)

@@ -58,6 +58,7 @@ class StepReport(NamedTuple):
       line: the derivation's line.
       mistakes: those that give it, the likeliest first; none can be told from another by what was
         handed in.
+      between: equations of which one is wrong, where what was handed in doesn't tell which.
       remedy: what to do, in words.
       distance: largest, relative to the largest element; nan where the shape fits nothing.
       worst_index, got, expected: where it is farthest off, and the numbers there.
@@ -70,6 +71,7 @@ class StepReport(NamedTuple):
     verdict: str
     line: str
     mistakes: tuple[Mistaken, ...]
+    between: tuple[str, ...]
     remedy: str
     distance: float
     worst_index: tuple[int, ...]
@@ -108,7 +110,11 @@ class StepReport(NamedTuple):
 
     def _what(self) -> list[str]:
         if not self.mistakes:
-            return ["No mistake that is known gives these numbers."]
+            said = ["No mistake that is known gives these numbers."]
+            if self.between:
+                places = ", ".join(self.between)
+                said.append(f"It was made at one of {places}: hand in the steps there as well.")
+            return said
         said = [self.mistakes[0].what]
         others = dict.fromkeys(f"{each.name} {each.equation}" for each in self.mistakes[1:])
         others.pop(f"{self.mistake} {self.place}", None)
@@ -229,7 +235,8 @@ def _report(found: Hypothesis, row: Judged) -> StepReport:
         )
         for cause in row.causes
     )
-    if row.pattern.name:
+    between = tuple(equations.label(each, model, examples) for each in row.unseen)
+    if row.pattern.name and not between:
         own = equations.label(step, model, examples)
         mistakes = (Mistaken(own, _WORDS[step.kind], *row.pattern),)
     place = row.causes[0].steps[0] if row.causes else step
@@ -240,6 +247,9 @@ def _report(found: Hypothesis, row: Judged) -> StepReport:
         row.verdict,
         equations.line(step, model, examples),
         mistakes,
+        ()
+        if mistakes or not between
+        else (*dict.fromkeys(between), equations.label(step, model, examples)),
         equations.remedy(place, model),
         float("nan"),
         (),

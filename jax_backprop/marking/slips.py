@@ -1,0 +1,97 @@
+"""Slips of the pen: every equation with one name, sign or operator another than the right one.
+
+They are made from the right expressions, so that what no catalogue foresees has a name as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+RIGHT = {
+    "Z": "X @ W + b",
+    "A": "1 / (1 + exp(-Z))",
+    "Y": "exp(Z) / exp(Z).sum(1, keepdims=True)",
+    "E": "-(L * log(A)).sum() * in_loss",
+    "dY": "(A - L) * in_delta",
+    "dW": "X.T @ D * in_weights + penalty * W",
+    "db": "D.sum(0) * in_weights",
+    "dA": "_D @ _W.T",
+    "dZ": "G * slope(A); G * A * (1 - A); G * (1 - A**2)",
+    "newW": "W - rate * dW",
+}
+_WORDS = {
+    "X": "this layer's input",
+    "W": "this layer's weights",
+    "b": "this layer's biases",
+    "Z": "Z of this layer",
+    "A": "this layer's output",
+    "D": "dE/dZ of this layer",
+    "G": "dE/dO of this layer",
+    "L": "the labels",
+    "_D": "dE/dZ of the layer above",
+    "_W": "the weights of the layer above",
+    "_Z": "Z of the layer above",
+    "_A": "the output of the layer above",
+    "dW": "the weights' gradient",
+    "db": "the biases' gradient",
+    "inputs": "the network's inputs",
+}
+_DONE = {
+    "abs({})": "the sign of {} is lost",
+    "({}**2)": "{} is squared",
+    "{}[::-1]": "{} is in reverse order",
+    "(-{})": "{} has the other sign",
+    "({} / {}.max())": "{} is divided by its largest",
+    "({} - {}.mean(0))": "the mean of {} is taken off",
+    "({} + 1)": "1 is added to {}",
+    "({} - 1)": "1 is subtracted from {}",
+    "(1 - {})": "1 less {} is taken",
+}
+_WHOLE = {
+    "-({})": "its sign is turned",
+    "({}) / 2": "it is half of what it should be",
+    "2 * ({})": "it is twice what it should be",
+    "3 * ({})": "it is three times what it should be",
+}
+_SIGNS = (
+    *(("(1 - ", "(1 + "), ("(1 - ", "(2 - "), ("(1 + ", "(1 - "), ("exp(-", "exp(")),
+    *(("A * (1 - A)", "A * 1 - A"), ("A * (1 - A)", "A - 1"), ("(1 + ", "(2 + ")),
+    *(("+", "-"), ("-", "+"), (" / ", " * "), (" * ", " / "), ("@", "*"), (".T", "")),
+    *(("sum(1, keepdims=True)", "sum()"), ("sum(1,", "sum(0,"), ("sum(1,", "mean(1,")),
+    *(("sum(1,", "max(1,"), ("exp(", "tanh("), ("exp(", "log("), ("exp(", "2.0**(")),
+    *(("sum(0)", "mean(0)"), ("sum(0)", "max(0)"), ("sum()", "mean()"), ("sum()", "max()")),
+    *((" * in_loss", ""), (" * in_loss", " / N / N"), (" * in_loss", " * N"), ("rate", "1")),
+    *((" * in_loss", " / 2"), (" * in_loss", " / K"), ("rate", "rate / N"), ("rate", "2 * rate")),
+)
+
+
+def slips(kind: str) -> Iterator[tuple[str, str, str]]:
+    """Yield a few words, a sentence to the student and an expression, of each slip."""
+    rights = RIGHT.get(kind, "").split("; ")
+    seen = set(rights)
+    for right in rights:
+        whole = ((said, form.format(right)) for form, said in _WHOLE.items() if right)
+        for what, text in (*whole, *_names(right), *_signs(right)):
+            if text not in seen:
+                seen.add(text)
+                yield what, f"{what[0].upper()}{what[1:]}.", text
+
+
+def _names(right: str) -> Iterator[tuple[str, str]]:
+    for found in re.finditer(r"(?<![\w.])_?(?:dW|inputs|[XWbZADGL])(?!\w)", right):
+        name, (start, end) = found[0], found.span()
+        for other, word in _WORDS.items():
+            if other != name:
+                what = f"{word} stands where {_WORDS[name]} belongs"
+                yield what, right[:start] + other + right[end:]
+        for form, done in _DONE.items():
+            yield done.format(_WORDS[name]), right[:start] + form.format(name, name) + right[end:]
+
+
+def _signs(right: str) -> Iterator[tuple[str, str]]:
+    for old, new in _SIGNS:
+        for found in re.finditer(re.escape(old), right):
+            text = right[: found.start()] + new + right[found.end() :]
+            said = f"{new.strip()} stands where {old.strip()} belongs"
+            yield said if new else f"{old.strip()} is missing", text
