@@ -5,14 +5,16 @@ derived by hand changes. All are relative to a base width, where each equals the
 m = width / base_width for the units that an array reads (m_in) and feeds (m_out), and m = 1 for
 inputs and outputs:
 
-| | standard | ntk | mup |
-|---|---|---|---|
-| initial standard deviation, hidden weights | 1 | 1 | 1 |
-| initial standard deviation, output weights | 1 | 1 | m_in^(-1/2) |
-| rate of weights, gradient descent | 1 | 1 / m_in | m_out / m_in |
-| rate of biases, gradient descent | 1 | 1 | m_out |
-| rate of weights, Adam | 1 | m_in^(-1/2) | 1 / m_in |
-| rate of biases, Adam | 1 | 1 | 1 |
+========================================== ======== =========== ============
+relative to standard                       standard ntk         mup
+========================================== ======== =========== ============
+initial standard deviation, hidden weights 1        1           1
+initial standard deviation, output weights 1        1           m_in^(-1/2)
+rate of weights, gradient descent          1        1 / m_in    m_out / m_in
+rate of biases, gradient descent           1        1           m_out
+rate of weights, Adam                      1        m_in^(-1/2) 1 / m_in
+rate of biases, Adam                       1        1           1
+========================================== ======== =========== ============
 
 The scales multiply the standard ones, whose variance is 1 / fan_in.
 

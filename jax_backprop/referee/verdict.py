@@ -55,7 +55,7 @@ def check_gradient(
     dtype. The report says which referees could be asked, and for a wrong gradient the likely bug.
 
     Args:
-      loss: pure function of (params, *args), scalar.
+      loss: pure function of ``(params, *args)``, scalar.
       gradient: the hand-written gradient, with the pytree of params; integer leaves have none
         (None, zeros or float0).
       params: the point, any pytree; its dtype is judged.
