@@ -15,13 +15,14 @@ BENCH := experiments/benchmarks/results
 FROM ?=
 ORIGINALS ?=
 STOCK := .venv-tfds
+PEER_FINDERS := .venv-finders
 SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
-  gpu test-tfds test-cluster clean
+  gpu test-tfds test-cluster finders test-finders clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -174,6 +175,23 @@ gpu: $(if $(GPU_PYTHON),,$(READY)) ## Measure one GPU, under eight minutes: make
 	  --out $(if $(SMALL),$(BENCH)/gpu-small.json,experiments/benchmarks/results-gpu.json) \
 	  $(if $(SMALL),--small) $(if $(MNIST),--mnist $(MNIST))
 
+# Tasks on images need the original files: make finders ORIGINALS=FOLDER (with mnist/, fashion_mnist/).
+FINDERS := experiments/results/finders
+
+finders: $(READY) ## What each rule for the learning rate loses, against dense sweeps (half an hour)
+	$(BIN)/python experiments/finders/run.py --out $(FINDERS) \
+	  --publish jax_backprop/finding/experience.json $(if $(ORIGINALS),--originals $(ORIGINALS))
+
+# fastai, Lightning and torch-lr-finder, with PyTorch, in an environment of their own.
+test-finders: $(PEER_FINDERS)/.ready ## Compare the seven rules with the packages that they are of (2 GB)
+	$(PEER_FINDERS)/bin/python -m pytest --noconftest -o addopts= -o filterwarnings= \
+	  tests/real_finders.py
+
+$(PEER_FINDERS)/.ready: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv --clear $(PEER_FINDERS)
+	$(PEER_FINDERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[finders]'
+	@touch $@
+
 # TensorFlow, which the project doesn't need, in an environment of its own.
 test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)
 	JAX_BACKPROP_ORIGINALS=$(ORIGINALS) $(STOCK)/bin/python -m pytest --noconftest \
@@ -185,5 +203,5 @@ $(STOCK)/.ready: pyproject.toml .ci/constraints.txt
 	@touch $@
 
 clean: ## Remove the environment, caches and results
-	rm -rf $(VENV) $(STOCK) experiments/results $(BENCH) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STOCK) $(PEER_FINDERS) experiments/results $(BENCH) .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tasks import FIRST_JUDGE, Task
 
 import jax_backprop as jb
-
-
-class Truth(NamedTuple):
-    """Final validation losses and accuracies of a task: (rates, seeds); and losses at the start."""
-
-    rates: np.ndarray
-    chosen_by: tuple[np.ndarray, np.ndarray]  # loss, accuracy at the seeds that choose
-    judged_by: tuple[np.ndarray, np.ndarray]
-    start: float
+from jax_backprop.finding.regret import Truth
 
 
 def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
@@ -40,15 +31,11 @@ def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
         identity=task.name,
     ).cells.to_pandas()
     ordered = cells.sort_values(["learning_rate", "seed"])
-    shape = (len(rates), len(seeds))
-    loss = ordered["validation_loss"].to_numpy(np.float64).reshape(shape)
-    accuracy = ordered["validation_accuracy"].to_numpy(np.float64).reshape(shape)
+
+    def by_seed(name: str) -> np.ndarray:
+        return ordered[name].to_numpy(np.float64).reshape(len(rates), len(seeds))
+
+    loss, accuracy = by_seed("validation_loss"), by_seed("validation_accuracy")
     start = float(ordered["loss_at_start"].median())
-    loss = np.where(np.isfinite(loss), loss, start)
-    own, others = slice(0, choosing), slice(choosing, None)
-    return Truth(
-        np.asarray(rates),
-        (loss[:, own], accuracy[:, own]),
-        (loss[:, others], accuracy[:, others]),
-        start,
-    )
+    ends = (loss[:, :choosing], loss[:, choosing:], accuracy[:, choosing:])
+    return Truth(np.asarray(rates), *ends, start)

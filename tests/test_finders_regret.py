@@ -1,0 +1,67 @@
+"""What a rate costs against a dense sweep, worked out by hand, and what find-rate tells of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jax_backprop import Run
+from jax_backprop.finding.experience import Known, experience, known_tasks, tasks_like
+from jax_backprop.finding.regret import Truth, regret, window_hits
+
+RATES = np.array([0.1, 1.0, 10.0, 100.0])
+TRUTH = Truth(
+    RATES,
+    choosing=np.array([[0.5, 0.5], [0.3, 0.2], [0.25, 0.4], [np.nan, 9.0]]),
+    judging=np.array([[0.5, 0.5], [0.4, 0.4], [0.1, 0.5], [np.inf, 2.0]]),
+    accuracies=np.array([[0.8, 0.8], [0.9, 0.9], [0.8, 0.9], [0.1, 0.1]]),
+    start=2.4,
+)
+
+
+def test_regret_is_against_the_best_of_other_seeds() -> None:
+    assert TRUTH.best == 1  # 10 is better by the seeds that judge
+    found = regret(TRUTH, 10.0)
+    assert (found.ratio, found.nats) == pytest.approx((0.75, -0.1)) and found.is_small
+    assert found.accuracy == pytest.approx(0.05)
+    np.testing.assert_allclose(TRUTH.losses, [0.5, 0.4, 0.3, 2.2])  # infinite: as at the start
+    np.testing.assert_allclose(TRUTH.oracle, [10.0, 1.0])
+
+
+def test_between_two_rates_the_loss_is_interpolated_and_across_a_cliff_the_worse_one() -> None:
+    between = regret(TRUTH, 10**-0.5)
+    assert between.ratio == pytest.approx(np.sqrt(0.5 * 0.4) / 0.4)
+    assert regret(TRUTH, 30.0).ratio == pytest.approx(2.2 / 0.4)
+    assert not regret(TRUTH, 30.0).is_small
+    assert regret(TRUTH, 1e-6).ratio == pytest.approx(0.5 / 0.4)
+    assert regret(TRUTH, 1e6) == regret(TRUTH, 100.0)
+
+
+def test_hits_are_the_windows_rates_that_are_near_the_best() -> None:
+    assert window_hits(TRUTH, (1.0, 10.0)) == 1.0
+    assert window_hits(TRUTH, (0.1, 10.0)) == pytest.approx(2 / 3)
+    assert window_hits(TRUTH, (0.12, 0.2)) == 0.0  # nearest to 0.1
+
+
+def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
+    assert all(isinstance(task, Known) for task in known_tasks())
+    tasks = [
+        Known(
+            f"t{n}", loss, optimizer, full, {"1": [1.0, 2.0], "4": [1.1, 1.3]}, {"1": 0.5, "4": 0.9}
+        )
+        for n, (loss, optimizer, full) in enumerate(
+            [("softmax_cross_entropy", "gradient_descent", False)] * 3
+            + [("softmax_cross_entropy", "adam", False)] * 3
+            + [("softmax_cross_entropy", "adam", True), ("squared_error", "adam", False)]
+        )
+    ]
+    monkeypatch.setattr("jax_backprop.finding.experience.known_tasks", lambda: tasks)
+    names = [task.task for task in tasks_like(Run(batch_size=32))]
+    assert names == ["t0", "t1", "t2"]
+    full = tasks_like(Run.model_validate({"optimizer": {"name": "adamw"}}))
+    assert [task.task for task in full] == ["t3", "t4", "t5", "t6"]  # one full batch is too few
+    assert len(tasks_like(Run(loss="squared_error"))) == len(tasks)
+    (said,) = experience(tasks[:3], cost=3.2)
+    assert "3 tasks like this one, at a budget of 4: " in said
+    assert "1.20 in the median, 1.30 at 90%, 1.3 at worst; 90% of" in said
+    assert experience([], 1.0) == []
