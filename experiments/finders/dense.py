@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,15 @@ from jax_backprop.finding.regret import Truth
 def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
     """Train every rate of the grid with every seed; finished parts are kept in the folder."""
     seeds = [*range(choosing), *range(FIRST_JUDGE, FIRST_JUDGE + judging)]
-    network, rates = task.network, [float(rate) for rate in task.rates]
+    rates = [float(rate) for rate in task.rates]
     cells = jb.sweep(
-        task.init,
+        None,
         task.data,
         jb.Grid({"learning_rate": rates, "seed": seeds}),
-        value_and_grad=partial(jb.value_and_grad, network=network),
-        evaluate=partial(jb.evaluate, network=network),
+        network=task.network,
+        optimizer=task.optimizer,
         batch_size=task.batch_size,
         epochs=task.epochs,
-        optimizer=task.learner.direction,
         schedule=task.shape,
         curves="none",
         out=folder,

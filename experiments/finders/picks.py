@@ -13,7 +13,7 @@ from jax_backprop.finding.trainers import learner_trainer
 from jax_backprop.finding.trials import Trial, Trials
 from jax_backprop.schedules import learning_rates
 from jax_backprop.settings import Schedule
-from jax_backprop.training import role_keys, scaled
+from jax_backprop.training import role_keys
 from jax_backprop.types import Batch
 
 BUDGETS = (1.0, 2.0, 4.0)
@@ -36,7 +36,7 @@ class Pick(NamedTuple):
 
 def all_picks(task: Task, seeds: int) -> list[Pick]:
     """Return every rule's recommendations, a seed each."""
-    learner = scaled(task.learner, task.data.scaling)
+    learner = task.learner
     trials = Trials(
         learner_trainer(task.init, learner),
         task.data.train,

@@ -14,7 +14,8 @@ import numpy as np
 import jax_backprop as jb
 from jax_backprop.settings import Optimizer
 from jax_backprop.training import Learner, make_plan
-from jax_backprop.types import Params
+from jax_backprop.training.learner import cached_learner, network_functions
+from jax_backprop.types import Params, Penalties
 
 FILE = Path(__file__).with_name("tasks.toml")
 IMAGES = 10_000  # of MNIST and Fashion-MNIST that are trained on
@@ -61,7 +62,10 @@ class Task:
     @property
     def learner(self) -> Learner:
         """What a step is made of."""
-        return jb.network_learner(self.network, optimizer=Optimizer.model_validate(self.optimizer))
+        gradient, evaluate, _ = network_functions(self.network, Penalties())
+        optimizer = Optimizer.model_validate(self.optimizer)
+        scaling = self.data.scaling
+        return cached_learner(gradient, evaluate, optimizer=optimizer, scaling=scaling)
 
     def init(self, key: jax.Array) -> Params:
         """Draw initial parameters."""
