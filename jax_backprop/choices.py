@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from jax_backprop.fields import (
     LARGEST,
@@ -14,6 +15,7 @@ from jax_backprop.fields import (
     Positive,
     PositiveFraction,
     Settings,
+    unused,
 )
 
 ScheduleName = Literal[
@@ -95,11 +97,23 @@ class _Named(Settings, frozen=True):
             return data  # the field's own error says what is wrong
         known = table[name]
         given = {key: value for key, value in data.items() if value is not None and key != "name"}
-        unknown = [key for key in given if key in cls.model_fields and key not in known]
-        if unknown:
-            takes = f"takes {', '.join(known)}" if known else "takes no parameters"
-            raise ValueError(f"{name!r} {takes}, not {unknown[0]!r}")
+        for key, value in given.items():
+            if key in cls.model_fields and key not in known:
+                raise cls._not_taken(key, value, name)
         return {"name": name, **given}
+
+    @classmethod
+    def _not_taken(cls, key: str, value: object, name: str) -> PydanticCustomError:
+        takes = ", ".join(cls.parameters[name]) or "no parameters"
+        owners = [each for each, table in cls.parameters.items() if key in table]
+        return unused(
+            key,
+            f"{value} beside {name!r}, which takes {takes}",
+            f"it beside {' or '.join(owners)}",
+            "Choose one of these, or leave it out."
+            if owners[1:]
+            else "Choose it, or leave it out.",
+        )
 
     @model_validator(mode="after")
     def _fill_parameters(self) -> _Named:

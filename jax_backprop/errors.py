@@ -10,6 +10,8 @@ _OBEYED = [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 
 _NUMBERED = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _OBEYED}
 del _NUMBERED[ord("\n")]
 
+LONGEST = 200  # characters of a value in an error
+
 
 def printable(text: str) -> str:
     r"""Return a text, lines and all, with the number of each character that a terminal obeys.
@@ -57,6 +59,72 @@ class DataWarning(UserWarning):
     """Something in the data that can be used and that the user should know of."""
 
 
+# What others call it, by what it is called here; of several names the first that is known.
+OTHER_NAMES = {
+    "learning_rate": "lr eta alpha rate step_size peak",
+    "batch_size": "bs batch minibatch minibatch_size",
+    "hidden_sizes": "hidden layers units neurons width",
+    "hidden": "layers units neurons width",
+    "epochs": "iterations steps num_epochs n_epochs max_epochs",
+    "weight_decay": "wd decay",
+    "l2": "lambda regularization penalty",
+    "optimizer": "opt solver",
+    "activation": "act nonlinearity",
+    "b1": "beta1 beta_1",
+    "b2": "beta2 beta_2",
+    "epsilon": "eps",
+    "seed": "random_state random_seed rng",
+    "schedule": "scheduler lr_schedule",
+    "dataset": "data input dataset_name",
+    "out": "output o dir folder save",
+    "gradient_descent": "sgd gd none",
+    "constant": "none",
+    "scheduled": "none",
+    "heavy_ball": "momentum polyak",
+    "nesterov": "nag",
+    "softmax_cross_entropy": "ce nll xent cross_entropy",
+    "squared_error": "mse quadratic",
+    "sigmoid": "logistic",
+    "restarts": "sgdr cosine_restarts",
+    "validation": "valid val dev",
+    "fashion_mnist": "fashion fmnist",
+    "train": "fit learn",
+    "evaluate": "test score",
+    "predict": "infer apply",
+    "new": "init template start",
+    "find_rate": "find_lr lr_find range_test tune find",
+    "sweep": "run grid study resume find_rate find_lr lr_find range_test tune find",
+    "report": "plot page draw figures",
+    "mark": "grade submissions check_folder",
+    "check": "gradcheck judge",
+    "derive": "prove proofs errata equations",
+    "boundaries": "stability",
+    "compare": "diff versus vs",
+    "merge": "join gather",
+    "data": "dataset datasets download",
+    "prepare": "download get fetch",
+    "list": "ls",
+    "info": "describe show",
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was meant: by what others call it, by its start, by its letters.
+
+    Upper case, and dashes in place of underscores, are not told apart.
+    """
+    names = {each.lower().lstrip("-").replace("-", "_"): each for each in known}
+    asked = name.lower().lstrip("-").replace("-", "_")
+    if asked in names:
+        return names[asked]
+    for here, others in OTHER_NAMES.items():
+        if here in names and asked in others.split():
+            return names[here]
+    starting = [each for each in names if len(asked) > 2 and each.startswith(asked)]
+    close = starting or difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
+    return names[close[0]] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that names the nearest known name, or lists them all.
 
@@ -65,18 +133,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
       "Did you mean 'cosine'?"
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"Choose one of: {', '.join(names)}."
+    found = nearest(name, names)
+    return f"Did you mean {found!r}?" if found else f"Choose one of: {', '.join(names)}."
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Build the error for a name that isn't one of the known ones."""
     names = list(known)
+    found = nearest(name, names)
     return InputError(
         f"unknown {what}",
-        got=repr(name),
+        got=shown(name),
         expected=f"one of {', '.join(names)}",
-        remedy=did_you_mean(name, names),
+        remedy=f"Did you mean {found!r}?" if found else "Choose one of them.",
     )
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-9:]}"

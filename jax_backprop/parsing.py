@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.errors import InputError, did_you_mean, shown
 from jax_backprop.fields import UNUSED, Settings
 from jax_backprop.reading import parse_toml, read_toml
 from jax_backprop.study_file import CHOICES, Study
 
 MOST_SEED = 2**31 - 1
+# pydantic's complaints in plain words, by its name for them.
+PLAIN = {
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "{le} or less",
+    "finite_number": "a finite number",
+    "too_short": "{min_length} values or more",
+    "too_long": "{max_length} values or fewer",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list in brackets"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a table of fields"),
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+}
 _Model = TypeVar("_Model", bound=Settings)
 
 
@@ -116,55 +132,75 @@ def _is_toml_of(text: str, wanted: dict[str, Any]) -> bool:
         return False
 
 
-def parse(model: type[_Model], data: dict[str, Any], where: str) -> _Model:
+def parse(
+    model: type[_Model], data: dict[str, Any], where: str, typed: Mapping[str, str] | None = None
+) -> _Model:
     """Check plain data against a model, or raise InputError naming the field and the nearest name.
 
     Goes through JSON, so that lists (TOML, JSON) and tuples agree under strict types.
+
+    Args:
+      model, data: what is asked for, and what was given.
+      where: it was given.
+      typed: what stands for a field where it was given, if that isn't its name: such as a flag.
     """
     try:
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        raise explain(error, model, where) from None
+        raise explain(error, model, where, typed) from None
 
 
-def explain(error: ValidationError, model: type[Settings], where: str) -> InputError:
+def explain(
+    error: ValidationError,
+    model: type[Settings],
+    where: str,
+    typed: Mapping[str, str] | None = None,
+) -> InputError:
     """Turn pydantic's first complaint into the project's one-paragraph error."""
     first = error.errors()[0]
-    loc = list(first["loc"])
-    field = ".".join(str(part) for part in loc)
-    if first["type"] == "extra_forbidden":
+    loc, kind, context = list(first["loc"]), first["type"], first.get("ctx", {})
+    if kind == UNUSED and context["field"]:
+        loc.append(context["field"])
+    names = [str(part) for part in loc]
+    if names[1:] and names[-1] == "name":
+        names.pop()  # a choice is given by its name alone
+    field = ".".join(names)
+    what = f"{where}, field {field!r}" if field else where
+    if typed is not None and field:
+        what = _typed([part for part in names if not part.isdigit()][-1], typed)
+    got, remedy = shown(first["input"]), "Change that value."
+    if kind == UNUSED:
+        got, expected, remedy = (context[each] for each in ("got", "expected", "remedy"))
+    elif kind == "extra_forbidden":
         known = _fields_at(model, loc[:-1])
-        name = str(loc[-1])
-        return InputError(
-            f"{where}, unknown field {field!r}",
-            got=f"{name} = {first['input']!r}",
-            expected=f"one of {', '.join(known)}",
-            remedy=did_you_mean(name, known),
-        )
-    if first["type"] == UNUSED:
-        said = first.get("ctx", {})
-        what = f"{where}, field {said['field']!r}"
-        return InputError(what, got=said["got"], expected=said["expected"], remedy=said["remedy"])
-    if first["type"] == "missing":
-        return InputError(
-            where, got=f"no field {field!r}", expected=f"a value for {field!r}", remedy="Add it."
-        )
-    if first["type"] == "literal_error":
-        listed = str(first.get("ctx", {})["expected"]).replace(" or ", ",")
-        known = [part.strip("' ") for part in listed.split(",")]
-        return InputError(
-            f"{where}, field {field!r}",
-            got=repr(first["input"]),
-            expected=f"one of {', '.join(known)}",
-            remedy=did_you_mean(str(first["input"]), known),
-        )
-    message = first["msg"].removeprefix("Value error, ")
-    return InputError(
-        f"{where}, field {field!r}" if field else where,
-        got=repr(first["input"]),
-        expected=message[0].lower() + message[1:],
-        remedy="Change that value.",
-    )
+        what, got = f"{where}, unknown field {field!r}", f"{loc[-1]} = {got}"
+        expected, remedy = f"one of {', '.join(known)}", did_you_mean(str(loc[-1]), known)
+    elif kind == "missing":
+        what, got, expected, remedy = where, f"no field {field!r}", "a value for it", "Add it."
+    elif kind == "literal_error":
+        known = re.findall(r"'([^']*)'", str(context["expected"]))
+        expected, remedy = f"one of {', '.join(known)}", did_you_mean(str(first["input"]), known)
+    elif kind in PLAIN:
+        expected = PLAIN[kind].format(**{name: _short(each) for name, each in context.items()})
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        expected = message[0].lower() + message[1:]
+    if typed is not None:
+        got, expected, remedy = (_in_words(each, typed) for each in (got, expected, remedy))
+    return InputError(what, got=got, expected=expected, remedy=remedy)
+
+
+def _typed(name: str, typed: Mapping[str, str]) -> str:
+    return typed.get(name, name)
+
+
+def _in_words(text: str, typed: Mapping[str, str]) -> str:
+    """Return a sentence in which the fields are called as they were typed."""
+    return re.sub(r"\b\w+_\w+\b", lambda found: _typed(found[0], typed), text)
+
+
+def _short(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:

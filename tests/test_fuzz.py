@@ -41,7 +41,8 @@ def write_own(out: str):
 
 server.HANG_SECONDS = 1.0
 planted = [stray, damage, hang, leave, traceback, silent]
-commands.COMMANDS.update({each.__name__: each for each in [*planted, write_own]})
+for each in [*planted, write_own]:
+    commands.COMMANDS[each.__name__] = commands.Command(each, each.__name__)
 place = Path(sys.argv[2])
 fuzz = Fuzz(place, place / "kept")
 found = {each.__name__: fuzz.try_case(Case((each.__name__,), own=("out",))) for each in planted}

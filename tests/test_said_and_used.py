@@ -51,7 +51,10 @@ def test_a_parameter_of_a_choice_that_is_given_by_its_name(tmp_path: Path) -> No
         (["epochs.x=5"], "epochs = 2 has no fields"),
         (["axes.learning_rate.low=5"], r"axes.learning_rate = \[0.1, 1.0\] has no fields"),
         (["title.a.b=5"], "title = 't' has no fields"),
-        (["optimizer.momentum=0.5"], "'gradient_descent' takes no parameters, not 'momentum'"),
+        (
+            ["optimizer.momentum=0.5"],
+            "'optimizer.momentum': got 0.5 beside 'gradient_descent', which",
+        ),
         (["learning_rate=1"], "'learning_rate': got a value of its own beside an axis"),
         (["epochs=2", "epochs=3"], "each field once"),
         (["optimizer.momentum=0.5", "optimizer=heavy_ball"], "each field once"),

@@ -181,7 +181,7 @@ def test_bad_rates_are_refused_with_step_and_value(rate, got: str) -> None:
 
 def test_parameters_that_a_schedule_does_not_take_are_refused() -> None:
     with pytest.raises(
-        ValidationError, match="'cosine' takes warmup_fraction, final_fraction, not 'drops'"
+        ValidationError, match="drops: got 3 beside 'cosine', which takes warmup_fraction, final_fr"
     ):
         Schedule(name="cosine", drops=3)
     with pytest.raises(ValidationError, match="must be above 0"):

@@ -52,7 +52,7 @@ def commands() -> str:
 def _help(name: str) -> str:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        dispatch([name, "--help"])
+        dispatch([*name.split(), "--help"])
     return re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())
 
 

@@ -25,7 +25,7 @@ MODULES = (
     *("altair", "jax", "jax.numpy", "numpy", "optax", "pandas", "pyarrow.csv", "pyarrow.dataset"),
     *("pyarrow.parquet", "safetensors.numpy", "scipy.special", "sklearn.datasets", "filelock"),
     *("vl_convert", "rich.table", "rich.progress", "tensorflow_datasets", "PIL.Image"),
-    *(f"jax_backprop.{room}" for room in ("data", "derivation", "report", "study", "sweep")),
+    *(f"jax_backprop.{room}" for room in ("data", "derivation", "engine", "report", "study")),
     *("jax_backprop.cli.commands", "jax_backprop.data.loading", "jax_backprop.data.preparation"),
     *("jax_backprop.training.model", "jax_backprop.marking.folder"),
 )

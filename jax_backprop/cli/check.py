@@ -23,6 +23,7 @@ Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 # Columns that a narrow terminal does without; the page and the JSON have them.
 WIDE, LEFT_OUT = 110, {"dtype", "rinf", "judged", "expected"}
+TYPED = {"activation": "--network", "loss": "--network-loss", "layer_sizes": "the weights' shapes"}
 STYLES = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
 
@@ -189,7 +190,7 @@ def _network(activation: str | None, loss: str, params: Any) -> Network | None:
     matrices = [shape for shape in shapes if len(shape) == 2]
     sizes = [shape[0] for shape in matrices] + [shape[1] for shape in matrices[-1:]]
     fields = {"layer_sizes": sizes, "activation": activation, "loss": loss}
-    return parse(Network, fields, "command line")
+    return parse(Network, fields, "command line", TYPED)
 
 
 def _write(report: Report, title: str, json: Path | None, html: Path | None) -> None:

@@ -21,7 +21,10 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
+from jax_backprop.cli.streams import complain
 from jax_backprop.errors import printable
+
+__all__ = ["Terminal", "complain", "err", "out", "progress", "sweep_progress", "use_all_cores"]
 
 if TYPE_CHECKING:
     from jax_backprop.engine import SweepProgress
@@ -49,8 +52,8 @@ class Terminal(Console):
         super().out(*(printable(str(each)) for each in objects), **options)
 
 
-# Wide enough for the tables where the output is not a terminal.
-out = Terminal(width=None if Console().is_terminal else 120, soft_wrap=False)
+# Wide enough for the tables where the output is neither a terminal nor given a width.
+out = Terminal(width=None if Console().is_terminal or "COLUMNS" in os.environ else 120)
 err = Terminal(stderr=True)
 
 
@@ -106,11 +109,6 @@ def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
             )
 
         yield show
-
-
-def complain(message: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(printable(message) + "\n")
 
 
 def _clock(seconds: float) -> str:

@@ -47,13 +47,12 @@ def prepare(
       source: Folder with the original files, instead of a download.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
+    chosen = parse_name(name)
     from jax_backprop.data.preparation import prepare as prepare_set
 
     started = time.perf_counter()
     with _progress() as on_progress:
-        folder = prepare_set(
-            parse_name(name), data_dir=data_dir, source=source, on_progress=on_progress
-        )
+        folder = prepare_set(chosen, data_dir=data_dir, source=source, on_progress=on_progress)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     megabytes = peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
@@ -97,9 +96,8 @@ def info(
       split_seed: Of the split into train, validation and test.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from jax_backprop.data.catalog import contact_sheet, describe
-    from jax_backprop.storage import write_atomic
-
+    parse_name(name)
+    check_number("--split-seed", split_seed, 0, MOST_SEED)
     if sheet is not None and sheet.exists():
         raise InputError(
             "output file",
@@ -107,6 +105,9 @@ def info(
             expected="a new file",
             remedy="Name another.",
         )
+    from jax_backprop.data.catalog import contact_sheet, describe
+    from jax_backprop.storage import write_atomic
+
     data = load(name, split_seed=split_seed, data_dir=data_dir)
     picture = contact_sheet(data) if sheet is not None else b""
     _print_counts(data)
@@ -131,11 +132,12 @@ def verify(
       name: mnist, fashion_mnist or tfds:NAME; by default every set that is prepared.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
+    chosen = parse_name(name) if name is not None else None
     from jax_backprop.data.cache import verify_set
     from jax_backprop.data.catalog import prepared_names
     from jax_backprop.data.preparation import prepared_name
 
-    names = [prepared_name(parse_name(name))] if name is not None else prepared_names(data_dir)
+    names = [prepared_name(chosen)] if chosen is not None else prepared_names(data_dir)
     if not names:
         console.out.print("No set is prepared: see `jax-backprop data list`.")
     sound = True

@@ -8,7 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from jax_backprop.errors import InputError, printable
+from jax_backprop.cli.streams import complain
+from jax_backprop.errors import InputError
 from jax_backprop.extras import extras_named
 
 
@@ -26,7 +27,7 @@ def explained() -> Iterator[None]:
         found = error if isinstance(error, InputError) else _of_the_machine(error)
         if found is None:
             raise
-        sys.stderr.write(printable(f"error: {found}\n"))
+        complain(f"error: {found}")
         sys.exit(2)
 
 

@@ -27,6 +27,14 @@ MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
 SHORT = {"hidden_sizes": "hidden"}  # flags with another name than their field's
 METAVARS = {"dataset": DATASETS}
+# The flag of each field, and of each parameter of a choice.
+TYPED = {
+    name: "--" + SHORT.get(name, name).replace("_", "-")
+    for name in (
+        *Run.model_fields,
+        *(p for model, _ in CHOICES.values() for p in model.model_fields),
+    )
+}
 
 
 def for_each_field(
@@ -46,7 +54,7 @@ def for_each_field(
         mine = {each.name: given.pop(each.name) for each in own}
         options = {name: mine.pop(name) for name in ("label", "relabel", "standardize")}
         given["dataset"] = name_with(given["dataset"], **options)
-        function(parse(Run, _settings(given), "command line"), **mine)
+        function(parse(Run, _settings(given), "command line", TYPED), **mine)
 
     kinds = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in [*fields, *own]]
     for each in (command, inspect.unwrap(command)):  # a checker of types wraps it in the tests

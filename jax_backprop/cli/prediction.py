@@ -40,6 +40,12 @@ def predict(
       out: Write the CSV to this file instead; an existing file is left alone.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    if out is not None and out.exists():
+        raise InputError(
+            "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
+        )
     import jax
     import numpy as np
 
@@ -48,17 +54,11 @@ def predict(
     from jax_backprop.training.model import load_model
 
     loaded = load_model(model)
-    if out is not None and out.exists():
-        raise InputError(
-            "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
-        )
     if inputs is not None:
         features = _read_features(inputs, loaded)
-    elif split in SPLITS:
+    else:
         data = load_for(loaded, loaded.run.dataset, split_seed=None, data_dir=data_dir)
         features = data.scaling.apply(data.splits[split].inputs)
-    else:
-        raise unknown_name("split", split, SPLITS)
     logits = forward(loaded.params, features, network=loaded.network)
     probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
     chosen = probabilities.argmax(axis=1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from jax_backprop.cli.refusals import flags_of, unknown_flag
 from jax_backprop.errors import InputError
 
 # Of each command: flags that it doesn't use beside another one ("with"), or without any of several
@@ -70,16 +71,22 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
 }
 
 
-def check_flags(name: str, command: Callable[..., None], args: Sequence[str]) -> None:
-    """Raise InputError for a flag that is given twice, or that would not be used beside others."""
-    flags = [each.partition("=")[0].replace("_", "-") for each in args if each.startswith("--")]
+def check_flags(prog: str, command: Callable[..., None], args: Sequence[str]) -> None:
+    """Raise InputError for a flag that is unknown, given twice, or not used beside others."""
+    before = args[: args.index("--")] if "--" in args else args
+    flags = [each.partition("=")[0].replace("_", "-") for each in before if each.startswith("--")]
+    hints = flags_of(command)
+    known = {*hints, *(each.replace("--", "--no-", 1) for each in hints), "--help"}
+    for flag in flags:
+        if flag not in known:
+            raise unknown_flag(prog, command, flag)
     times = Counter(each.replace("--no-", "--", 1) for each in flags)
     for flag, count in times.items():
-        if count > 1 and not _appends(command, flag):
+        if count > 1 and tyro.conf.UseAppendAction not in typing.get_args(hints.get(flag)):
             raise InputError(
                 flag, got=f"it {count} times", expected="each flag once", remedy="Leave one out."
             )
-    for kind, others, unused, why in UNUSED.get(name, []):
+    for kind, others, unused, why in UNUSED.get(prog.partition(" ")[2], []):
         found = [other for other in others if other in flags]
         for flag in unused if bool(found) == (kind == "with") else ():
             if flag in flags:
@@ -87,8 +94,3 @@ def check_flags(name: str, command: Callable[..., None], args: Sequence[str]) ->
                 raise InputError(
                     flag, got=f"it {beside}", expected=f"no {flag} {beside}", remedy=why
                 )
-
-
-def _appends(command: Callable[..., None], flag: str) -> bool:
-    hint = typing.get_type_hints(command, include_extras=True).get(flag[2:].replace("-", "_"))
-    return tyro.conf.UseAppendAction in typing.get_args(hint)

@@ -9,14 +9,32 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, printable
 from jax_backprop.storage import silence
 
 NAMES = {1: "standard output", 2: "standard error"}
+
+
+def wrapped(line: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text for people, at most so wide: names and paths stay whole."""
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def complain(text: str) -> None:
+    """Write a text to standard error: a line, wrapped between words where that is a terminal."""
+    lines = printable(text).split("\n")
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [part for line in lines for part in wrapped(line, width)]
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 class _Stream(io.RawIOBase):

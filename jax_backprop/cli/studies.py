@@ -101,16 +101,16 @@ def sweep(
       jobs: How many jobs to ask of Slurm.
     """
     chosen = read_study(study, set)
+    folder = None if tune_width or dry_run else _folder(out, new)
     options = _options(chosen, part, tile_width, max_cells, max_gib)
     if tune_width:
         from jax_backprop.cli.estimates import tune
 
         return tune(study, chosen, options)
-    if dry_run:
+    if folder is None:
         from jax_backprop.cli.estimates import show
 
         return show(chosen, options)
-    folder = _folder(out, new)
     with workers(cluster, jobs) as executor:
         options = replace(options, executor=executor)
         begun = _begin(chosen, folder, options, set_aside=set_aside, widen=widen)

@@ -15,6 +15,7 @@ from jax_backprop.cli.derivation import prove
 from jax_backprop.parsing import check_number, parse
 from jax_backprop.settings import Network
 
+TYPED = {name: "--" + name.replace("_", "-") for name in Network.model_fields}
 MOST_BATCH = 100_000  # of random examples
 
 if TYPE_CHECKING:
@@ -59,17 +60,19 @@ def verify(
       batch_size: Of that network.
       json: Write the verdict and every leaf's figures to this file as well.
     """
+    network = None
+    if layer_sizes is not None:
+        fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
+        network = parse(Network, fields, "command line", TYPED)
+        check_number("--batch-size", batch_size, 1, MOST_BATCH)
     from jax_backprop.referee.problems import Problem, check_all, grid
 
     equations = None
-    if layer_sizes is None:
+    if network is None:
         from jax_backprop.derivation import conclude
 
         equations, problems = conclude(*prove()), list(grid())
     else:
-        fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
-        network = parse(Network, fields, "command line")
-        check_number("--batch-size", batch_size, 1, MOST_BATCH)
         problems = [Problem(network, batch_size, point) for point in ("initial", "trained")]
     judged: Judged = []
     with console.progress("problems", len(problems)) as advance:

@@ -95,6 +95,10 @@ def _check_kind(name: str, kind: str, colon: str, argument: str) -> None:
     plain, comma, option = kind.partition(",")
     if comma and plain in PLAIN:
         raise unknown_name(f"option of data set {plain}", option, FLAGS)
+    suffix = kind.rpartition(".")[2].lower()
+    if not colon and suffix in ("csv", "npz"):
+        form = f"{suffix}:{kind}" + (",label=COLUMN" if suffix == "csv" else "")
+        raise InputError("data set", got=repr(name), expected=form, remedy="Write it so.")
     if not colon and kind not in PLAIN:
         raise unknown_name("data set", name, [*PLAIN, *KINDS.values()])
 
