@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from jax_backprop.cli.commands import COMMANDS, _next
+from jax_backprop.cli.console import Terminal
 from jax_backprop.cli.refusals import flags_of
 from jax_backprop.cli.said import check_flags
+from jax_backprop.cli.tables import Table
 from jax_backprop.errors import nearest
 
 HEAVY = {"jax", "numpy", "pandas", "pyarrow", "scipy", "altair", "optax"}
@@ -123,3 +126,29 @@ def test_the_nearest_name(asked: str, found: str | None) -> None:
 def test_flags_are_called_as_they_are_typed() -> None:
     assert {"--hidden", "--learning-rate", "--out"} <= set(flags_of(COMMANDS["train"].run))
     assert set(flags_of(COMMANDS["data prepare"].run)) == {"--from", "--data-dir"}
+
+
+NAME = "warmup_cosine(warmup_fraction=0.2, final_fraction=0.05), heavy_ball"
+HEADS = ("series", "best rate", "test loss", "diverged")
+ROWS = [[NAME, "5.62", "1.15 [1.12, 1.16]", "0 of 4"], ["adam\x1b[2J", "1", "1 [1, 1]", "4 of 4"]]
+
+
+def drawn(width: int, **options) -> list[str]:
+    screen = io.StringIO()
+    terminal = Terminal(file=screen, width=width)
+    terminal.print(Table(HEADS, ROWS, texts=("series",), **options))
+    lines = screen.getvalue().rstrip().split("\n")
+    assert all(len(line) <= width for line in lines), lines
+    assert "\x1b" not in screen.getvalue()
+    return [line.rstrip() for line in lines]
+
+
+def test_a_table_at_the_width_that_there_is() -> None:
+    assert NAME in drawn(120)[2] and "1.15 [1.12, 1.16]    0 of 4" in drawn(120)[2]
+    narrower = drawn(80)  # names go on below, between words
+    assert narrower[3].strip() == "final_fraction=0.05), heavy_ball"
+    less = drawn(58, dropped=("diverged",))
+    assert "1.15 [1.12, 1.16]" in less[2] and "diverged" not in "".join(less)
+    blocks = drawn(48)
+    assert blocks[2] == "  best rate 5.62   test loss 1.15 [1.12, 1.16]"
+    assert blocks[3] == "  diverged 0 of 4" and blocks[4] == "adam\\x1b[2J"

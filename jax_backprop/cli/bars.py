@@ -12,7 +12,7 @@ from jax_backprop.study import RateRow, Summary
 
 BARS = "▁▂▃▄▅▆▇█"
 DIVERGED, MISSING = "x", " "
-WIDEST = 64  # characters of a bar: more rates share one, the best of them shown
+WIDEST = 56  # characters of a bar: more rates share one, the best of them shown
 
 
 def bars(summary: Summary) -> tuple[str, Table]:

@@ -67,13 +67,13 @@ def boundaries(
         console.sweep_progress(json_progress) as show,
     ):
         if set_aside and (moved := set_aside_other_search(chosen, out, resolution)):
-            console.err.print(f"note: {out} held another study: it is now {moved}", markup=False)
+            console.complain(f"note: {out} held another study: it is now {moved}")
         options = Options(
             tile_width=chosen.tile_width,
             executor=executor,
             on_progress=show,
             should_stop=stop,
-            on_notice=lambda sentence: console.err.print(f"note: {sentence}", markup=False),
+            on_notice=lambda sentence: console.complain(f"note: {sentence}"),
         )
         try:
             search_boundaries(chosen, out, options, resolution=resolution)
@@ -85,25 +85,22 @@ def boundaries(
         return
     _show(found)
     for sentence in sentences if len(sentences) <= 4 else ():
-        console.out.print(sentence, markup=False)
-    console.out.print(", ".join(map(str, paths)), markup=False, soft_wrap=True)
+        console.say(sentence)
+    console.say(", ".join(map(str, paths)))
 
 
 def _show(found: dict[str, Boundaries]) -> None:
-    from rich.table import Table
-
+    from jax_backprop.cli.tables import Table
     from jax_backprop.study.boundaries import CROSSINGS, LIMIT, RATES
 
-    table = Table(title="rates [95% over seeds] (times 2/sharpness at the start)")
-    table.add_column("series")
-    for name in ("2/sharpness", "first rise", "best", "failure"):
-        table.add_column(name, justify="right")
-    table.add_column("several crossings", justify="right")
+    rows = []
     for name, row in found.items():
         limit = f"{row.rates[LIMIT].mean:.3g}" if LIMIT in row.rates else "not measured"
         several = ", ".join(f"{row.several[kind]:.0%}" for kind in CROSSINGS)
-        table.add_row(name, limit, *(_cell(row, kind) for kind in RATES), several)
-    console.out.print(table)
+        rows.append([name, limit, *(_cell(row, kind) for kind in RATES), several])
+    heads = ("series", "2/sharpness", "first rise", "best", "failure", "several crossings")
+    title = "rates [95% over seeds] (times 2/sharpness at the start)"
+    console.out.print(Table(heads, rows, title=title, texts=("series",)))
 
 
 def _cell(row: Boundaries, kind: str) -> str:

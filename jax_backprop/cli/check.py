@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json as jsonlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 # Columns that a narrow terminal does without; the page and the JSON have them.
-WIDE, LEFT_OUT = 110, {"dtype", "rinf", "judged", "expected"}
+LEFT_OUT = ("dtype", "rinf", "judged", "expected", "shape", "worst at")
 TYPED = {"activation": "--network", "loss": "--network-loss", "layer_sizes": "the weights' shapes"}
 STYLES = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
@@ -89,12 +91,12 @@ def check(
     check_number("--budget, in seconds", budget, 0, 86_400)
     check_number("--seed", seed, 0, MOST_SEED)
     sys.path.insert(0, os.getcwd())
-    judged, hand = (_function(target) for target in (loss, gradient))
-    params, *args = _example(example)
     from jax_backprop.referee import check_gradient
     from jax_backprop.referee import check_value_and_grad as check_pair
 
-    with console.progress("directions") as advance:
+    with _staying(), console.progress("directions") as advance:
+        judged, hand = (_function(target) for target in (loss, gradient))
+        params, *args = _example(example)
         report = (check_pair if value_and_grad else check_gradient)(
             judged,
             hand,
@@ -110,6 +112,20 @@ def check(
     _print(report, f"{gradient} as the gradient of {loss}")
     if not report.passed:
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Refuse code that ends the process: its exit code would pass for the verdict."""
+    try:
+        yield
+    except SystemExit as stop:
+        raise InputError(
+            "the code to check",
+            got=f"an exit with code {stop.code}",
+            expected="functions that return",
+            remedy="Leave the exit out, or put it below `if __name__ == '__main__':`.",
+        ) from None
 
 
 def _target(target: str) -> Any:
@@ -209,27 +225,23 @@ def _print(report: Report, title: str) -> None:
         console.out.print(_table(report, title))
     for row in report.rows:
         if row.reason:
-            console.out.print(f"{row.path}: {row.reason}", markup=False, soft_wrap=True)
+            console.say(f"{row.path}: {row.reason}")
     for line in report.remarks():
-        console.out.print(line, markup=False, soft_wrap=True)
-    console.out.print(report.summary(), markup=False, soft_wrap=True)
+        console.say(line)
+    console.say(report.summary())
 
 
 def _table(report: Report, title: str) -> Any:
     """Return a row a leaf; why a leaf got its verdict stands below, where there is room."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from jax_backprop.cli.tables import Table
     from jax_backprop.referee.report import HEADS, cells
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    broken = {"autodiff": "auto-\ndiff", "float64": "float-\n64", "differences": "differ-\nences"}
-    left_out = {"why"} | (LEFT_OUT if console.out.width < WIDE else set())
-    shown = [number for number, head in enumerate(HEADS) if head not in left_out]
-    for number in shown:
-        table.add_column(broken.get(HEADS[number], HEADS[number]), overflow="fold")
-    for row in report.rows:
-        listed = cells(row)
-        table.add_row(*(Text(listed[n], style=STYLES.get(listed[n], "")) for n in shown))
-    return table
+    kept = [number for number, head in enumerate(HEADS) if head != "why"]
+    rows = [
+        [Text(cells(row)[n], style=STYLES.get(cells(row)[n], "")) for n in kept]
+        for row in report.rows
+    ]
+    heads = [HEADS[number] for number in kept]
+    return Table(heads, rows, title=title, texts=("leaf",), dropped=LEFT_OUT)

@@ -21,10 +21,19 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
-from jax_backprop.cli.streams import complain
+from jax_backprop.cli.streams import complain, wrapped
 from jax_backprop.errors import printable
 
-__all__ = ["Terminal", "complain", "err", "out", "progress", "sweep_progress", "use_all_cores"]
+__all__ = [
+    "Terminal",
+    "complain",
+    "err",
+    "out",
+    "progress",
+    "say",
+    "sweep_progress",
+    "use_all_cores",
+]
 
 if TYPE_CHECKING:
     from jax_backprop.engine import SweepProgress
@@ -52,8 +61,16 @@ class Terminal(Console):
         super().out(*(printable(str(each)) for each in objects), **options)
 
 
+def say(text: str) -> None:
+    """Write a text to standard output, wrapped between words where a width is given."""
+    for line in text.split("\n"):
+        for part in wrapped(line, out.width) if HAS_WIDTH else [line]:
+            out.print(part, soft_wrap=True)
+
+
 # Wide enough for the tables where the output is neither a terminal nor given a width.
-out = Terminal(width=None if Console().is_terminal or "COLUMNS" in os.environ else 120)
+HAS_WIDTH = Console().is_terminal or "COLUMNS" in os.environ
+out = Terminal(width=None if HAS_WIDTH else 120)
 err = Terminal(stderr=True)
 
 

@@ -56,10 +56,8 @@ def prepare(
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     megabytes = peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-    console.out.print(
-        f"{name} is ready in {folder} ({seconds:.1f} s, {megabytes:.0f} MB of memory at most)",
-        markup=False,
-        soft_wrap=True,
+    console.say(
+        f"{name} is ready in {folder} ({seconds:.1f} s, {megabytes:.0f} MB of memory at most)"
     )
 
 
@@ -69,16 +67,13 @@ def list_(data_dir: MaybePath = None) -> None:
     Args:
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from rich.table import Table
-
+    from jax_backprop.cli.tables import Table
     from jax_backprop.data.catalog import list_sets
 
-    table = Table(title="data sets, as given to --dataset and in study files")
-    for column in ("name", "what", "where"):
-        table.add_column(column, overflow="fold")
-    for row in list_sets(data_dir):
-        table.add_row(row.name, row.what, row.where)
-    console.out.print(table)
+    heads = ("name", "what", "where")
+    rows = [(row.name, row.what, row.where) for row in list_sets(data_dir)]
+    title = "data sets, as given to --dataset and in study files"
+    console.out.print(Table(heads, rows, title=title, texts=heads))
 
 
 def info(
@@ -112,10 +107,10 @@ def info(
     picture = contact_sheet(data) if sheet is not None else b""
     _print_counts(data)
     for line in describe(data):
-        console.out.print(line, markup=False, soft_wrap=True)
+        console.say(line)
     if sheet is not None:
         write_atomic(sheet, picture)
-        console.out.print(f"Samples: {sheet}", markup=False, soft_wrap=True)
+        console.say(f"Samples: {sheet}")
 
 
 def verify(
@@ -145,7 +140,7 @@ def verify(
         with _progress() as on_progress:
             complaint = verify_set(each, data_dir, on_progress)
         sound = sound and not complaint
-        console.out.print(f"{each}: {complaint or 'sound'}", markup=False, soft_wrap=True)
+        console.say(f"{each}: {complaint or 'sound'}")
     if not sound:
         sys.exit(1)
 
@@ -165,17 +160,17 @@ def load(
 
 def _print_counts(data: Dataset) -> None:
     import numpy as np
-    from rich.table import Table
 
-    table = Table(title=f"{data.name}: {data.features} features, {data.classes} classes")
-    for column in ("class", *data.splits):
-        table.add_column(column, justify="left" if column == "class" else "right")
+    from jax_backprop.cli.tables import Table
+
     counts = [np.bincount(s.labels, minlength=data.classes) for s in data.splits.values()]
-    for row, name in zip(zip(*counts, strict=True), data.class_names, strict=True):
-        table.add_row(name, *(f"{count:,}" for count in row))
-    table.add_section()
-    table.add_row("all", *(f"{count.sum():,}" for count in counts))
-    console.out.print(table)
+    rows = [
+        [name, *(f"{count:,}" for count in row)]
+        for row, name in zip(zip(*counts, strict=True), data.class_names, strict=True)
+    ]
+    rows.append(["all", *(f"{count.sum():,}" for count in counts)])
+    title = f"{data.name}: {data.features} features, {data.classes} classes"
+    console.out.print(Table(("class", *data.splits), rows, title=title, texts=("class",)))
 
 
 @contextlib.contextmanager

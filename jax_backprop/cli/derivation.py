@@ -71,10 +71,10 @@ def derive(
 
         write_derivation(proofs, findings, worked, out)
     for line in verdict.lines:
-        console.out.print(line, markup=False)
-    console.out.print(f"verdict: {'pass' if verdict.passed else 'FAIL'}", markup=False)
+        console.say(line)
+    console.say(f"verdict: {'pass' if verdict.passed else 'FAIL'}")
     if out is not None:
-        console.out.print(f"Page: {out}", markup=False, soft_wrap=True)
+        console.say(f"Page: {out}")
     if not verdict.passed:
         sys.exit(1)
 
@@ -174,21 +174,20 @@ def residuals(proof: Proof) -> str:
 
 
 def _print_errata(findings: list[Finding]) -> None:
-    from rich.table import Table
-
+    from jax_backprop.cli.tables import Table
     from jax_backprop.derivation.notation import sentence_text
 
-    table = Table(title="errata: wrong, loose or missing as printed", show_lines=True)
-    for name in ("where", "as printed", "should be", "check", "found"):
-        table.add_column(name, no_wrap=name in ("where", "check"))
+    rows = []
     for finding in findings:
         erratum = finding.erratum
         found = "\n".join(sentence_text(each.text) for each in finding.evidence) or "by reading"
         if not finding.confirmed:
             found = f"NOT CONFIRMED: {' '.join(finding.misquoted)} {found}"
         printed, correct = sentence_text(erratum.printed), sentence_text(erratum.correct)
-        table.add_row(erratum.where, printed, correct, erratum.kind, found)
-    console.out.print(table)
+        rows.append([erratum.where, printed, correct, erratum.kind, found])
+    heads = ("where", "as printed", "should be", "check", "found")
+    title = "errata: wrong, loose or missing as printed"
+    console.out.print(Table(heads, rows, title=title, texts=heads))
 
 
 def _print_example(worked: Worked) -> None:
@@ -196,7 +195,7 @@ def _print_example(worked: Worked) -> None:
 
     from jax_backprop.derivation.notation import plain, sentence_text
 
-    console.out.print(sentence_text(worked.setting), markup=False)
+    console.say(sentence_text(worked.setting))
     for part, lines in groupby(worked.lines, key=lambda line: line.part):
         console.out.print(Text(f"\n{part}", style="bold underline"))
         for line in lines:

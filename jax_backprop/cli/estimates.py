@@ -18,35 +18,43 @@ MIB = 1024**2
 
 def show(study: Study, options: Options) -> None:
     """Print what a study would take; nothing is trained or written."""
-    from rich.table import Table
-
+    from jax_backprop.cli.tables import Table
     from jax_backprop.engine.estimates import group_cost
 
     runner = _runner(study, options)
-    table = Table(title=f"{study.title}: what it would take on {len(options.devices)} devices")
-    for name in ("group", "cells", "steps", "width", "tiles", "shards", "KiB a cell", "MiB"):
-        table.add_column(name, justify="left" if name == "group" else "right")
-    for name in ("compile s", "train s"):
-        table.add_column(name, justify="right")
+    names = _named([group.key for group in runner.groups])
+    rows: list[list[str]] = []
     found = []
     with console.progress("groups", len(runner.groups)) as advance:
         for number, group in enumerate(runner.groups, start=1):
             each = group_cost(runner, group, options)
             found.append(each)
-            table.add_row(
-                _named(group.key),
-                f"{len(group.cells):,}",
-                f"{group.plan.steps:,}",
-                f"{group.width}{' (last axis)' if group.recipe.lanes_last else ''}",
-                f"{len(group.layout.rows):,}",
-                f"{group.layout.shards:,}",
-                f"{each.cell_bytes / 1024:,.0f}",
-                f"{each.total_bytes / MIB:,.0f}",
-                f"{each.compile_seconds:.1f}",
-                f"{each.seconds:,.1f}",
+            rows.append(
+                [
+                    names[number - 1],
+                    f"{len(group.cells):,}",
+                    f"{group.plan.steps:,}",
+                    f"{group.width}{' (last axis)' if group.recipe.lanes_last else ''}",
+                    f"{len(group.layout.rows):,}",
+                    f"{group.layout.shards:,}",
+                    f"{each.cell_bytes / 1024:,.0f}",
+                    f"{each.total_bytes / MIB:,.0f}",
+                    f"{each.compile_seconds:.1f}",
+                    f"{each.seconds:,.1f}",
+                ]
             )
             advance(number, "")
-    console.out.print(table)
+    heads = ("group", "cells", "steps", "width", "tiles", "shards", "KiB a cell", "MiB")
+    title = f"{study.title}: what it would take on {len(options.devices)} devices"
+    console.out.print(
+        Table(
+            (*heads, "compile s", "train s"),
+            rows,
+            title=title,
+            texts=("group", "width"),
+            dropped=("shards", "KiB a cell"),
+        )
+    )
     cells = sum(len(group.cells) for group in runner.groups)
     compiling = sum(each.compile_seconds for each in found)
     training = sum(each.seconds for each in found)
@@ -65,7 +73,7 @@ def _say_power(study: Study, options: Options) -> None:
     from jax_backprop.study.power import power
 
     text = power(study_grid(study).cells(options.max_cells))
-    console.out.print(f"Power: {text}.", markup=False)
+    console.say(f"Power: {text}.")
 
 
 def tune(path: Path, study: Study, options: Options) -> None:
@@ -81,11 +89,9 @@ def tune(path: Path, study: Study, options: Options) -> None:
 
     width = fastest_width(runner, runner.groups, options, tell)
     write_atomic(path, with_field(path.read_text(encoding="utf-8"), "tile_width", width))
-    console.out.print(
+    console.say(
         f"tile_width = {width} is now in {path}. Results of other widths don't mix with it: a "
-        "study that has been begun keeps its own.",
-        soft_wrap=True,
-        markup=False,
+        "study that has been begun keeps its own."
     )
 
 
@@ -95,7 +101,9 @@ def _runner(study: Study, options: Options) -> Runner:
     return make_runner(study, options)
 
 
-def _named(key: str) -> str:
-    """Return a group's static settings in a few words."""
-    static = json.loads(key)
-    return ", ".join(f"{name} {value}" for name, value in static.items() if value is not None)
+def _named(keys: list[str]) -> list[str]:
+    """Return each group's static settings in a few words: those in which the groups differ."""
+    groups = [json.loads(key) for key in keys]
+    differing = [name for name in groups[0] if any(g[name] != groups[0][name] for g in groups)]
+    words = [", ".join(f"{name} {each[name]}" for name in differing) for each in groups]
+    return words if differing else ["all"] * len(keys)

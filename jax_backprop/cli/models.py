@@ -64,9 +64,7 @@ def _train(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> None
     with contextlib.nullcontext() if out is None else model_folder(out, run, data) as there:
         if there is not None:
             print_scores(there, data, dict(there.scores))
-            console.out.print(
-                f"{out} holds this model already: nothing was trained", markup=False, soft_wrap=True
-            )
+            console.say(f"{out} holds this model already: nothing was trained")
             return
         started = time.perf_counter()
         try:

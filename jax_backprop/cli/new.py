@@ -28,4 +28,4 @@ def new(folder: Folder, /) -> None:
             remedy="Name another folder, or change that file.",
         )
     write_atomic(path, files("jax_backprop").joinpath(NAME).read_text(encoding="utf-8"))
-    console.out.print(f"{path}: next, jax-backprop sweep {path} --dry-run", soft_wrap=True)
+    console.say(f"{path} is a study to start from")

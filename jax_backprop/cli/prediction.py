@@ -70,7 +70,7 @@ def predict(
     csv.writer(text, lineterminator="\n").writerows([("example", "class", "probability"), *rows])
     if out is not None:
         write_atomic(out, text.getvalue())
-        console.out.print(f"{len(rows):,} predictions in {out}", markup=False, soft_wrap=True)
+        console.say(f"{len(rows):,} predictions in {out}")
     else:
         console.out.out(text.getvalue(), end="", highlight=False)
 

@@ -33,6 +33,6 @@ def report(folder: Folder, /) -> None:
         page = write_report(found, folder)
     question = found.manifest["study"].get("question", "A sweep of one's own functions")
     asked = f"{question} ({setting(found.summary)})" if found.summary is not None else question
-    console.out.print(asked, markup=False)
-    console.out.print((folder / "answer.txt").read_text().rstrip(), markup=False)
-    console.out.print(f"Report: {page}", markup=False, soft_wrap=True)
+    console.say(asked)
+    console.say((folder / "answer.txt").read_text().rstrip())
+    console.say(f"Report: {page}")

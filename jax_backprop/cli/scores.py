@@ -37,17 +37,22 @@ def scores(model: Model, data: Dataset) -> dict[str, float]:
 
 def print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
     """Print them as a table."""
-    from rich.table import Table
+    from jax_backprop.cli.tables import Table
 
     sizes = "-".join(map(str, model.network.layer_sizes))
-    table = Table(title=f"{sizes} on {data.name}, split seed {data.split_seed}")
-    for column in ("split", "examples", "loss", "accuracy"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    rows = []
     for name in SPLITS:
-        examples = len(data.splits[name].labels)
-        loss, accuracy = scores[f"{name}_loss"], scores[f"{name}_accuracy"]
-        table.add_row(name, f"{examples:,}", f"{loss:.4f}", f"{accuracy:.4f}")
-    console.out.print(table)
+        accuracy = f"{scores[f'{name}_accuracy']:.4f}"
+        examples = f"{len(data.splits[name].labels):,}"
+        rows.append([name, examples, loss(scores[f"{name}_loss"]), accuracy])
+    title = f"{sizes} on {data.name}, split seed {data.split_seed}"
+    heads = ("split", "examples", "loss", "accuracy")
+    console.out.print(Table(heads, rows, title=title, texts=("split",)))
+
+
+def loss(value: float) -> str:
+    """Return a loss with four digits behind the point; a huge one in powers of ten."""
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def print_summary(
@@ -69,11 +74,10 @@ def print_summary(
         batches = f"batches of {run.batch_size}, the last {dropped} examples of each epoch dropped"
     else:
         batches = "full batch"
-    console.out.print(
+    console.say(
         f"{len(losses):,} steps ({batches}) in {seconds:.1f} s, compilation within; "
         f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}, "
-        f"gradient by {run.gradient}",
-        markup=False,
+        f"gradient by {run.gradient}"
     )
     broken = np.flatnonzero(~np.isfinite(losses))
     if broken.size:
@@ -82,4 +86,4 @@ def print_summary(
             "Try a lower learning rate."
         )
     if out is not None:
-        console.out.print(f"Saved in {out}", markup=False, soft_wrap=True)
+        console.say(f"Saved in {out}")

@@ -39,28 +39,26 @@ def passed(judged: list[SecondOrder]) -> bool:
 def show(judged: list[SecondOrder]) -> None:
     """Print a row an activation and loss: the worst of its points."""
     if not judged:
-        console.out.print(
-            f"second order: not checked, the network has more than {MAX_PARAMETERS:,} parameters",
-            markup=False,
+        console.say(
+            f"second order: not checked, the network has more than {MAX_PARAMETERS:,} parameters"
         )
         return
-    from rich.table import Table
+    from jax_backprop.cli.tables import Table
 
+    names = ("network", "activation", "loss")
     table = Table(
+        (*names, "Hessian product", "Gauss-Newton product", "sharpness", "slope", "verdict"),
+        [_cells(list(g)) for _, g in groupby(judged, key=lambda found: found.problem.network)],
         title="second order by hand: the worst of each, float64",
         caption="distances from autodiff's dense matrices in units of float64's eps; slope of the "
         "third-order remainder: 3 if right, - at kinks",
+        texts=names,
+        dropped=("slope",),
     )
-    for name in ("network", "activation", "loss"):
-        table.add_column(name, no_wrap=True)
-    for name in ("Hessian\nproduct", "Gauss-Newton\nproduct", "sharp-\nness", "slope", "verdict"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for _, group in groupby(judged, key=lambda found: found.problem.network):
-        table.add_row(*_cells(list(group)))
     console.out.print(table)
     for found in judged:
         if found.verdict == "fail":
-            console.out.print(f"fail: {found.problem}: {found.reason}", markup=False)
+            console.say(f"fail: {found.problem}: {found.reason}")
 
 
 def to_json(judged: list[SecondOrder]) -> list[dict[str, Any]]:

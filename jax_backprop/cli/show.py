@@ -24,7 +24,7 @@ First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
 Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
 MOST_LABELS = 8  # of an axis, in its line
-LEFT_COLUMNS = ("series", "measure", "field", "A", "B", "loss against rate")
+LEFT_COLUMNS = ("series", "measure", "field", "A", "B")
 
 
 def show(folder: Folder, /, as_json: AsJson = False) -> None:
@@ -197,29 +197,16 @@ def _axis_words(axis: Axis) -> str:
 
 
 def _print_table(title: str | None, content: Table) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
+    from jax_backprop.cli.tables import Table as Shown
 
     if title:
         console.out.print()
         _say(title)
-    table = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True)
-    for name in content[0]:
-        is_text = name in LEFT_COLUMNS
-        table.add_column(
-            name,
-            justify="left" if is_text else "right",
-            overflow="fold",
-            no_wrap=name == "loss against rate",
-        )
-    for row in content[1]:
-        table.add_row(*map(Text, row))
-    console.out.print(table)
+    console.out.print(Shown(*content, texts=LEFT_COLUMNS))
 
 
 def _say(line: str) -> None:
-    console.out.print(line, markup=False)
+    console.say(line)
 
 
 def _print_json(value: Any) -> None:

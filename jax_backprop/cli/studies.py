@@ -145,7 +145,7 @@ def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional
 
     join(out, folders)
     cells = load_study(out).num_rows
-    console.out.print(f"{cells:,} networks of {len(folders)} shares in {out}", markup=False)
+    console.say(f"{cells:,} networks of {len(folders)} shares in {out}")
 
 
 def _options(
@@ -164,7 +164,7 @@ def _options(
         share=share,
         max_cells=max_cells,
         max_bytes=int(max_gib * GIB),
-        on_notice=lambda sentence: console.err.print(f"note: {sentence}", markup=False),
+        on_notice=lambda sentence: console.complain(f"note: {sentence}"),
     )
 
 
@@ -266,9 +266,7 @@ def _run(study: Study, folder: Path, options: Options, *, json_progress: bool) -
     done = last[0]
     found = done.done_cells - done.computed_cells
     if not json_progress:
-        console.out.print(
+        console.say(
             f"{done.total_cells:,} networks in {folder}: {done.computed_cells:,} trained now, "
-            f"{found:,} found there",
-            markup=False,
-            soft_wrap=True,
+            f"{found:,} found there"
         )

@@ -94,30 +94,26 @@ def verify(
 
 
 def _print_table(judged: Judged) -> None:
-    from rich.table import Table
+    from jax_backprop.cli.tables import Table
 
-    table = Table(
-        title="hand-derived gradient: the worst of each leaf over all its problems",
-        caption="autodiff, float64: distances in units of float32's eps; differences: share of "
-        "what rounding allows",
-    )
-    for name in ("network", "leaf", "shape"):
-        table.add_column(name, no_wrap=True)
-    heads = ("autodiff\ninitial", "autodiff\ntrained", "float64\nhand (autodiff)")
-    for name in (*heads, "differ-\nences", "slope", "verdict"):
-        table.add_column(name, justify="right", no_wrap=True)
     groups: dict[tuple[Any, str], list[tuple[str, LeafReport]]] = {}
     for problem, report in judged:
         for row in report.rows:
             key = (problem.network.layer_sizes, row.path)
             groups.setdefault(key, []).append((problem.point, row))
-    shown = None
-    for (sizes, path), rows in groups.items():
-        if sizes != shown:
-            table.add_section()
-        network = "-".join(map(str, sizes)) if sizes != shown else ""
-        table.add_row(network, path, *_cells(rows))
-        shown = sizes
+    rows = [
+        ["-".join(map(str, sizes)), path, *_cells(found)] for (sizes, path), found in groups.items()
+    ]
+    heads = ("network", "leaf", "shape", "autodiff initial", "autodiff trained")
+    table = Table(
+        (*heads, "float64 hand (autodiff)", "differences", "slope", "verdict"),
+        rows,
+        title="hand-derived gradient: the worst of each leaf over all its problems",
+        caption="autodiff, float64: distances in units of float32's eps; differences: share of "
+        "what rounding allows",
+        texts=("network", "leaf"),
+        dropped=("shape", "slope"),
+    )
     console.out.print(table)
 
 
@@ -156,26 +152,24 @@ def _print_verdict(judged: Judged, passed: bool) -> None:
     for problem, row in rows:
         if row.verdict == "pass":
             continue
-        console.out.print(
+        console.say(
             f"{row.verdict}: {row.path} of {problem.network.layer_sizes}, "
             f"{problem.network.activation}, {problem.network.loss}, batch {problem.batch_size}, "
             f"{problem.point}: {row.reason}; worst at {row.autodiff.worst_index}: hand "
-            f"{row.autodiff.worst_values[0]:.9g}, autodiff {row.autodiff.worst_values[1]:.9g}",
-            markup=False,
+            f"{row.autodiff.worst_values[0]:.9g}, autodiff {row.autodiff.worst_values[1]:.9g}"
         )
     praised = sum(row.reason.startswith("nearer") for _, row in rows)
-    console.out.print(
+    console.say(
         f"verdict: {'pass' if passed else 'FAIL'} ({len(judged)} problems, {len(rows)} leaves: "
         f"{counts['pass']} pass, {counts['fail']} fail, {counts['undecided']} undecided at a kink; "
-        f"{praised} at least 4 times nearer to float64 than autodiff)",
-        markup=False,
+        f"{praised} at least 4 times nearer to float64 than autodiff)"
     )
 
 
 def _print_equations(equations: Verdict) -> None:
     console.out.print("the derivation's equations (jax-backprop derive)", style="italic")
     for line in equations.lines:
-        console.out.print(f"  {line}", markup=False, soft_wrap=True)
+        console.say(f"  {line}")
     console.out.print()
 
 
