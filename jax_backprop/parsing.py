@@ -23,12 +23,13 @@ PLAIN = {
     "less_than": "a number below {lt}",
     "less_than_equal": "{le} or less",
     "finite_number": "a finite number",
-    "too_short": "{min_length} values or more",
-    "too_long": "{max_length} values or fewer",
+    "too_short": "{min_length} or more items",
+    "too_long": "{max_length} or fewer items",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     **dict.fromkeys(("tuple_type", "list_type"), "a list in brackets"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a table of fields"),
+    "string_pattern_mismatch": "a text of the form {pattern}",
     "string_type": "a text in quotes",
     "bool_type": "true or false",
 }
@@ -200,7 +201,7 @@ def _in_words(text: str, typed: Mapping[str, str]) -> str:
 
 
 def _short(number: Any) -> Any:
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    return f"{number:g}" if isinstance(number, float) else number
 
 
 def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:

@@ -197,7 +197,7 @@ def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
         (["train", "--learning-rate", "-1"], "expected 0 or more"),
         (["train", "--momentum", "0.9"], "expected it beside heavy_ball or nesterov"),
         (["train", "--epochs", "many"], "--epochs: got 'many'; expected a whole number"),
-        (["verify", "--layer-sizes", "5"], "--layer-sizes: got [5]; expected 2 values or more"),
+        (["verify", "--layer-sizes", "5"], "--layer-sizes: got [5]; expected 2 or more items"),
         (["evaluate", "nowhere"], "model folder"),
         (["report", "nowhere"], "results folder"),
         (["sweep", "nowhere.toml", "--out", "x"], "No such file"),

@@ -43,7 +43,7 @@ MISTAKES = {
     "sweep s.toml --out x --set lr=0": "Did you mean 'learning_rate'?",
     "boundaries s.toml": "got no --out; expected --out DIR.",
     "compare a": "got no B; expected B. Such as: jax-backprop compare results others",
-    "verify --layer-sizes 5": "--layer-sizes: got [5]; expected 2 values or more.",
+    "verify --layer-sizes 5": "--layer-sizes: got [5]; expected 2 or more items.",
     "find-lr": "Did you mean '",
     "edge x": "`jax-backprop report DIR` shows what it holds",
     "map": "`jax-backprop report DIR` shows what it holds",
@@ -147,7 +147,7 @@ def test_a_table_at_the_width_that_there_is() -> None:
     assert NAME in drawn(120)[2] and "1.15 [1.12, 1.16]    0 of 4" in drawn(120)[2]
     narrower = drawn(80)  # names go on below, between words
     assert narrower[3].strip() == "final_fraction=0.05), heavy_ball"
-    less = drawn(58, dropped=("diverged",))
+    less = drawn(68, dropped=("diverged",))
     assert "1.15 [1.12, 1.16]" in less[2] and "diverged" not in "".join(less)
     blocks = drawn(48)
     assert blocks[2] == "  best rate 5.62   test loss 1.15 [1.12, 1.16]"

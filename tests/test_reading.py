@@ -136,7 +136,7 @@ def test_a_damaged_or_strange_csv(content: bytes, tmp_path: Path) -> None:
         (b"x = 0x" + b"f" * 5000, "more than 256 bits"),
         (b"a." * 200 + b"b = 1", "within each other"),
         (b'title = "\xe9"', "utf-8"),
-        (STUDY.replace(b"[axes]\nlearning_rate = [0.1]", b"[axes]"), "1 values or more"),
+        (STUDY.replace(b"[axes]\nlearning_rate = [0.1]", b"[axes]"), "1 or more items"),
         (b"epochs = 1000000000000000000\n" + STUDY, "10000000 or less"),
         (b"tile_width = 1000000000\n" + STUDY, "65536 or less"),
         (b"hidden_sizes = [100000000000]\n" + STUDY, "hidden_sizes"),
