@@ -10,6 +10,8 @@ from jax_backprop.cli import console
 
 if TYPE_CHECKING:
     from jax_backprop.engine import Options
+    from jax_backprop.engine.estimates import Estimate
+    from jax_backprop.engine.planning import Group
     from jax_backprop.engine.runner import Runner
     from jax_backprop.study_file import Study
 
@@ -29,20 +31,7 @@ def show(study: Study, options: Options) -> None:
         for number, group in enumerate(runner.groups, start=1):
             each = group_cost(runner, group, options)
             found.append(each)
-            rows.append(
-                [
-                    names[number - 1],
-                    f"{len(group.cells):,}",
-                    f"{group.plan.steps:,}",
-                    f"{group.width}{' (last axis)' if group.recipe.lanes_last else ''}",
-                    f"{len(group.layout.rows):,}",
-                    f"{group.layout.shards:,}",
-                    f"{each.cell_bytes / 1024:,.0f}",
-                    f"{each.total_bytes / MIB:,.0f}",
-                    f"{each.compile_seconds:.1f}",
-                    f"{each.seconds:,.1f}",
-                ]
-            )
+            rows.append([names[number - 1], *_cells(group, each)])
             advance(number, "")
     heads = ("group", "cells", "steps", "width", "tiles", "shards", "KiB a cell", "MiB")
     title = f"{study.title}: what it would take on {len(options.devices)} devices"
@@ -65,6 +54,20 @@ def show(study: Study, options: Options) -> None:
         "segment timed on each group. Nothing was trained or written."
     )
     _say_power(study, options)
+
+
+def _cells(group: Group, each: Estimate) -> list[str]:
+    return [
+        f"{len(group.cells):,}",
+        f"{group.plan.steps:,}",
+        f"{group.width}{' (last axis)' if group.recipe.lanes_last else ''}",
+        f"{len(group.layout.rows):,}",
+        f"{group.layout.shards:,}",
+        f"{each.cell_bytes / 1024:,.0f}",
+        f"{each.total_bytes / MIB:,.0f}",
+        f"{each.compile_seconds:.1f}",
+        f"{each.seconds:,.1f}",
+    ]
 
 
 def _say_power(study: Study, options: Options) -> None:

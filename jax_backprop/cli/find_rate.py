@@ -153,9 +153,9 @@ def _tell(
         return
     _picture(found.searched)
     for line in lines:
-        console.out.print(line, soft_wrap=True)
+        console.say(line)
     if out is not None:
-        console.out.print(f"Page: {out}", soft_wrap=True)
+        console.say(f"Page: {out}")
 
 
 def _refuse(error: Any, as_json: bool) -> None:
@@ -196,16 +196,15 @@ def _finite(value: Any) -> Any:
 
 def _picture(searched: Searched) -> None:
     """Show the first round: a bar a rate, the shorter the better."""
-    from rich.table import Table
+    from jax_backprop.cli.tables import Table
 
     scan = searched.rounds[0]
-    table = Table(title=f"validation loss after {scan.steps:,} steps, worst seed")
-    for name in ("rate", "loss", ""):
-        table.add_column(name, justify="left" if not name else "right")
+    rows = []
     start, best = searched.start_loss, float(scan.scores.min())
     span = math.log(start / best) if 0 < best < start else 1.0
     for rate, loss in zip(scan.rates, scan.scores, strict=True):
         share = min(1.0, math.log(loss / best) / span) if 0 < loss < math.inf and best > 0 else 1.0
         mark = "fails" if not loss <= start else "█" * (1 + round(BAR * share))
-        table.add_row(f"{rate:.3g}", f"{loss:.4g}", mark)
-    console.out.print(table)
+        rows.append([f"{rate:.3g}", f"{loss:.4g}", mark])
+    title = f"validation loss after {scan.steps:,} steps, worst seed"
+    console.out.print(Table(("rate", "loss", ""), rows, title=title, texts=("",)))
