@@ -69,9 +69,9 @@ LINES: list[tuple[int, str, str]] = [
     (2, "data prepare mnist --from tiny.toml", ""),
     (2, "data prepare mnist --from empty", ""),
     (2, "data info digits --sheet r", "exists"),
-    (2, "check-folder tiny.toml", ""),
-    (2, "check-folder empty", ""),
-    (2, "check r --out tiny.toml", "exists"),
+    (2, "mark tiny.toml", ""),
+    (2, "mark empty", ""),
+    (2, "check r --out tiny.toml", ""),
     # Data that are no data.
     (2, "train --dataset csv:bom.csv", "label"),
     (0, "train --dataset csv:bom.csv,label=y --epochs 1 --hidden 2", ""),

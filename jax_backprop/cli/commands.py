@@ -61,7 +61,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "check": Command(
             check, "check my_module:loss my_module:gradient --example my_module:point"
         ),
-        "mark": Command(mark, "mark submissions --out marks.jsonl"),
+        "mark": Command(mark, "mark submissions --out marks"),
     },
     "one network": {
         "find-rate": Command(find_rate, "find-rate --hidden 32 --batch-size 32 --epochs 20"),
