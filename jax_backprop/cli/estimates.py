@@ -10,7 +10,7 @@ from jax_backprop.cli import console
 
 if TYPE_CHECKING:
     from jax_backprop.engine import Options
-    from jax_backprop.engine.estimates import Estimate
+    from jax_backprop.engine.estimates import GroupCost
     from jax_backprop.engine.planning import Group
     from jax_backprop.engine.runner import Runner
     from jax_backprop.study_file import Study
@@ -56,7 +56,7 @@ def show(study: Study, options: Options) -> None:
     _say_power(study, options)
 
 
-def _cells(group: Group, each: Estimate) -> list[str]:
+def _cells(group: Group, each: GroupCost) -> list[str]:
     return [
         f"{len(group.cells):,}",
         f"{group.plan.steps:,}",
