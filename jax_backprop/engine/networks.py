@@ -61,7 +61,7 @@ def init(
     activation: str,
     loss: str,
     parametrization: str,
-    base_width: int | None,
+    base_width: int | None = None,
     init_scale: float | Scalar,
 ) -> Params:
     """Draw the initial parameters of the network that these settings name."""
@@ -78,7 +78,7 @@ def rate_factors(
     classes: int,
     hidden_sizes: tuple[int, ...],
     parametrization: str,
-    base_width: int | None,
+    base_width: int | None = None,
 ) -> Params | None:
     """Return the factors of the rate that the parametrisation of that network has."""
     more = {"parametrization": parametrization, "base_width": base_width}
