@@ -18,12 +18,12 @@ from jax_backprop.curvature import (
     lanczos,
     sharpness,
 )
+from jax_backprop.derivation import second_order
+from jax_backprop.derivation.problems import Problem, square_network
 from jax_backprop.losses import (
     softmax_cross_entropy_backward,
     softmax_cross_entropy_hessian_product,
 )
-from jax_backprop.referee import second_order
-from jax_backprop.referee.problems import Problem, square_network
 
 NETWORK = Network(layer_sizes=(5, 4, 3), activation="tanh")
 PENALTIES = Penalties(l2=0.01, label_smoothing=0.1)

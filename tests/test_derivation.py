@@ -20,6 +20,7 @@ from jax_backprop.derivation.catalogue import HOMEWORK
 from jax_backprop.derivation.definitions import Example, quantities
 from jax_backprop.derivation.entries import PACKAGE, Code, source_lines
 from jax_backprop.derivation.fractions import is_zero
+from jax_backprop.derivation.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.derivation.notation import plain, sentence_text
 from jax_backprop.derivation.programs import on_symbols
 from jax_backprop.derivation.proofs import (
@@ -36,7 +37,6 @@ from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobian
 from jax_backprop.derivation.worked import work_through
 from jax_backprop.errors import InputError
 from jax_backprop.network import dense
-from jax_backprop.referee.jacobians import autodiff_jacobians, difference_jacobians
 from jax_backprop.report.notation import mathml
 from jax_backprop.settings import Network
 from jax_backprop.training import network_learner

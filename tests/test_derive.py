@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from test_cli import call
 
-from jax_backprop.derivation import EQUATIONS, Finding, Proof
+from jax_backprop.derivation import EQUATIONS, Finding, Proof, second_order
 from jax_backprop.derivation.notation import plain
-from jax_backprop.referee import second_order
 from jax_backprop.report.notation import mathml
 
 
@@ -92,10 +91,10 @@ def test_verify_speaks_of_the_equations(
 ) -> None:
     known = [*proofs[:-1], proofs[-1]._replace(autodiff=1e-3)] if broken else proofs
     _prove_as_known(monkeypatch, known, findings)
-    monkeypatch.setattr("jax_backprop.referee.problems.grid", lambda: iter(()))
+    monkeypatch.setattr("jax_backprop.derivation.problems.grid", lambda: iter(()))
     # Of the second order, which has tests of its own, one problem.
     few = list(itertools.islice(second_order.grid(), 1))
-    monkeypatch.setattr("jax_backprop.referee.second_order.grid", lambda: iter(few))
+    monkeypatch.setattr("jax_backprop.derivation.second_order.grid", lambda: iter(few))
     assert call("verify", "--json", tmp_path / "verify.json") == int(broken)
     text = capsys.readouterr().out
     assert ("FAIL: U" in text) == broken

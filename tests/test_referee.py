@@ -20,7 +20,7 @@ from jax_backprop import (
     check_value_and_grad,
 )
 from jax_backprop.referee import Report
-from jax_backprop.referee.elements import bisect
+from jax_backprop.referee.wrong_elements import bisect
 
 X = jnp.arange(1.0, 5.0)
 
@@ -110,28 +110,22 @@ def test_bfloat16_is_judged_beside_autodiff_in_bfloat16() -> None:
     assert not wrong.passed
 
 
-def test_a_loss_that_refuses_float64_is_judged_in_its_own_dtype() -> None:
+def test_a_loss_that_casts_to_float32_is_judged_in_float64_all_the_same() -> None:
     def locked(x: Any) -> Any:
         return cubes(x.astype(jnp.float32))
 
     report = check_gradient(locked, squares, X)
     assert report.passed
-    assert set(referees(report).values()) == {"pass", "-"}
-    assert "float32 where float64 is asked for" in report.notes[0]
+    assert set(referees(report).values()) == {"pass"}
     assert not check_gradient(locked, lambda x: 1.01 * squares(x), X).passed
 
 
-def test_a_gradient_that_refuses_float64_is_held_against_float64_all_the_same() -> None:
+def test_a_gradient_that_casts_to_float32_is_judged_in_float64_all_the_same() -> None:
     def kernel(x: Any) -> Any:
         return squares(x.astype(jnp.float32)).astype(x.dtype)
 
     report = check_gradient(cubes, kernel, X)
-    assert referees(report) == {
-        "autodiff": "pass",
-        "float64": "-",
-        "differences": "pass",
-        "taylor": "-",
-    }
+    assert set(referees(report).values()) == {"pass"}
     wrong = check_gradient(cubes, lambda x: 1.001 * kernel(x), X)
     assert referees(wrong)["differences"] == "fail"
     assert wrong.diagnosis[0].bug == "factor"
@@ -172,7 +166,7 @@ def test_a_gradient_of_an_integer_is_a_complaint() -> None:
 
 
 @pytest.mark.parametrize("at_kink", [0.0, 1.0])
-def test_either_derivative_at_a_kink_is_undecided_and_others_are_wrong(at_kink: float) -> None:
+def test_either_derivative_at_a_kink_passes_and_others_are_wrong(at_kink: float) -> None:
     weights, point = jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, -1.0])
 
     def loss(x: Any) -> Any:
@@ -182,8 +176,7 @@ def test_either_derivative_at_a_kink_is_undecided_and_others_are_wrong(at_kink: 
         return jnp.where(x > 0, 1.0, jnp.where(x == 0, between, 0.0)) * weights
 
     report = check_gradient(loss, gradient, point)
-    assert report.verdict == "undecided"
-    assert "kink" in report.rows[0].reason
+    assert report.passed
     for outside in (2.0, 5.0):
         assert not check_gradient(loss, lambda x, at=outside: gradient(x, at), point).passed
     assert not check_gradient(loss, lambda x: -gradient(x), point).passed
@@ -201,15 +194,20 @@ def test_randomness_is_a_complaint_whether_traced_or_not() -> None:
         assert not report.rows
 
 
-def test_a_stop_gradient_in_the_loss_is_where_the_referees_disagree() -> None:
-    report = check_gradient(lambda x: jnp.sum(jax.lax.stop_gradient(x) * x), lambda x: x, X)
-    assert report.diagnosis[0].bug == "referees_disagree"
+def test_what_the_loss_holds_by_stop_gradient_is_held_in_differences_too() -> None:
+    def loss(x: Any) -> Any:
+        return jnp.sum(jax.lax.stop_gradient(x) * x)
+
+    report = check_gradient(loss, lambda x: x, X)
+    assert report.passed
+    assert "stop_gradient" in report.notes[0]
+    assert check_gradient(loss, lambda x: 2 * x, X).verdict == "fail"
 
 
 @pytest.mark.parametrize(
     ("params", "loss", "message"),
     [
-        (jnp.arange(3), cubes, "without a floating leaf"),
+        (jnp.arange(3), cubes, "no array of floats"),
         (X.astype(complex), cubes, "real numbers"),
         (X / 0, cubes, "not finite"),
         (X, lambda x: x, r"float32\[4\]; expected one real number"),

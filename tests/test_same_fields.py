@@ -24,12 +24,12 @@ from jax_backprop import (
     sweep,
 )
 from jax_backprop.cli.flags import for_each_field
+from jax_backprop.derivation.autodiff import autodiff_value_and_grad
 from jax_backprop.engine import load_study, load_tables, run_study
 from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.planning import make_groups
 from jax_backprop.engine.studies import study_grid, study_workload
 from jax_backprop.parsing import read_study
-from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.settings import OF_TRAINING
 from jax_backprop.study_file import CHOICES
 from jax_backprop.training import History

@@ -26,8 +26,8 @@ from jax_backprop import (
     value_and_grad,
 )
 from jax_backprop.data.features import standardizing
+from jax_backprop.derivation.autodiff import autodiff_value_and_grad
 from jax_backprop.errors import DataWarning
-from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.training import Learner, RateRule, with_scaling
 from jax_backprop.training.learner import cached_learner
 from jax_backprop.types import Scaling

@@ -25,7 +25,7 @@ from jax_backprop import (
     network_learner,
     role_keys,
 )
-from jax_backprop.referee.autodiff import autodiff_value_and_grad
+from jax_backprop.derivation.autodiff import autodiff_value_and_grad
 from jax_backprop.training import RateRule, epoch_orders, make_plan
 from jax_backprop.training.model import history_tables
 

@@ -20,9 +20,9 @@ from peers import torch_cross_entropy
 from timing import row
 
 from jax_backprop import Batch, Network, fit, init_params, load_dataset, loss, value_and_grad
+from jax_backprop.derivation.autodiff import to_dtype
 from jax_backprop.network import forward
 from jax_backprop.referee import distance
-from jax_backprop.referee.verdict import EPS32, to_dtype
 from jax_backprop.report.drawing import write_chart
 
 NETWORK = Network(layer_sizes=(64, 32, 10))
@@ -96,7 +96,7 @@ def measure_point(params: Any, train: Batch) -> list[dict[str, Any]]:
         found["PyTorch"] = torch_cross_entropy(leaves, *map(np.asarray, train))
     rows = []
     for name, (ours, gradient) in found.items():
-        gap = distance(gradient, weights).r2 / EPS32
+        gap = distance(gradient, weights).r2 / np.finfo(np.float32).eps
         error = abs(ours - value) / value
         rows.append({"way": name, "loss": value, "gradient, eps": gap, "value": error})
     return rows

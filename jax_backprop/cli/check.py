@@ -111,7 +111,7 @@ def check(
     _write(report, f"{gradient} as the gradient of {loss}", json, html)
     _print(report, f"{gradient} as the gradient of {loss}")
     if not report.passed:
-        sys.exit(1)
+        sys.exit(1 if report.verdict == "fail" else 2)
 
 
 @contextlib.contextmanager

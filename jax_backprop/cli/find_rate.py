@@ -101,8 +101,8 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
 
     from jax_backprop import backprop
     from jax_backprop import network as networks
+    from jax_backprop.derivation.autodiff import autodiff_value_and_grad
     from jax_backprop.finding import find_learning_rate
-    from jax_backprop.referee.autodiff import autodiff_value_and_grad
     from jax_backprop.training import check_direction, network_functions, share_of
     from jax_backprop.training.rules import make_rule
     from jax_backprop.types import Penalties

@@ -83,8 +83,8 @@ def _train(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> None
 def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[Model, FitResult]:
     import jax
 
+    from jax_backprop.derivation.autodiff import autodiff_value_and_grad as autodiff
     from jax_backprop.network import init_params
-    from jax_backprop.referee.autodiff import autodiff_value_and_grad as autodiff
     from jax_backprop.training import fit, role_keys
     from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties

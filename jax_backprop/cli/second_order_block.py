@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jax_backprop.cli import console
 
 if TYPE_CHECKING:
-    from jax_backprop.referee.problems import Problem
-    from jax_backprop.referee.second_order import SecondOrder
+    from jax_backprop.derivation.problems import Problem
+    from jax_backprop.derivation.second_order import SecondOrder
 
 # The dense Hessian takes the square of this many numbers, and their cube in time.
 MAX_PARAMETERS = 2500
@@ -18,7 +18,7 @@ MAX_PARAMETERS = 2500
 
 def judge(problems: list[Problem] | None) -> list[SecondOrder]:
     """Judge the user's own network, if it is small enough, or by default the referee's grid."""
-    from jax_backprop.referee import second_order
+    from jax_backprop.derivation import second_order
 
     chosen = list(second_order.grid()) if problems is None else problems
     if second_order.parameters(chosen[0].network) > MAX_PARAMETERS:
@@ -77,7 +77,7 @@ def to_json(judged: list[SecondOrder]) -> list[dict[str, Any]]:
 
 
 def _cells(group: list[SecondOrder]) -> list[str]:
-    from jax_backprop.referee.second_order import EPS
+    from jax_backprop.derivation.second_order import EPS
 
     network = group[0].problem.network
     slopes = [found.slope for found in group if not math.isnan(found.slope)]

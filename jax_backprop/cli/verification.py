@@ -20,9 +20,9 @@ MOST_BATCH = 100_000  # of random examples
 
 if TYPE_CHECKING:
     from jax_backprop.derivation import Verdict
-    from jax_backprop.referee.problems import Problem
-    from jax_backprop.referee.second_order import SecondOrder
-    from jax_backprop.referee.verdict import LeafReport, Report
+    from jax_backprop.derivation.problems import Problem
+    from jax_backprop.derivation.second_order import SecondOrder
+    from jax_backprop.referee import LeafReport, Report
 
     Judged = list[tuple[Problem, Report]]
 
@@ -65,7 +65,7 @@ def verify(
         fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
         network = parse(Network, fields, "command line", TYPED)
         check_number("--batch-size", batch_size, 1, MOST_BATCH)
-    from jax_backprop.referee.problems import Problem, check_all, grid
+    from jax_backprop.derivation.problems import Problem, check_all, grid
 
     equations = None
     if network is None:

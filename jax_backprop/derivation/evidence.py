@@ -24,6 +24,7 @@ from jax_backprop.derivation.indices import (
     renamed_indices,
     stray_symbols,
 )
+from jax_backprop.derivation.jacobians import autodiff_jacobians
 from jax_backprop.derivation.printed import PRINTED
 from jax_backprop.derivation.proofs import (
     AUTODIFF_GATE,
@@ -35,8 +36,7 @@ from jax_backprop.derivation.proofs import (
     residual,
     setting,
 )
-from jax_backprop.referee.agreement import distance
-from jax_backprop.referee.jacobians import autodiff_jacobians
+from jax_backprop.referee.distances import distance
 
 Named = tuple[str, Quantity]  # a value and what to call it
 WRONG = 1e-3  # a distance that no rounding explains

@@ -22,16 +22,16 @@ from jax_backprop.derivation.definitions import (
     quantities,
 )
 from jax_backprop.derivation.entries import Equation
-from jax_backprop.derivation.programs import on_symbols, one_hots
-from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
-from jax_backprop.referee.agreement import distance
-from jax_backprop.referee.directions import EPS
-from jax_backprop.referee.jacobians import (
+from jax_backprop.derivation.jacobians import (
     Pair,
     Quantities,
     autodiff_jacobians,
     difference_jacobians,
 )
+from jax_backprop.derivation.programs import on_symbols, one_hots
+from jax_backprop.derivation.symbolic import nonzero_elements, symbolic_jacobians, symbolic_point
+from jax_backprop.referee.directions import EPS
+from jax_backprop.referee.distances import distance
 
 EQUATIONS = HOMEWORK + ADDITIONS
 # d, H and K all different, so that no axis can stand for another; and all the same, since only a

@@ -12,7 +12,7 @@ from jax_backprop.derivation.batch import PARAMETERS
 from jax_backprop.derivation.definitions import Quantity, Values
 from jax_backprop.derivation.elementary import E
 from jax_backprop.derivation.fractions import is_zero
-from jax_backprop.referee.jacobians import Pair, Quantities
+from jax_backprop.derivation.jacobians import Pair, Quantities
 
 
 def symbols(name: str, shape: tuple[int, ...]) -> np.ndarray:

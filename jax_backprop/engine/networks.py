@@ -14,9 +14,9 @@ from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop import parametrization as parametrizations
 from jax_backprop.curvature import hessian_vector_product
+from jax_backprop.derivation.autodiff import autodiff_value_and_grad
 from jax_backprop.engine.workload import Workload
 from jax_backprop.parsing import explain
-from jax_backprop.referee.autodiff import autodiff_value_and_grad
 from jax_backprop.settings import Network, Optimizer
 from jax_backprop.types import (
     Batch,

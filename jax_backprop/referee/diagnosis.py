@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from jax_backprop.referee.evaluation import Case, Values, judged_leaves
+from jax_backprop.referee.arrays import as_array
+from jax_backprop.referee.case import Case, Values
 from jax_backprop.referee.facts import Facts
 from jax_backprop.referee.general_bugs import GENERAL_BUGS, diagnose
 from jax_backprop.referee.network_bugs import diagnose_network
@@ -31,11 +32,16 @@ def diagnoses(
     Raises InputError where ``network`` isn't the judged function, also if nothing fails.
     """
     params = [leaf.array for leaf in case.leaves]
-    seen = None if network is None else view(network, params, case.args)
+    args = case.form.arguments(case.form.leaves)[0][1:]
+    seen = None if network is None else view(network, params, args)
     if seen is not None and values.truth is not None:
-        loss = values.truth[0] if case.has_value else case.loss(case.params, *case.args)
+        loss = (
+            values.truth[0]
+            if case.options.has_value
+            else as_array(case.loss.narrow(case.form.leaves))
+        )
         check_is_network(seen, float(loss))
-    offset = 1 if case.has_value else 0
+    offset = 1 if case.options.has_value else 0
     wrong_value = offset and rows[0].verdict == "fail"
     of_value = [_of_value(rows[0])] if wrong_value else []
     failing = [n for n in range(len(params)) if rows[n + offset].verdict == "fail"]
@@ -102,7 +108,7 @@ def _facts(
     estimates: dict[int, np.ndarray],
 ) -> Facts | None:
     """Gather the arrays; None where a failing leaf's truth isn't known."""
-    offset = 1 if case.has_value else 0
+    offset = 1 if case.options.has_value else 0
     judged = values.hand if values.hand64 is None else values.hand64
     hand = [np.asarray(array).astype(np.float64) for array in judged[offset:]]
     known = values.truth or values.autodiff
@@ -115,11 +121,13 @@ def _facts(
         tolerance = BY_DIFFERENCES
     else:
         return None
-    paths = tuple(leaf.path for leaf in judged_leaves(case)[offset:])
+    paths = tuple(leaf.path for leaf in case.judged[offset:])
     return Facts(paths, hand, truth, params, tuple(failing), _counts(case), tolerance)
 
 
 def _counts(case: Case) -> tuple[int, ...]:
     """Return the lengths of the arguments' first axes: one of them is the number of examples."""
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(case.args)]
+    shapes = [
+        np.shape(leaf) for leaf in jax.tree.leaves(case.form.arguments(case.form.leaves)[0][1:])
+    ]
     return tuple(sorted({shape[0] for shape in shapes if shape}))

@@ -12,7 +12,11 @@ HALVINGS = 24  # down to 6e-9 of the size: the last readable ones lie nearer tha
 SLOPES = 5  # the last halvings' slopes: of these the median
 SLOPE_PASS = 1.9
 DIRECTIONS = 3  # seeded random directions a leaf
+MUCH_SMALLER = 1e-5  # an element so far below its leaf's size has a size of its own
 TINY = 1e-13 * np.arange(1, 5)  # steps too small to see anything but rounding
+FINE = 1e-3  # of the derivative: what rounding and truncation may allow before steps are adapted
+TOO_COARSE = 0.1  # of the derivative: where they allow more, a difference decides nothing
+SMALL = 1e-6  # a loss above it is rounded as if it were at least 1: its terms may be
 KINK_SHARE = 0.5  # a wrong gradient is as wrong nearer to the point; a kink's effect is gone there
 
 Line = Callable[[np.ndarray], np.ndarray]
@@ -27,17 +31,19 @@ class Directional(NamedTuple):
       slope: of the Taylor remainder; 2 for a right gradient, inf where the remainder vanishes, nan
         where the gradient isn't precise enough to ask.
       kink: the function isn't smooth along this direction, so that a failure decides nothing.
+      informative: rounding and truncation allow less than a tenth of the derivative.
     """
 
     error: float
     margin: float
     slope: float
     kink: bool
+    informative: bool = True
 
     @property
     def differences(self) -> str:
         """The central difference's verdict: "pass", "fail", "undecided" at a kink, or "-"."""
-        if self.margin != self.margin:
+        if self.margin != self.margin or (self.margin <= 1 and not self.informative):
             return "-"
         return _verdict(self.margin <= 1, self.kink)
 
@@ -65,7 +71,13 @@ def _verdict(passes: bool, kink: bool) -> str:
 
 
 def examine(
-    line: Line, directional: float, size: float, *, slack: float | None = None
+    line: Line,
+    directional: float,
+    size: float,
+    *,
+    slack: float | None = None,
+    eps: float = EPS,
+    rtol: float = 0.0,
 ) -> Directional:
     """Compare gradient . direction with differences and Taylor remainders.
 
@@ -75,8 +87,10 @@ def examine(
       size: the parameters' size along the direction, which scales the steps.
       slack: by how much gradient . direction may be off because the gradient exists in less than
         float64 only; then the slopes, which would show just that, aren't judged.
+      eps: of the dtype in which f computes; in less than float64 no slopes are judged either.
+      rtol: a relative error that is allowed.
     """
-    step = EPS ** (1 / 3) * size
+    step = eps ** (1 / 3) * size
     halvings = 0.1 * size * 0.5 ** np.arange(HALVINGS)
     tiny = TINY * size
     offsets = np.concatenate([[0, step, -step, step / 2, -step / 2], tiny, halvings, -halvings])
@@ -85,23 +99,43 @@ def examine(
     plus, minus = values[9 : 9 + HALVINGS], values[9 + HALVINGS :]
     rounding = 10 * float(np.max(np.abs(near - base - tiny * directional)))
     whole, half = (ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / step
-    noise = max(10 * EPS * max(abs(base), 1), rounding) / step
-    gap = abs(whole - directional)
+    noise = max(10 * eps * rounded_size(base), rounding) / step
+    allowed = 4 * abs(whole - half) + noise
+    if not allowed <= FINE * max(abs(whole), abs(directional)):
+        whole, allowed = _finest(plus, minus, halvings, noise * step, (whole, allowed))
     scale = max(abs(whole), abs(directional))
+    allowed += (slack or 0.0) + rtol * scale
+    gap = abs(whole - directional)
     taylor = _taylor(
         plus - base - halvings * directional,
         minus - base + halvings * directional,
-        max(100 * EPS * abs(base), rounding),
+        max(100 * eps * abs(base), rounding),
     )
-    allowed = 4 * abs(whole - half) + noise + (slack or 0.0)
-    fades = _fades(taylor, halvings, max(16 * EPS * abs(base), rounding))
+    fades = _fades(taylor, halvings, max(16 * eps * abs(base), rounding))
     kinked = _has_kink(base, ends, step, noise) or _is_kinked(taylor) or fades
+    asked = slack is None and eps <= EPS and rtol == 0
     return Directional(
         error=float(gap / scale) if scale > 0 else 0.0,
-        margin=float(gap / allowed),
-        slope=taylor.slope if slack is None else float("nan"),
+        margin=float(gap / allowed) if allowed > 0 or gap > 0 else 0.0,
+        slope=taylor.slope if asked else float("nan"),
         kink=bool(kinked and gap <= _widest_kink(base, ends, step, noise)),
+        informative=bool(allowed <= TOO_COARSE * scale or (directional == 0 and gap <= noise)),
     )
+
+
+def _finest(
+    plus: np.ndarray, minus: np.ndarray, steps: np.ndarray, noise: float, known: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the difference whose rounding and truncation together are least, and what they are.
+
+    Differences over halvings, each extrapolated from two (Richardson).
+    """
+    central = (plus - minus) / (2 * steps)
+    better = (4 * central[1:] - central[:-1]) / 3
+    allowed = 4 * np.abs(better[1:] - better[:-1]) + 4 * noise / steps[2:]
+    allowed = np.where(np.isfinite(allowed), allowed, np.inf)
+    best = int(np.argmin(allowed))
+    return (better[best + 1], allowed[best]) if not known[1] <= allowed[best] else known
 
 
 class _Taylor(NamedTuple):
@@ -182,10 +216,57 @@ def _widest_kink(base: float, ends: np.ndarray, step: float, noise: float) -> fl
     return float(3 * max(jumps) + noise)
 
 
-def unit_direction(shape: tuple[int, ...], seed: tuple[int, ...]) -> np.ndarray:
-    """Return a seeded random array of length 1."""
-    draw = np.random.default_rng(seed).normal(size=shape)
-    return draw / np.linalg.norm(draw)
+class Difference(NamedTuple):
+    """A central difference, its tolerance, and the one-sided differences beside it."""
+
+    value: float
+    tolerance: float
+    left: float
+    right: float
+
+    @property
+    def kink(self) -> bool:
+        """The one-sided derivatives part by more than rounding and curvature allow."""
+        return abs(self.right - self.left) > 16 * self.tolerance
+
+    def contains(self, derivative: float) -> bool:
+        """Say if a value lies between the one-sided derivatives: at a kink none is wrong."""
+        low, high = sorted((self.left, self.right))
+        return low - self.tolerance <= derivative <= high + self.tolerance
+
+
+def difference(line: Line, size: float, eps: float = EPS) -> Difference:
+    """Return f's central difference at 0 along a line, the one-sided ones beside it."""
+    step = eps ** (1 / 3) * size
+    base, plus, minus, near_plus, near_minus = line(
+        np.asarray([0, step, -step, step / 2, -step / 2])
+    )
+    whole, half = (plus - minus) / (2 * step), (near_plus - near_minus) / step
+    tolerance = 4 * abs(whole - half) + 10 * eps * rounded_size(base) / step
+    # Extrapolated to the point, so that a smooth function's curvature isn't taken for a kink.
+    left = 2 * (base - near_minus) / (step / 2) - (base - minus) / step
+    right = 2 * (near_plus - base) / (step / 2) - (plus - base) / step
+    return Difference(float(whole), float(tolerance), float(left), float(right))
+
+
+def rounded_size(value: float) -> float:
+    """Return the size that a loss's rounding is measured by."""
+    return max(abs(value), 1.0) if abs(value) > SMALL else abs(value)
+
+
+def direction_in(leaf: np.ndarray, seed: tuple[int, ...], *, even: bool = False) -> np.ndarray:
+    """Return a seeded random direction within a leaf, of length about 1.
+
+    Elements that are far smaller than the others move less, unless ``even``.
+    """
+    draw = np.random.default_rng(seed).normal(size=leaf.shape)
+    draw /= np.linalg.norm(draw)
+    return draw if even else draw * _shares(leaf)
+
+
+def _shares(leaf: np.ndarray) -> np.ndarray:
+    sizes, size = np.abs(leaf), leaf_size(leaf)
+    return np.where((sizes > 0) & (sizes < MUCH_SMALLER * size), sizes / size, 1.0)
 
 
 def leaf_size(leaf: np.ndarray) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jax_backprop.referee.agreement import Distance
 from jax_backprop.referee.directions import Directional
+from jax_backprop.referee.distances import Distance
 
+BOTH_ZERO = "both zero"
 REFEREES = ("autodiff", "float64", "differences", "taylor")
 
 
@@ -121,17 +123,42 @@ class Report(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """No complaint, and no leaf or law fails."""
-        verdicts = [each.verdict for each in (*self.rows, *self.laws)]
-        return self.complaint is None and "fail" not in verdicts
+        """Everything that was judged is right, and nothing is undecided."""
+        return self.verdict == "pass"
 
     @property
     def verdict(self) -> str:
-        """Say "pass", "fail", or "undecided" where nothing fails and no leaf passes."""
-        if not self.passed:
+        """Say "pass"; "fail" if anything does; else "undecided" if anything is.
+
+        Where every gradient is zero nothing was compared: that is undecided too.
+        """
+        verdicts = [each.verdict for each in (*self.rows, *self.laws)]
+        if self.complaint is not None or "fail" in verdicts:
             return "fail"
-        decided = any(row.verdict == "pass" for row in self.rows)
-        return "pass" if decided else "undecided"
+        leaves = [row for row in self.rows if row.path.split(": ")[-1] != "loss"]
+        nothing = all(row.reason == BOTH_ZERO for row in leaves)
+        return "undecided" if "undecided" in verdicts or nothing else "pass"
+
+    def at_point(self, number: int) -> Report:
+        """Return the report with its paths named after one of several points."""
+        rows = [row._replace(path=f"point {number}: {row.path}") for row in self.rows]
+        laws = [law._replace(name=f"point {number}: {law.name}") for law in self.laws]
+        wrong = self.complaint
+        if wrong is not None:
+            wrong = wrong._replace(message=f"point {number}: {wrong.message}")
+        return self._replace(rows=tuple(rows), laws=tuple(laws), complaint=wrong)
+
+    @staticmethod
+    def of_all(reports: Sequence[Report]) -> Report:
+        """Return one report of several points."""
+        return Report(
+            tuple(row for each in reports for row in each.rows),
+            complaint=next((each.complaint for each in reports if each.complaint), None),
+            diagnosis=tuple(bug for each in reports for bug in each.diagnosis),
+            laws=tuple(law for each in reports for law in each.laws),
+            notes=tuple(dict.fromkeys(note for each in reports for note in each.notes)),
+            seconds=sum(each.seconds for each in reports),
+        )
 
     def summary(self) -> str:
         """Say in one line how many leaves pass."""
@@ -220,6 +247,13 @@ def _plain_row(row: LeafReport) -> dict[str, Any]:
         plain[name] = plain[name]._asdict()
     plain["elements"] = [element._asdict() for element in row.elements]
     return plain
+
+
+def raise_unless_passed(report: Report, allow_undecided: bool = False) -> None:
+    """Raise AssertionError with a report's text unless it passed or may be undecided and is."""
+    __tracebackhide__ = True
+    if not report.passed and not (allow_undecided and report.verdict == "undecided"):
+        raise AssertionError(report.text())
 
 
 def finite(value: Any) -> Any:

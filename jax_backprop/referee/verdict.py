@@ -1,205 +1,217 @@
-"""The referee: judges a hand-written gradient by autodiff, float64, differences and slopes."""
+"""The verdict at one point: which referee is believed, and what it says of each leaf."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from jax_backprop.errors import InputError
-from jax_backprop.referee.diagnosis import diagnoses
-from jax_backprop.referee.directions import DIRECTIONS, Directional
-from jax_backprop.referee.evaluation import Case, Values, evaluate, make_case
-from jax_backprop.referee.judge import EPS32, judge
-from jax_backprop.referee.probing import OnProgress, examine_directions, look_inside
-from jax_backprop.referee.report import Complaint, LeafReport, Report
-from jax_backprop.referee.subject import jitted_autodiff, to_dtype
-from jax_backprop.settings import Network
+import numpy as np
 
-__all__ = [
-    "EPS32",
-    "LeafReport",
-    "Report",
-    "assert_gradient",
-    "assert_value_and_grad",
-    "check_gradient",
-    "check_value_and_grad",
-    "jitted_autodiff",
-    "to_dtype",
-]
-BUDGET = 60.0  # seconds
+from jax_backprop.referee import wrong_elements
+from jax_backprop.referee.case import Case, Values
+from jax_backprop.referee.comparison import compare, with_directions
+from jax_backprop.referee.directions import DIRECTIONS, Directional, Line, leaf_size
+from jax_backprop.referee.form import Leaf
+from jax_backprop.referee.kinks import Kink, jumps
+from jax_backprop.referee.kinks import Verdict as AtKink
+from jax_backprop.referee.report import LeafReport
+from jax_backprop.referee.trust import gives_differences, look_along, uncertainty
+
+LADDER = 60  # evaluations of the loss along one examined direction
+SHARE = 0.1  # of the budget: what directions leaf by leaf may take where autodiff has judged
+OnProgress = Callable[[int, int, str], None]
+Found = list[list[Directional]]
 
 
-def check_gradient(
-    loss: Callable[..., Any],
-    gradient: Callable[..., Any],
-    params: Any,
-    *args: Any,
-    initial: bool = False,
-    network: Network | None = None,
-    budget: float = BUDGET,
-    precision: str = "highest",
-    seed: int = 0,
-    on_progress: OnProgress | None = None,
-) -> Report:
-    """Judge ``gradient(params, *args)`` as the gradient of ``loss(params, *args)``.
+class Judged(NamedTuple):
+    """A row a leaf, notes, and gradients by differences where autodiff can't be asked."""
 
-    Float64 is the truth. In the dtype of ``params`` a leaf passes if it is no farther from float64
-    than 4 times autodiff's own distance plus 64 eps, so that a gradient better than autodiff's
-    passes. In float64 the hand may part from autodiff by as many eps as that: how ill-conditioned
-    the point is, was measured. Central differences and Taylor slopes along seeded random directions
-    judge the function in float64. No tolerance grows with an array's size.
+    rows: list[LeafReport]
+    notes: list[str]
+    estimates: dict[int, np.ndarray]
 
-    A function that JAX can't trace is judged by differences and slopes alone, wrong elements being
-    found by bisection; one that computes in a narrower dtype than it is given, by autodiff in that
-    dtype. The report says which referees could be asked, and for a wrong gradient the likely bug.
+
+class Court:
+    """One case before all referees.
 
     Args:
-      loss: pure function of ``(params, *args)``, scalar.
-      gradient: the hand-written gradient, with the pytree of params; integer leaves have none
-        (None, zeros or float0).
-      params: the point, any pytree; its dtype is judged.
-      initial: the point is an initial one, where agreement with autodiff of the same dtype within
-        64 eps is asked for as well. (Where a network is sure, correct gradients part by more.)
-      network: says that loss is this network's, so that bugs of its own are recognised too.
-      budget: seconds; what wasn't reached is said, the first direction of each leaf always is.
-      precision: of matrix products in the judged dtype, such as "tensorfloat32".
-      seed: of the directions.
-      on_progress: called with (directions done, directions in all, leaf) as they are examined.
-
-    Raises:
-      InputError: there is nothing to judge: no floating leaf, a loss that isn't one finite number
-        or that raises, a network that isn't this one.
+      deadline: on the monotonic clock; the first direction of each leaf is asked all the same.
     """
-    return _check(
-        loss,
-        gradient,
-        params,
-        args,
-        has_value=False,
-        initial=initial,
-        network=network,
-        budget=budget,
-        precision=precision,
-        seed=seed,
-        on_progress=on_progress,
-    )
 
+    def __init__(
+        self, case: Case, values: Values, deadline: float, on_progress: OnProgress | None
+    ) -> None:
+        self.case, self.values, self.deadline = case, values, deadline
+        self.on_progress = on_progress
+        self.offset = 1 if case.options.has_value else 0
+        self.notes: list[str] = []
+        self.loss: Any = None  # another loss whose differences are asked, where stops are held
+        self.found: Found = [[] for _ in case.leaves]
+        self.late = False
 
-def check_value_and_grad(
-    loss: Callable[..., Any],
-    value_and_grad: Callable[..., Any],
-    params: Any,
-    *args: Any,
-    initial: bool = False,
-    network: Network | None = None,
-    budget: float = BUDGET,
-    precision: str = "highest",
-    seed: int = 0,
-    on_progress: OnProgress | None = None,
-) -> Report:
-    """Judge ``value_and_grad(params, *args)`` as value and gradient of ``loss``.
+    def judge(self) -> Judged:
+        """Return the verdicts."""
+        rows = compare(self.case, self.values)
+        believed = self._believed()
+        if believed:
+            if self._cheap():
+                self._look(DIRECTIONS)
+            rows = self._rows(rows, "true")
+            failing = [row for row in rows[self.offset :] if row.verdict == "fail"]
+            if failing and self.loss is None and jumps(self.case, self.values):
+                rows = self._at_kink(rows, by_autodiff=True)
+        elif self._right_beside():
+            rows = self._at_kink(rows, by_autodiff=True)
+        else:
+            rows = self._by_differences(rows)
+        return self._with_elements(rows)
 
-    As ``check_gradient``, for a pair (value, gradient) like that of ``jax.value_and_grad(loss)``;
-    the value is judged as a leaf named ``loss``.
-    """
-    return _check(
-        loss,
-        value_and_grad,
-        params,
-        args,
-        has_value=True,
-        initial=initial,
-        network=network,
-        budget=budget,
-        precision=precision,
-        seed=seed,
-        on_progress=on_progress,
-    )
+    def _believed(self) -> bool:
+        """Say if autodiff is the loss's derivative here, where need be with its stops held."""
+        case, truth, leaves = self.case, self.values.truth, self.case.form.leaves
+        if truth is None:
+            return False
+        seed = case.options.seed
+        if gives_differences(case, leaves, truth, seed):
+            return True
+        held = case.loss.stopped(leaves) if case.loss.traceable else None  # pyright: ignore
+        if held is None or not held.possible:
+            return False
+        if gives_differences(case, leaves, truth, seed, held):
+            self.loss = held
+            self.notes.append(
+                "the loss holds values by stop_gradient: differences are taken with them held"
+            )
+            return True
+        return False
 
+    def _right_beside(self) -> bool:
+        """Say if autodiff is the loss's derivative at points beside this one: then it is a kink."""
+        if self.case.autodiff is None:
+            return False
+        generator = np.random.default_rng(29)
+        for share in (1e-3, 1e-2):
+            steps = [
+                share * leaf_size(leaf.array) * generator.normal(size=np.shape(leaf.value))
+                for leaf in self.case.leaves
+            ]
+            leaves = self.case.moved(steps)
+            truth = self.case.truth(leaves)
+            if truth is not None and gives_differences(self.case, leaves, truth, 31):
+                return True
+        return False
 
-def assert_gradient(
-    loss: Callable[..., Any], gradient: Callable[..., Any], params: Any, *args: Any, **options: Any
-) -> None:
-    """Raise AssertionError with the report's text unless ``check_gradient`` passes: for pytest."""
-    raise_unless_passed(check_gradient(loss, gradient, params, *args, **options))
-
-
-def assert_value_and_grad(
-    loss: Callable[..., Any],
-    value_and_grad: Callable[..., Any],
-    params: Any,
-    *args: Any,
-    **options: Any,
-) -> None:
-    """Raise AssertionError with the report's text unless ``check_value_and_grad`` passes."""
-    raise_unless_passed(check_value_and_grad(loss, value_and_grad, params, *args, **options))
-
-
-def raise_unless_passed(report: Report) -> None:
-    """Raise AssertionError with a report's text unless it passed."""
-    if not report.passed:
-        raise AssertionError(report.text())
-
-
-def _check(
-    loss: Callable[..., Any],
-    gradient: Callable[..., Any],
-    params: Any,
-    args: tuple[Any, ...],
-    *,
-    has_value: bool,
-    initial: bool,
-    network: Network | None,
-    budget: float,
-    precision: str,
-    seed: int,
-    on_progress: OnProgress | None,
-) -> Report:
-    started = time.monotonic()
-    if not budget > 0:
-        raise InputError(
-            "budget", got=budget, expected="seconds above 0", remedy="Give a larger one."
+    def _cheap(self) -> bool:
+        """Say if looking along every leaf costs a small share of what is left."""
+        started = time.monotonic()
+        self.case.line({0: np.zeros(np.shape(self.case.leaves[0].value))}, loss=self.loss)(
+            np.zeros(2)
         )
-    deadline = started + budget
-    case = make_case(loss, gradient, params, args, has_value=has_value, precision=precision)
-    values = evaluate(case)
-    if isinstance(values, Complaint):
-        return Report((), complaint=values, seconds=time.monotonic() - started)
-    directional = examine_directions(case, values, seed, deadline, on_progress)
-    rows = judge(case, values, directional, initial)
-    rows, estimates = look_inside(case, values, rows, deadline)
-    return Report(
-        tuple(rows),
-        diagnosis=tuple(diagnoses(case, values, rows, estimates, network)),
-        notes=tuple(_notes(case, values, directional, deadline)),
-        seconds=time.monotonic() - started,
-    )
+        each = (time.monotonic() - started) / 2
+        left = self.deadline - time.monotonic()
+        return each * LADDER * DIRECTIONS * len(self.case.leaves) < SHARE * left
+
+    def _look(self, draws: int) -> None:
+        """Examine seeded directions within each leaf, every leaf's first before any's second."""
+        done, total = 0, draws * len(self.case.leaves)
+        for draw in range(draws):
+            for number, leaf in enumerate(self.case.leaves):
+                if draw > 0 and time.monotonic() > self.deadline:
+                    self.late = True
+                    continue
+                if np.size(leaf.value):
+                    seen = look_along(self.case, self.values, number, draw, self.loss)
+                    self.found[number].append(seen)
+                done += 1
+                if self.on_progress is not None:
+                    self.on_progress(done, total, leaf.path)
+
+    def _rows(self, rows: Sequence[LeafReport], by_autodiff: str) -> list[LeafReport]:
+        own = list(rows[: self.offset])
+        for row, found in zip(rows[self.offset :], self.found, strict=True):
+            # One direction over all leaves at once spoke for a leaf that wasn't asked alone.
+            said = row.referees | ({} if found else {"differences": "pass"})
+            known = row._replace(referees=said)
+            own.append(with_directions(known, found, by_autodiff) if found else known)
+        return own
+
+    def _by_differences(self, rows: Sequence[LeafReport]) -> list[LeafReport]:
+        self._look(DIRECTIONS)
+        known = "" if self.values.truth is None else "false"
+        blank = [*rows[: self.offset]]
+        blank += [row._replace(verdict="-", reason="") for row in rows[self.offset :]]
+        judged = self._rows(blank, known)
+        kinked = any(each.kink for found in self.found for each in found)
+        if kinked and any(row.verdict != "pass" for row in judged[self.offset :]):
+            return self._at_kink(judged, by_autodiff=False)
+        return judged
+
+    def _at_kink(self, rows: Sequence[LeafReport], *, by_autodiff: bool) -> list[LeafReport]:
+        kink = Kink(self.case, self.values, by_autodiff=by_autodiff, deadline=self.deadline)
+        judged = list(rows[: self.offset])
+        for row, found in zip(rows[self.offset :], kink.judge(), strict=True):
+            judged.append(_of_kink(row, found, by_autodiff))
+        return judged
+
+    def _with_elements(self, rows: list[LeafReport]) -> Judged:
+        """Look inside the failing leaves, for elements and for gradients by differences."""
+        estimates: dict[int, np.ndarray] = {}
+        looked = list(rows)
+        for number, leaf in enumerate(self.case.leaves):
+            row, at = rows[number + self.offset], number + self.offset
+            if row.verdict != "fail" or time.monotonic() > self.deadline:
+                continue
+            hand, make = self.values.best[at], self._lines(number)
+            truth = self.values.truth
+            if truth is not None and np.isfinite(truth[at]).all() and row.reason != NOT_DERIVATIVE:
+                found = wrong_elements.worst_elements(make, hand, truth[at], leaf_size(leaf.array))
+                looked[at] = row._replace(elements=found)
+                continue
+            looked[at], estimate = self._located(leaf, row, hand, make, at)
+            if estimate is not None:
+                estimates[number] = estimate
+        if self.late:
+            least = min(len(each) for each in self.found)
+            self.notes.append(
+                f"the budget ended the check: {least} of {DIRECTIONS} directions a leaf"
+            )
+        return Judged(looked, self.notes, estimates)
+
+    def _located(
+        self, leaf: Leaf, row: LeafReport, hand: np.ndarray, make: wrong_elements.MakeLine, at: int
+    ) -> tuple[LeafReport, np.ndarray | None]:
+        size = float(np.linalg.norm(hand))
+        slack = uncertainty(self.case, self.values, at)
+        located = wrong_elements.bisect(
+            make,
+            hand,
+            leaf_size(leaf.array),
+            deadline=self.deadline,
+            slack=(slack or 0.0) / size if size else 0.0,
+        )
+        row = row._replace(elements=located.elements[: wrong_elements.SHOWN])
+        if located.estimate is not None:
+            return row, located.estimate
+        if not (located.finished and located.elements):
+            return row, None
+        mended = hand.copy()
+        for element in located.elements:
+            mended[element.at] = element.difference
+        return row, mended
+
+    def _lines(self, number: int) -> Callable[[np.ndarray], Line]:
+        return lambda direction: self.case.line({number: direction}, loss=self.loss)
 
 
-def _notes(
-    case: Case, values: Values, directional: list[list[Directional]], deadline: float
-) -> list[str]:
-    """Say which referees couldn't be asked, and why."""
-    notes = []
-    loss, gradient = case.loss_traits, case.gradient_traits
-    if not loss.traceable:
-        notes.append(
-            f"the loss can't be traced by JAX ({loss.why}): judged by differences and Taylor "
-            "slopes alone"
-        )
-    elif loss.locked:
-        notes.append(
-            f"the loss computes in {loss.locked} where float64 is asked for: no float64 truth, no "
-            "differences; the gradient is compared with autodiff in the same dtype, to half its "
-            "digits, and a smaller mistake goes unseen"
-        )
-    if gradient.traceable and values.hand64 is None:
-        notes.append(
-            f"the gradient computes in {gradient.locked} where float64 is asked for: it is judged "
-            "by its distance from autodiff in float64, and by differences as far as it is precise"
-        )
-    examined = min((len(found) for found in directional), default=0)
-    if time.monotonic() > deadline and not loss.locked:
-        notes.append(f"the budget ended the check: {examined} of {DIRECTIONS} directions a leaf")
-    return notes
+NOT_DERIVATIVE = "not the differences', and the loss's own derivative isn't either"
+
+
+def _of_kink(row: LeafReport, found: AtKink, by_autodiff: bool) -> LeafReport:
+    same = row.verdict == "pass" and not found.reason
+    said = row.referees | {"differences": found.verdict, "taylor": "-"}
+    if not same:
+        said |= {"autodiff": "-", "float64": "-"}
+    if by_autodiff and row.verdict == "fail" and found.verdict == "fail":
+        said["autodiff"] = "fail"
+    return row._replace(verdict=found.verdict, reason=found.reason, referees=said)

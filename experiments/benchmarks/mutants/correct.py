@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jax_backprop import Network, Penalties
-from jax_backprop.referee.problems import Problem
+from jax_backprop.derivation.problems import Problem
 
 PROBLEMS = 200
 # Programs are compiled once a shape: so many architectures, and several problems on each.

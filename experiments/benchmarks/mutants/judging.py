@@ -17,8 +17,8 @@ from tables import OURS
 from third_set import THIRD_SET
 
 from jax_backprop import check_value_and_grad, value_and_grad
-from jax_backprop.referee.problems import Problem, build
-from jax_backprop.referee.subject import jitted, jitted_autodiff, to_dtype
+from jax_backprop.derivation.autodiff import jitted_autodiff, to_dtype
+from jax_backprop.derivation.problems import Problem, build
 
 MUTANTS = {mutant.name: mutant for mutant in (*FIRST_SET, *SECOND_SET, *THIRD_SET)}
 EQUIVALENT = 1e-12  # relative: a mutant that changes the float64 gradient by less changes nothing
@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 def setting(loss: Any, args: tuple[Any, ...]) -> Setting:
     """Make a loss of the parameters' leaves, and take autodiff's gradient as a reference."""
     params, *rest = args
-    structure, compiled = jax.tree.structure(params), jitted(loss)
+    structure, compiled = jax.tree.structure(params), _jitted(loss)
 
     def of_leaves(leaves: Any) -> Any:
         return compiled(structure.unflatten(leaves), *rest)
@@ -55,6 +55,11 @@ def setting(loss: Any, args: tuple[Any, ...]) -> Setting:
     _, reference = jitted_autodiff(loss)(*args)
     leaves = jax.tree.leaves(params)
     return Setting(of_leaves, args, jax.tree.leaves(reference), Numerical(of_leaves, leaves))
+
+
+@lru_cache
+def _jitted(loss: Any) -> Any:
+    return jax.jit(loss)
 
 
 def ask_peers(at: Setting, grads: Any, dtype: str) -> Iterator[tuple[Peer, bool]]:

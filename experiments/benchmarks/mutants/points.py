@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_backprop import Batch, Network, Params, Penalties, init_params, loss
-from jax_backprop.referee.subject import jitted_autodiff, to_dtype
+from jax_backprop.derivation.autodiff import jitted_autodiff, to_dtype
 
 # A penalty and label smoothing, so that mistakes in them show; biases are zero at the start, so
 # that a point a few steps on is judged.

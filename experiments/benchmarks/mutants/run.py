@@ -23,8 +23,8 @@ from points import DTYPES, NETWORKS, PENALTIES
 from tables import OURS, draw, table
 
 from jax_backprop.cli import console
+from jax_backprop.derivation.problems import Problem
 from jax_backprop.engine.store import provenance
-from jax_backprop.referee.problems import Problem
 from jax_backprop.storage import write_atomic
 
 

@@ -8,46 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_backprop.referee.directions import EPS, Line
+from jax_backprop.referee.directions import Line, difference
 from jax_backprop.referee.report import Element
 
 SHOWN = 8  # the worst elements of a leaf that are reported
 WHOLE_SHARE = 0.25  # so many of the blocks wrong: bisecting further costs more than every element
 
 MakeLine = Callable[[np.ndarray], Line]  # from a direction of length 1 within the leaf
-
-
-class Difference(NamedTuple):
-    """A central difference, its tolerance, and the one-sided differences beside it."""
-
-    value: float
-    tolerance: float
-    left: float
-    right: float
-
-    @property
-    def kink(self) -> bool:
-        """The one-sided derivatives part by more than rounding and curvature allow."""
-        return abs(self.right - self.left) > 16 * self.tolerance
-
-    def contains(self, derivative: float) -> bool:
-        """Say if a value lies between the one-sided derivatives: at a kink none is wrong."""
-        low, high = sorted((self.left, self.right))
-        return low - self.tolerance <= derivative <= high + self.tolerance
-
-
-def difference(line: Line, size: float) -> Difference:
-    """Return f's central difference at 0 along a line, the one-sided ones beside it."""
-    step = EPS ** (1 / 3) * size
-    base, plus, minus, near_plus, near_minus = line(
-        np.asarray([0, step, -step, step / 2, -step / 2])
-    )
-    whole, half = (plus - minus) / (2 * step), (near_plus - near_minus) / step
-    tolerance = 4 * abs(whole - half) + 10 * EPS * max(abs(base), 1) / step
-    # Extrapolated to the point, so that a smooth function's curvature isn't taken for a kink.
-    left = 2 * (base - near_minus) / (step / 2) - (base - minus) / step
-    right = 2 * (near_plus - base) / (step / 2) - (plus - base) / step
-    return Difference(float(whole), float(tolerance), float(left), float(right))
 
 
 def along_element(make_line: MakeLine, shape: tuple[int, ...], index: tuple[int, ...]) -> Line:
@@ -72,21 +39,6 @@ def worst_elements(
     return tuple(found)
 
 
-def all_at_kinks(
-    make_line: MakeLine, hand: np.ndarray, truth: np.ndarray, allowed: float, size: float
-) -> bool:
-    """Say if every element that differs (of the worst 16) lies between one-sided derivatives."""
-    gap = np.abs(hand - truth)
-    wrong = np.flatnonzero(gap > allowed)
-    worst = wrong[np.argsort(gap.ravel()[wrong])[::-1][:16]]
-    for flat in worst:
-        index = tuple(int(axis) for axis in np.unravel_index(int(flat), gap.shape))
-        beside = difference(along_element(make_line, hand.shape, index), size)
-        if not (beside.kink and beside.contains(float(hand[index]))):
-            return False
-    return bool(worst.size)
-
-
 class Located(NamedTuple):
     """What bisection found.
 
@@ -102,12 +54,19 @@ class Located(NamedTuple):
 
 
 def bisect(
-    make_line: MakeLine, hand: np.ndarray, size: float, *, deadline: float, seed: int = 0
+    make_line: MakeLine,
+    hand: np.ndarray,
+    size: float,
+    *,
+    deadline: float,
+    seed: int = 0,
+    slack: float = 0.0,
 ) -> Located:
     """Find the wrong elements of a failing leaf without knowing the right ones.
 
     Halves of the leaf are asked by a random direction within each; those that agree are left, the
     others halved again. Where a quarter of the blocks fail, every element is measured instead.
+    ``slack`` is the relative error that a gradient in less than float64 may have.
     """
     blocks = [np.arange(hand.size)]
     generator = np.random.default_rng(seed)
@@ -117,13 +76,13 @@ def bisect(
         for half in halves:
             if time.monotonic() > deadline:
                 return Located((), None, finished=False)
-            if _block_fails(make_line, hand, half, size, generator):
+            if _block_fails(make_line, hand, half, size, generator, slack):
                 failing.append(half)
         many = len(halves) >= 8 and len(failing) * max(map(len, halves)) > WHOLE_SHARE * hand.size
         blocks = failing
         if many:
-            return _every_element(make_line, hand, size, deadline)
-    measured = [_element(make_line, hand, int(block[0]), size) for block in blocks]
+            return _every_element(make_line, hand, size, deadline, slack)
+    measured = [_element(make_line, hand, int(block[0]), size, slack) for block in blocks]
     wrong = [element for element, fails in measured if fails]
     return Located(_worst_first(wrong), None, finished=True)
 
@@ -134,29 +93,36 @@ def _block_fails(
     block: np.ndarray,
     size: float,
     generator: np.random.Generator,
+    slack: float,
 ) -> bool:
     direction = np.zeros(hand.size)
     direction[block] = generator.normal(size=block.size)
     direction /= np.linalg.norm(direction)
     found = difference(make_line(direction.reshape(hand.shape)), size)
-    return abs(found.value - float(direction @ hand.ravel())) > found.tolerance
+    allowed = found.tolerance + slack * float(np.linalg.norm(hand.ravel()[block]))
+    return abs(found.value - float(direction @ hand.ravel())) > allowed
 
 
-def _element(make_line: MakeLine, hand: np.ndarray, flat: int, size: float) -> tuple[Element, bool]:
+def _element(
+    make_line: MakeLine, hand: np.ndarray, flat: int, size: float, slack: float
+) -> tuple[Element, bool]:
     index = tuple(int(axis) for axis in np.unravel_index(flat, hand.shape))
     found = difference(along_element(make_line, hand.shape, index), size)
-    fails = abs(found.value - hand[index]) > found.tolerance and not (
+    allowed = found.tolerance + slack * abs(float(hand[index]))
+    fails = abs(found.value - hand[index]) > allowed and not (
         found.kink and found.contains(float(hand[index]))
     )
     return Element(index, float(hand[index]), float("nan"), found.value), fails
 
 
-def _every_element(make_line: MakeLine, hand: np.ndarray, size: float, deadline: float) -> Located:
+def _every_element(
+    make_line: MakeLine, hand: np.ndarray, size: float, deadline: float, slack: float
+) -> Located:
     wrong, estimate = [], np.zeros(hand.size)
     for flat in range(hand.size):
         if time.monotonic() > deadline:
             return Located(_worst_first(wrong), None, finished=False)
-        element, fails = _element(make_line, hand, flat, size)
+        element, fails = _element(make_line, hand, flat, size, slack)
         estimate[flat] = element.difference
         if fails:
             wrong.append(element)

@@ -12,11 +12,10 @@ from typing import NamedTuple, get_args
 import jax
 
 from jax_backprop.backprop import value_and_grad
+from jax_backprop.derivation.autodiff import jitted_autodiff
 from jax_backprop.fields import ActivationName, LossName
 from jax_backprop.network import init_params, loss
-from jax_backprop.referee.report import Report
-from jax_backprop.referee.subject import jitted_autodiff
-from jax_backprop.referee.verdict import check_value_and_grad
+from jax_backprop.referee import Report, check_value_and_grad
 from jax_backprop.settings import Network
 from jax_backprop.types import Batch, Params, Penalties, Scalar
 
