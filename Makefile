@@ -22,7 +22,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
-  gpu test-tfds test-cluster finders test-finders clean
+  gpu test-browser test-tfds test-cluster finders test-finders clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -191,6 +191,9 @@ $(PEER_FINDERS)/.ready: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv --clear $(PEER_FINDERS)
 	$(PEER_FINDERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[finders]'
 	@touch $@
+
+test-browser: $(VENV)/.ready-browser ## Open a study's page in Chromium (from Debian's packages), offline: keys, pointer, downloads
+	$(BIN)/python -m pytest -o addopts= -p no:xdist tests/browser_pages.py
 
 # TensorFlow, which the project doesn't need, in an environment of its own.
 test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)

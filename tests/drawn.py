@@ -13,6 +13,7 @@ class Drawn(NamedTuple):
     encoding: dict[str, dict[str, Any]]
     rows: list[dict[str, Any]]
     title: str
+    mark_text: str = ""  # of a text mark that says the same of each row
 
     def fields(self, *channels: str) -> dict[str, tuple[str, str | None]]:
         """Return field and title of each channel that is asked for."""
@@ -59,4 +60,5 @@ def _marks(
         mark = spec["mark"]
         kind = mark["type"] if isinstance(mark, Mapping) else mark
         rows = datasets.get(given.get("name"), given.get("values", []))
-        yield Drawn(kind, spec["encoding"], rows, told)
+        fixed = mark.get("text", "") if isinstance(mark, Mapping) else ""
+        yield Drawn(kind, spec["encoding"], rows, told, fixed)

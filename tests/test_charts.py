@@ -1,172 +1,25 @@
-"""Every figure by its specification, every table by its cells: what is shown is what was found."""
+"""Every figure by its specification: what is shown is what was found."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
+import pytest
 from blobs_study import BATCH, contrast
 from drawn import Drawn, drawn, of_kind
 
-from jax_backprop.report import boundaries, charts
-from jax_backprop.report.answer_figure import answer_figure
-from jax_backprop.report.comparisons import forest
-from jax_backprop.study import Interval, Summary
+from jax_backprop.report import boundaries, charts, comparisons, embedded
+from jax_backprop.report.palette import DARK, NAMES, STATE_COLORS, look, themed
+from jax_backprop.study import Interval, RateRow, Summary
 from jax_backprop.study.boundaries import Boundaries
+from jax_backprop.study.headline import headline
+from jax_backprop.study.rows import BestRate
+from jax_backprop.study.states import loss_at, regions, state
+from jax_backprop.study.tuned import against_control
 
-GREEN, BLUE, YELLOW, ORANGE, RED = "#009E73", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
-PER_EXAMPLE = "validation loss (nats per example)"
-
-
-def by_key(mark: Drawn, *names: str) -> dict[tuple, dict]:
-    return {tuple(row[name] for name in names): row for row in mark.rows}
-
-
-def test_loss_by_rate(summary: Summary) -> None:
-    area, line, points, crosses, strip = drawn(charts.loss_by_rate(summary))
-    for mark in (line, points, crosses):
-        expected = {"x": ("learning_rate", "learning rate"), "y": ("validation_loss", PER_EXAMPLE)}
-        assert mark.fields("x", "y") == expected
-        assert mark.encoding["y"]["scale"]["type"] == mark.encoding["x"]["scale"]["type"] == "log"
-    ends = (area.encoding["y"]["field"], area.encoding["y2"]["field"])
-    assert ends == ("validation_loss_low", "validation_loss_high")
-    assert points.tooltips() == {
-        "series": "series",
-        "learning_rate": "learning rate",
-        "validation_loss": "validation loss",
-        "validation_loss_low": "95% from",
-        "validation_loss_high": "95% to",
-        "test_accuracy": "test accuracy",
-        "diverged": "diverged seeds",
-    }
-    rows = by_key(line, "series", "learning_rate")
-    for row in summary.rates:
-        shown = rows[row.series, row.learning_rate]
-        names = ["validation_loss", "validation_loss_low", "test_accuracy", "diverged"]
-        assert [shown[name] for name in names] == [row.plain()[name] for name in names]
-    names = [row.series for row in summary.best]
-    assert line.colors() == dict(zip(names, ["#0072B2", "#D55E00"], strict=True))
-    counted = [row for row in summary.rates if row.diverged]
-    assert strip.mark == "text" and strip.title == "diverged seeds"
-    assert strip.encoding["text"]["field"] == "diverged"
-    assert strip.column("diverged") == [row.diverged for row in counted] and counted
-    assert strip.column("learning_rate") == [row.learning_rate for row in counted]
-
-
-def test_many_series_differ_in_colour_or_dash(summary: Summary) -> None:
-    names = [f"series {n}" for n in range(20)]
-    best = [replace(summary.best[0], series=name) for name in names]
-    many = replace(summary, curves=None, best=best)
-    marks = drawn(charts.loss_by_rate(many))
-    assert not of_kind(marks, "area")  # so many bands would hide each other
-    (line,) = of_kind(marks, "line")
-    dashes = line.encoding["strokeDash"]["scale"]
-    assert dashes["domain"] == list(line.colors()) == names
-    colors = line.encoding["color"]["scale"]["range"]
-    looks = {(color, tuple(dash)) for color, dash in zip(colors, dashes["range"], strict=True)}
-    assert len(looks) == 20
-    assert set(charts.figures(many)) == {"loss_by_rate", "outcomes"}  # it kept no curves
-
-
-def test_losses_are_in_the_unit_of_the_studys_loss(summary: Summary) -> None:
-    def titles(of: Summary) -> set[str]:
-        marks = [*drawn(charts.loss_by_rate(of)), *drawn(charts.training_curves(of))]
-        marks += drawn(answer_figure(of, FOUND))
-        shown = {str(mark.encoding.get("y", {}).get("title")) for mark in marks}
-        return {title for title in shown if "loss" in title}
-
-    study = {**summary.study, "loss": "squared_error"}
-    squared = replace(summary, manifest={**summary.manifest, "study": study})
-    assert len(titles(squared)) == 3
-    assert all("(squared distance per example, halved)" in title for title in titles(squared))
-    assert "the loss at the start" in charts.figures(squared)["training_curves"][0]
-    axes = {"axes": [*summary.manifest["identity"]["axes"], "loss"]}
-    both = replace(
-        summary, manifest={**summary.manifest, "identity": summary.manifest["identity"] | axes}
-    )
-    assert all("(each loss's own unit)" in title for title in titles(both))
-
-
-def test_training_curves(summary: Summary) -> None:
-    marks = drawn(charts.training_curves(summary))
-    names = [row.series for row in summary.best]
-    for number, name in enumerate(names):
-        area, line, guess = marks[3 * number : 3 * number + 3]
-        assert (area.mark, line.mark, guess.mark) == ("area", "line", "rule")
-        assert line.title == name and set(line.column("series")) == {name}
-        assert line.fields("x", "y") == {
-            "x": ("step", "step"),
-            "y": ("median", "training loss (nats per example)"),
-        }
-        assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == ("low", "high")
-        assert line.encoding["color"]["title"] == "rate / best rate"
-        colors = line.colors()
-        assert list(colors) == [0.001, 0.01, 0.1, 1.0, 10.0]
-        assert (colors[0.001], colors[10.0]) == ("#fde725", "#440154")
-        np.testing.assert_allclose(guess.column("loss"), np.log(3))
-        best = summary.best[number].learning_rate
-        assert {0.1, 1.0} <= set(line.column("times"))
-        for row in line.rows:
-            assert abs(np.log(row["learning_rate"] / best / row["times"])) < np.log(1.25)
-        row = next(row for row in line.rows if row["times"] == 1.0 and row["step"] > 0)
-        cells = summary.cells[summary.cells["series"] == name]
-        mine = cells[cells["learning_rate"] == row["learning_rate"]]["cell"]
-        curves = summary.curves[summary.curves["cell"].isin(mine)]
-        losses = curves.loc[curves["step"] == row["step"], "train_loss"]
-        found = [row[part] for part in ("low", "median", "high")]
-        np.testing.assert_allclose(found, np.quantile(losses, [0.25, 0.5, 0.75]), rtol=1e-6)
-
-
-def test_outcomes(summary: Summary) -> None:
-    marks = drawn(charts.outcomes(summary))
-    assert [mark.title for mark in marks] == [row.series for row in summary.best]
-    for mark in marks:
-        assert mark.colors() == {
-            "monotone": GREEN,
-            "edge": BLUE,
-            "slow": YELLOW,
-            "degraded": ORANGE,
-            "diverged": RED,
-        }
-        assert mark.fields("x", "y", "color") == {
-            "x": ("left", "learning rate"),
-            "y": ("bottom", "seeds"),
-            "color": ("outcome", None),
-        }
-        assert (mark.encoding["x2"]["field"], mark.encoding["y2"]["field"]) == ("right", "top")
-        rates = {row.learning_rate: row for row in summary.of_series(mark.title)}
-        shown = by_key(mark, "learning_rate", "outcome")
-        assert {outcome for _, outcome in shown} >= {"slow", "diverged"}
-        for (rate, outcome), row in shown.items():
-            assert row["top"] - row["bottom"] == row["runs"] == getattr(rates[rate], outcome) > 0
-            assert row["left"] < rate < row["right"]
-        heights = pd.Series(mark.column("runs")).groupby(mark.column("learning_rate")).sum()
-        assert (heights == 6).all()
-        assert all(row["top"] <= 6 and row["bottom"] >= 0 for row in mark.rows)
-
-
-def test_the_forest_says_which_way_is_better() -> None:
-    given = [
-        contrast("b", "a", loss=-2.0, accuracy=3.0, p=0.01),
-        contrast("c", "a", loss=2.0, accuracy=-3.0, p=0.04),
-        contrast("d", "a", loss=-4.0, accuracy=5.0, p=0.2),
-    ]
-    marks = drawn(forest(given))
-    titles = [mark.encoding["x"].get("title") for mark in of_kind(marks, "point")]
-    assert titles == ["test loss, minus a", "test accuracy, minus a"]
-    for mark, means in zip(of_kind(marks, "point"), ([-2, 2, -4], [3, -3, 5]), strict=True):
-        assert mark.fields("x", "y")["x"][0] == "mean" and mark.encoding["y"]["field"] == "series"
-        assert mark.column("series") == ["b", "c", "d"] and mark.column("mean") == means
-        assert mark.column("low") == [mean - 0.5 for mean in means]
-        assert mark.column("high") == [mean + 0.25 for mean in means]
-        assert mark.column("verdict") == ["better", "worse", "not told apart"]
-        assert mark.column("adjusted p") == [0.01, 0.04, 0.2]
-        assert mark.colors() == {"better": "#0072B2", "worse": RED, "not told apart": "#777777"}
-    rules = [mark for mark in of_kind(marks, "rule") if "x2" in mark.encoding]
-    assert {(r.encoding["x"]["field"], r.encoding["x2"]["field"]) for r in rules} == {
-        ("low", "high")
-    }
+BLUE, RED, GREEN = "#0072b2", "#d55e00", "#009e73"
 
 
 def around(rate: float) -> Interval:
@@ -183,32 +36,164 @@ FOUND = Boundaries(
 )
 
 
-def test_the_answers_figure(summary: Summary) -> None:
-    bands, rules, area, line, points, text = drawn(answer_figure(summary, FOUND))
-    rates = summary.of_series(summary.best[0].series)
-    title = "final validation loss (nats per example)"
-    for mark in (line, points, text):
-        assert mark.fields("x", "y")["y"] == ("validation_loss", title)
-    shown = [row.loss for row in rates if np.isfinite(row.loss)]
-    assert line.column("validation_loss") == shown
-    assert (area.encoding["y"]["field"], area.encoding["y2"]["field"]) == (
-        "validation_loss_low",
-        "validation_loss_high",
-    )
-    told = {row["boundary"]: row["learning_rate"] for row in rules.rows}
-    expected = {
-        "2 / sharpness at the start": 0.5,
-        "loss first rises": 1.0,
-        "training loss best": 3.0,
-        "training fails": 40.0,
+def texts(marks: list[Drawn]) -> dict[str, dict]:
+    """Return the rows of text marks by their text."""
+    return {mark.mark_text: mark.rows[0] for mark in marks if mark.mark_text}
+
+
+def test_the_answers_chart_has_its_regions_and_names_the_best_and_rate_1(summary: Summary) -> None:
+    best = summary.best[0]
+    chart = charts.rate_chart(summary, best, "validation loss", FOUND)
+    marks = drawn(chart)
+    where = regions(summary.of_series(best.series), best)
+    spans = {
+        (mark.rows[0]["learning_rate"], mark.rows[0]["end"]) for mark in of_kind(marks, "rect")
     }
-    assert told == expected and list(rules.colors()) == list(expected)
-    assert rules.colors()["training fails"] == RED
-    assert (bands.encoding["x"]["field"], bands.encoding["x2"]["field"]) == ("low", "high")
-    np.testing.assert_allclose(bands.column("low"), [0.9 * each for each in expected.values()])
-    labelled = {row["label"]: row["learning_rate"] for row in text.rows}
-    np.testing.assert_allclose(labelled["rate 1 on the mean"], 1.0)
-    np.testing.assert_allclose(labelled["rate 1 on the sum"], BATCH)
+    assert where.fails is not None and where.works[0] <= best.learning_rate <= where.works[1]
+    assert spans == {(where.least, where.works[0]), where.works, (where.fails, where.largest)}
+    (line,) = of_kind(marks, "line")
+    shown = [row.loss for row in summary.of_series(best.series) if np.isfinite(row.loss)]
+    assert line.column("loss") == shown
+    assert line.column("n") == list(range(len(shown)))
+    told = texts(marks)
+    assert {"too slow", "works", "fails"} <= set(told)
+    assert told[f"best {best.learning_rate:.3g}"]["loss"] == best.loss
+    np.testing.assert_allclose(told["rate 1"]["learning_rate"], 1.0)
+    np.testing.assert_allclose(told["rate 1 on the batch's sum"]["learning_rate"], BATCH)
+    names = {
+        row["name"]: row["learning_rate"]
+        for mark in of_kind(marks, "rule")
+        for row in mark.rows
+        if "name" in row
+    }
+    assert names == {"2/sharpness": 0.5, "first rise": 1.0, "trains best": 3.0, "fails": 40.0}
+
+
+def rows_of(losses: list[float], diverged: int = 0) -> list[RateRow]:
+    """Return a series at 1, 10, 100 ...: the last so many diverged in all of 4 runs."""
+    last = len(losses) - diverged
+    return [
+        RateRow(
+            "s",
+            10.0**n,
+            validation_loss=Interval(loss, loss, loss),
+            diverged=4 * (n >= last),
+            runs=4,
+        )
+        for n, loss in enumerate(losses)
+    ]
+
+
+def test_states_and_regions_speak_of_the_loss_that_rates_are_chosen_by() -> None:
+    rows = rows_of([3.0, 1.5, 1.0, 1.9, 5.0, 9.0], diverged=1)
+    best = BestRate(**vars(rows[2]))
+    assert [state(row, best) for row in rows] == [
+        "too slow",
+        *["fell all the way"] * 3,
+        "ended poor",
+        "failed",
+    ]
+    assert state(replace(rows[3], edge=2, degraded=1), best) == "rose, ended good"
+    where = regions(rows, best)
+    np.testing.assert_allclose(where.works, (10**0.5, 10**3.5))
+    assert (where.least, where.largest) == (1.0, 1e5)
+    np.testing.assert_allclose(where.fails or 0, 10**4.5)
+    assert loss_at(rows, 10.0) == pytest.approx(1.5)
+    assert loss_at(rows, 10**1.5) == pytest.approx(1.5**0.5)
+    assert loss_at(rows, 0.5) is None and loss_at(rows, 1e6) is None
+
+
+def test_the_first_screen_answers_in_25_words_and_two_numbers(summary: Summary) -> None:
+    contrasts = against_control(summary)
+    assert headline(summary, contrasts).sentence.startswith("cosine changes the test loss by +")
+    study = {**summary.study, "about": "learning_rate"}
+    asked = replace(summary, manifest={**summary.manifest, "study": study})
+    head = headline(asked, contrasts)
+    assert head.sentence.startswith("Yes, because the rate decides the outcome: ")
+    first = next(
+        r for r in summary.of_series(head.series.series) if r.fails and r.learning_rate > 1
+    )
+    best = head.series.learning_rate
+    assert (
+        f"{best:.3g} trains best" in head.sentence
+        and f"{first.learning_rate:.3g} on" in head.sentence
+    )
+    assert len(head.sentence.split()) <= 25
+    assert [figure.label for figure in head.figures] == [
+        "Best rate",
+        "Missing it by 3",
+        "Fails from",
+    ]
+    assert head.figures[0].value == f"{best:.3g}"
+    about = {**summary.manifest, "study": {**summary.study, "about": "epochs"}}
+    assert "can't answer" in headline(replace(summary, manifest=about), []).sentence
+
+
+def test_the_curves_are_medians_at_each_rate(summary: Summary) -> None:
+    best = summary.best[0]
+    rows = embedded.curves(summary, best)
+    grid = [row.learning_rate for row in summary.of_series(best.series)]
+    assert len({row["step"] for row in rows}) <= embedded.POINTS
+    row = next(row for row in rows if grid[row["n"]] == best.learning_rate and row["step"] > 0)
+    cells = summary.cells[summary.cells["series"] == best.series]
+    mine = cells[cells["learning_rate"] == best.learning_rate]["cell"].astype(str)
+    curves = summary.curves[summary.curves["cell"].astype(str).isin(mine)]
+    losses = curves.loc[curves["step"] == row["step"], "train_loss"]
+    found = [row[part] for part in ("low", "median", "high")]
+    np.testing.assert_allclose(found, np.quantile(losses, [0.25, 0.5, 0.75]), rtol=1e-3)
+
+
+def test_each_run_is_embedded_as_it_is_stored(summary: Summary) -> None:
+    found = embedded.runs(summary)
+    assert found["series"] == summary.cells["series"].tolist()
+    for name in ("validation_loss", "test_accuracy"):
+        values = summary.cells[name].to_numpy()
+        kept = np.array([np.nan if each is None else each for each in found[name]], values.dtype)
+        np.testing.assert_array_equal(kept, np.where(np.isfinite(values), values, np.nan))
+
+
+def test_the_heat_map_shows_the_state_of_each_rate(summary: Summary) -> None:
+    names = [row.series for row in summary.best]
+    (cells, signs) = drawn(comparisons.states_chart(summary, names))
+    best = {row.series: row for row in summary.best}
+    told = {(row["series"], row["learning_rate"]): row["state"] for row in cells.rows}
+    assert told == {
+        (row.series, row.learning_rate): state(row, best[row.series]) for row in summary.rates
+    }
+    assert list(cells.colors().values()) == list(STATE_COLORS)
+    assert len({row["sign"] for row in signs.rows if row["state"] == "failed"}) == 1
+    assert all(row["left"] < row["learning_rate"] < row["right"] for row in cells.rows)
+
+
+def test_the_forest_is_sorted_clipped_and_says_which_way_is_better() -> None:
+    given = [
+        contrast("b", "a", loss=-2.0, accuracy=3.0, p=0.01),
+        contrast("c", "a", loss=2.0, accuracy=-3.0, p=0.04),
+        contrast("d", "a", loss=-1.0, accuracy=5.0, p=0.2),
+        contrast("far", "a", loss=100.0, accuracy=-100.0, p=0.01),
+    ]
+    rows = comparisons.forest_rows(given, "test_loss")
+    assert [row["series"] for row in rows] == ["b", "d", "c", "far"]
+    assert {row["series"]: row["verdict"] for row in rows} == {
+        "b": "better",
+        "c": "worse",
+        "d": "not told apart",
+        "far": "worse",
+    }
+    accuracy = {r["series"]: r["verdict"] for r in comparisons.forest_rows(given, "test_accuracy")}
+    assert (accuracy["b"], accuracy["c"]) == ("better", "worse")
+    marks = of_kind(drawn(comparisons.forest(given)), "point")
+    clipped = next(row for row in marks[0].rows if row["series"] == "far")
+    assert clipped["mean"] == 100.0 and clipped["shown"] < 20
+    assert marks[0].colors()["better"] == BLUE and marks[0].colors()["worse"] == RED
+
+
+def test_every_colour_follows_the_page_from_light_to_dark() -> None:
+    sheet = look()
+    for light, dark in DARK.items():
+        assert f"{NAMES[light]}: {light};" in sheet and f"{NAMES[light]}: {dark};" in sheet
+    assert len(set(NAMES.values())) == len(DARK)
+    assert themed(f'fill="{BLUE.upper()}" {json.dumps(RED)}') == 'fill="var(--c4)" "var(--c5)"'
 
 
 def test_the_pictures_of_a_search(summary: Summary) -> None:

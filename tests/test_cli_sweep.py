@@ -58,7 +58,7 @@ def test_the_map_is_a_picture_with_a_pixel_a_network(results: Path, monkeypatch,
     assert call("report", results) == 0
     assert "120 networks" in capsys.readouterr().out
     page = (results / "report.html").read_text()
-    assert (results / "map_axes.svg").read_text() in page and "A pixel a network" in page
+    assert "A pixel a network" in page and "of 120 networks ended below their start" in page
     with Image.open(results / "map.png") as picture:
         assert picture.size == (12, 10)
     assert (results / "map_axes.svg").read_text().startswith("<svg")
@@ -88,6 +88,7 @@ def test_the_maps_colours_and_directions() -> None:
             "y": [1.0, 1.0, 2.0, 2.0],
             "loss_at_start": 1.0,
             "tail_loss": [0.5, 0.1, 2.0, np.nan],
+            "non_finite": False,
             "mean_relative_loss": [0.9, 0.2, 1.0, 1.0],
             "mean_inverse_loss": [1.0, 1.0, 0.8, 0.1],
         }

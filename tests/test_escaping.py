@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from test_cli import call
 
 from jax_backprop.cli import console
 from jax_backprop.errors import printable
+from jax_backprop.report.embedded import script_json, stored
 from jax_backprop.report.policy import content_security_policy
 
 NAMES = ['=HYPERLINK("http://evil","x")', "\x1b[31mred\x1b[0m", "a,b\n9", "[/bold]", "-1.5", "\tx"]
@@ -71,11 +73,20 @@ def test_only_what_a_spreadsheet_computes_gets_a_quote(name: str) -> None:
     assert [cell(each) for each in ("-1", "+1e3", "a=b", "")] == ["-1", "+1e3", "a=b", ""]
 
 
-def test_a_page_may_run_its_own_scripts_alone(whole: Path, tmp_path: Path) -> None:
-    from jax_backprop.report.page import EMBED
-
-    digest = base64.b64encode(hashlib.sha256(EMBED.encode()).digest()).decode()
-    policy = content_security_policy([EMBED])
-    assert policy.startswith(f"default-src 'none'; script-src 'sha256-{digest}' 'unsafe-eval';")
+def test_a_page_may_run_its_own_scripts_alone() -> None:
+    own = "const x = 1;"
+    digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    policy = content_security_policy([own])
+    assert policy.startswith(f"default-src 'none'; script-src 'sha256-{digest}';")
     assert "script-src 'none'" in content_security_policy()
-    assert "http" not in policy and "connect-src" not in policy
+    assert not any(word in policy for word in ("http", "connect-src", "unsafe-eval"))
+
+
+def test_what_a_page_embeds_ends_no_script_and_keeps_every_bit() -> None:
+    hostile = "</script><script>alert(1)</script>\u2028"
+    assert "<" not in script_json({hostile: hostile}) and "\u2028" not in script_json({"": hostile})
+    assert json.loads(script_json({"a": hostile})) == {"a": hostile}
+    values = np.random.default_rng(0).lognormal(sigma=8, size=500).astype(np.float32)
+    kept = json.loads(script_json({"x": [stored(each) for each in values]}))["x"]
+    np.testing.assert_array_equal(np.array(kept, np.float32), values)
+    assert stored(np.float32(np.nan)) is None

@@ -42,7 +42,6 @@ def test_a_missing_library_is_said_with_its_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "altair", None)  # as if it weren't installed
     monkeypatch.delitem(sys.modules, "jax_backprop.report.page", raising=False)
     monkeypatch.delitem(sys.modules, "jax_backprop.report.charts", raising=False)
-    monkeypatch.delitem(sys.modules, "jax_backprop.report.answer_figure", raising=False)
     report = importlib.import_module("jax_backprop.report")
     with pytest.raises(
         ImportError, match=r"no library 'altair'.*'jax-backprop\[report\]'"

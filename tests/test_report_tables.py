@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 from blobs_study import BATCH, contrast
-from drawn import drawn
 
-from jax_backprop.report import charts, write_report
-from jax_backprop.report.tables import best_table, control_table, versus_table, what_was_run
-from jax_backprop.study import OUTCOMES, Summary
+from jax_backprop.report import write_report
+from jax_backprop.report.study_toml import study_toml
+from jax_backprop.report.tables import (
+    best_table,
+    compare_table,
+    control_table,
+    versus_table,
+    what_was_run,
+)
+from jax_backprop.study import Summary
 from jax_backprop.study.overview import overview
 from jax_backprop.study.rows import TunedRow
 from jax_backprop.study.tuned import against_control, sensitivities
@@ -88,18 +94,32 @@ def test_what_was_run_is_told(summary: Summary) -> None:
     assert told["loss"].startswith("softmax_cross_entropy") and told["gradient"] == "hand"
 
 
-def test_a_report_puts_each_picture_under_its_own_name(summary: Summary, blobs_study: Path) -> None:
+def test_the_table_to_compare_by_has_each_series_beside_the_control(summary: Summary) -> None:
+    contrasts = against_control(summary)
+    heads, rows = compare_table(summary, contrasts, sensitivities(summary))
+    assert [row[0] for row in rows] == [row.series for row in summary.best]
+    found = contrasts[0].test_loss
+    assert found is not None
+    cells = dict(zip(heads, rows[1], strict=True))
+    assert cells["minus control"] == f"{found.mean:+.3g}"
+    assert cells["p (Holm)"] == f"{found.adjusted_p:.2g}"
+    assert rows[0][heads.index("minus control")] == "-" and cells["failed"].endswith(" of 6")
+
+
+def test_a_report_puts_each_picture_under_its_own_name(blobs_study: Path) -> None:
     page = write_report(overview(blobs_study), blobs_study).read_text()
-    figures = charts.figures(summary, against_control(summary))
-    specs = json.loads(re.findall(r"\{\"loss_by_rate\".*?\}(?=;|<)", page, re.DOTALL)[0])
-    assert list(specs) == list(figures)
-    for name, (caption, chart) in figures.items():
-        assert json.dumps(specs[name]["$schema"]) and len(drawn(chart))
-        assert caption.split(":")[0].replace("'", "&#39;") in page
-        svg = (blobs_study / f"{name}.svg").read_text()
-        assert svg in page
-    places = [page.index((blobs_study / f"{name}.svg").read_text()) for name in figures]
-    captions = [page.index(caption[:40].replace("'", "&#39;")) for caption, _ in figures.values()]
-    order = [place for pair in zip(places, captions, strict=True) for place in pair]
-    assert all(first < second for first, second in pairwise(order))
-    assert set(OUTCOMES) == set(charts.OUTCOME_COLORS)
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
+    names = [
+        "answer",
+        "training_curves",
+        "loss_by_rate",
+        "outcomes",
+    ]  # its question is about the series
+    assert list(data["specs"]) == names
+    for name in names:
+        assert f'id="{name}" role="img" aria-label="' in page
+        assert (blobs_study / f"{name}.svg").read_text().startswith("<svg")
+    assert "#0072b2" not in json.dumps(data["specs"]) and "var(--c4)" in json.dumps(data["specs"])
+    places = [page.index(f'id="figure-{name}"') for name in names]
+    assert places == sorted(places) and len(data["runs"]["series"]) == 156
+    assert tomllib.loads(study_toml(overview(blobs_study).manifest["study"]))["axes"]

@@ -167,9 +167,10 @@ def test_the_report_is_one_page_that_needs_no_network(folder: Path) -> None:
     assert "A study &lt;of&gt; rates" in page
     outside_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=", outside_scripts)
-    assert outside_scripts.count("<svg") == 4 and "vegaEmbed" in page
-    assert "Each series against constant" in page and "constant (control)" in page
-    for name in ("loss_by_rate", "training_curves", "outcomes", "against_control"):
+    names = ("answer", "training_curves", "against_control", "loss_by_rate", "outcomes")
+    assert outside_scripts.count("<svg") == len(names) and "vegaEmbed" in page
+    assert "Yes, because the rate decides the outcome" in page
+    for name in names:
         assert (folder / f"{name}.svg").read_text().startswith("<svg")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     for line in (folder / "answer.txt").read_text().splitlines():

@@ -14,8 +14,8 @@ import altair as alt
 import numpy as np
 from no_rate import TUNED, sentences, summarize_no_rate
 
-from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
+from jax_backprop.report.palette import SERIES
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.rows import Frame
@@ -57,7 +57,7 @@ def cost_strip(found: Frame) -> Any:
             color=alt.Color(
                 "setting:N",
                 title="setting",
-                scale=alt.Scale(domain=settings, range=[*PALETTE, "#8c510a", "#01665e"]),
+                scale=alt.Scale(domain=settings, range=[*SERIES, "#8c510a", "#01665e"]),
             ),
             tooltip=["setting", "method", "times", "diverged", "seeds", "difference", "p_value"],
         )

@@ -8,7 +8,8 @@ import altair as alt
 import pandas as pd
 from table import Judged
 
-from jax_backprop.report.charts import PALETTE, WIDTH
+from jax_backprop.report.charts import WIDE
+from jax_backprop.report.palette import SERIES
 
 CAPTION = (
     "Validation loss at the recommended rate over that at the best rate of a dense sweep: a dot a "
@@ -30,8 +31,8 @@ def chart(judged: list[Judged]) -> Any:
     rule = alt.Y("rule:N", sort=order, title=None, axis=alt.Axis(labelLimit=300))
     ratio = alt.X("ratio:Q", scale=alt.Scale(type="log"), title="times the best loss")
     base = alt.Chart(frame)
-    dots = base.mark_circle(size=14, opacity=0.4, color=PALETTE[0]).encode(
+    dots = base.mark_circle(size=14, opacity=0.4, color=SERIES[0]).encode(
         x=ratio, y=rule, tooltip=["rule", "task", "ratio"]
     )
-    bars = base.mark_tick(color=PALETTE[1], thickness=2).encode(x="median(ratio):Q", y=rule)
-    return (dots + bars).properties(width=WIDTH // 2, height=16 * len(order)).facet("half:N")
+    bars = base.mark_tick(color=SERIES[1], thickness=2).encode(x="median(ratio):Q", y=rule)
+    return (dots + bars).properties(width=WIDE // 2, height=16 * len(order)).facet("half:N")

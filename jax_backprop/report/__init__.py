@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
-    from jax_backprop.report.page import write_report
+    from jax_backprop.report.page import write_figures, write_report
     from jax_backprop.report.tables import best_table, what_was_run
 
-__all__ = ["best_table", "what_was_run", "write_report"]
+__all__ = ["best_table", "what_was_run", "write_figures", "write_report"]
 
 __getattr__, __dir__ = lazy(
-    __name__, {"page": ("write_report",), "tables": ("best_table", "what_was_run")}
+    __name__, {"page": ("write_figures", "write_report"), "tables": ("best_table", "what_was_run")}
 )

@@ -11,8 +11,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from jax_backprop.report.charts import PALETTE
 from jax_backprop.report.drawing import write_chart
+from jax_backprop.report.palette import GREEN, INK, RED, SKY
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import Boundaries, boundaries
@@ -26,7 +26,7 @@ NAMES = {
     "rate_best": "best",
     "rate_diverged": "failure",
 }
-COLORS = ["#000000", PALETTE[0], PALETTE[2], PALETTE[1]]
+COLORS = [INK, SKY, GREEN, RED]
 LABELS = {
     "hidden_sizes": "hidden units",
     "init_scale": "initial scale",

@@ -1,4 +1,4 @@
-"""The figure of each series against the control: a forest plot of paired differences."""
+"""Series side by side: paired differences, states by rate, the best rate along an axis."""
 
 from __future__ import annotations
 
@@ -7,72 +7,152 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-import pandas as pd
 
-from jax_backprop.study.rows import Contrast, Frame
+from jax_backprop.report.charts import PICKED, Chart, data, log_axis, rate_axis, styled
+from jax_backprop.report.palette import BLUE, GREY, INK, RED, SOFT, STATE_COLORS
+from jax_backprop.study import Summary
+from jax_backprop.study.comparisons import SIGNIFICANT, Difference
+from jax_backprop.study.drift import level
+from jax_backprop.study.rows import Contrast
+from jax_backprop.study.states import STATES, state
 
-WIDTH = 300  # of one of the two panels
-ROW = 22
-LABELS = 300  # widest name of a series, in pixels
-SIGNIFICANT = 0.05
+ROW = 21
+MOST = 40  # rows of a chart
+LABELS = 190  # pixels of a name before it is cut
 BETTER, WORSE, UNDECIDED = "better", "worse", "not told apart"
-COLORS = {BETTER: "#0072B2", WORSE: "#D55E00", UNDECIDED: "#777777"}
-PANELS = (("test_loss", "test loss", -1), ("test_accuracy", "test accuracy", 1))
+COLORS = {BETTER: BLUE, WORSE: RED, UNDECIDED: GREY}
+SIGNS = (
+    "",
+    "",
+    "\N{HORIZONTAL ELLIPSIS}",
+    "-",
+    "\N{MULTIPLICATION SIGN}",
+)  # of the states, for readers without the colours
+PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
 
 
-def forest(contrasts: Sequence[Contrast]) -> Any:
-    """Return differences in test loss and accuracy, a row a series, with 95% intervals."""
-    names = [each.series.series for each in contrasts]
-    control = contrasts[0].control.series
-    rows = _rows(contrasts)
-    panels = []
-    for measure, title, _ in PANELS:
-        data = rows[rows["measure"] == measure]
-        if data.empty:
-            continue
-        labels = alt.Axis(labelLimit=LABELS, ticks=False) if not panels else None
-        y = alt.Y("series:N", title=None, sort=names, scale=alt.Scale(domain=names), axis=labels)
-        x = alt.X("mean:Q", title=f"{title}, minus {control}", scale=alt.Scale(zero=True))
-        color = alt.Color(
-            "verdict:N",
-            title="at p 0.05 (Holm)",
-            scale=alt.Scale(domain=list(COLORS), range=list(COLORS.values())),
-        )
-        base = alt.Chart(data).encode(y=y, color=color)
-        tooltip = ["series:N", *(alt.Tooltip(f"{n}:Q", format=".3g") for n in ("mean", "low"))]
-        tooltip += [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("high", "p", "adjusted p")]
-        zero = (
-            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#999999").encode(x="zero:Q")
-        )
-        bounds = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5)
-        points = base.mark_point(filled=True, size=50, opacity=1).encode(x=x, tooltip=tooltip)
-        layers = alt.layer(zero, bounds.encode(x="low:Q", x2="high:Q"), points)
-        panels.append(layers.properties(width=WIDTH, height=ROW * len(names)))
-    return alt.hconcat(*panels, spacing=20)
-
-
-def _rows(contrasts: Sequence[Contrast]) -> Frame:
-    """Return what is drawn; an end that so few seeds don't bound is left out."""
+def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, Any]]:
+    """Return the differences that are drawn, the best first; an end that isn't bounded is None."""
+    sign = -1 if measure == "test_loss" else 1
     rows = []
     for each in contrasts:
-        for measure, _, sign in PANELS:
-            found = getattr(each, measure)
-            if found is None or not np.isfinite(found.mean):
-                continue
-            is_better = sign * found.mean > 0
-            verdict = BETTER if is_better else WORSE
-            bounded = bool(np.isfinite([found.low, found.high]).all())
-            rows.append(
-                {
-                    "series": each.series.series,
-                    "measure": measure,
-                    "mean": found.mean,
-                    "low": found.low if bounded else None,
-                    "high": found.high if bounded else None,
-                    "p": found.p_value,
-                    "adjusted p": found.adjusted_p,
-                    "verdict": verdict if found.adjusted_p <= SIGNIFICANT else UNDECIDED,
-                }
-            )
-    columns = ["series", "measure", "mean", "low", "high", "p", "adjusted p", "verdict"]
-    return pd.DataFrame(rows, columns=pd.Index(columns))
+        found: Difference | None = getattr(each, measure)
+        if found is None or not np.isfinite(found.mean):
+            continue
+        verdict = BETTER if sign * found.mean > 0 else WORSE
+        bounded = bool(np.isfinite([found.low, found.high]).all())
+        rows.append(
+            {
+                "series": each.series.series,
+                "mean": found.mean,
+                "low": found.low if bounded else None,
+                "high": found.high if bounded else None,
+                "adjusted p": found.adjusted_p,
+                "verdict": verdict if found.adjusted_p <= SIGNIFICANT else UNDECIDED,
+            }
+        )
+    return sorted(rows, key=lambda row: -sign * row["mean"])
+
+
+def forest(contrasts: Sequence[Contrast], measure: str = "test_loss") -> Chart:
+    """Return paired differences with 95% intervals, sorted by effect; outliers are clipped."""
+    rows = forest_rows(contrasts, measure)
+    rows = rows if len(rows) <= MOST else [*rows[: MOST // 2], *rows[-MOST // 2 :]]
+    control, names = contrasts[0].control.series, [row["series"] for row in rows]
+    means = np.array([row["mean"] for row in rows])
+    reach = 4 * float(np.median(np.abs(means))) or float(np.abs(means).max()) or 1.0
+    ends = [v for row in rows for v in (row["mean"], row["low"], row["high"]) if v is not None]
+    low, high = max(min(0.0, *ends), -reach), min(max(0.0, *ends), reach)
+    for row in rows:
+        row["shown"] = float(np.clip(row["mean"], low, high))
+    title = f"{measure.replace('_', ' ')} minus {control}"
+    scale = alt.Scale(domain=[low, high], clamp=True)
+    x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
+    labels = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
+    y = alt.Y("series:N", title=None, scale=alt.Scale(domain=names), axis=labels)
+    told = alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
+    picked = alt.param(name=PICKED, value=[])
+    base = alt.Chart(data(rows)).encode(
+        y=y,
+        color=alt.Color("verdict:N", scale=told),
+        opacity=alt.condition(PICK, alt.value(1), alt.value(0.15)),
+    )
+    tips = ["series:N", *(alt.Tooltip(f"{n}:Q", format=".3g") for n in ("mean", "low", "high"))]
+    tips += [alt.Tooltip("adjusted p:Q", format=".2g")]
+    zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=SOFT).encode(x="zero:Q")
+    bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+    inside = base.transform_filter("datum.shown == datum.mean").mark_point(filled=True, size=60)
+    beyond = base.transform_filter("datum.shown != datum.mean")
+    left = beyond.transform_filter("datum.mean < 0").mark_point(shape="triangle-left", size=80)
+    right = beyond.transform_filter("datum.mean > 0").mark_point(shape="triangle-right", size=80)
+    points = [part.encode(x=x, tooltip=tips) for part in (inside, left, right)]
+    layers = alt.layer(zero, bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q"), *points)
+    return styled(layers.add_params(picked), height=max(60, ROW * len(names)))
+
+
+def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the state of each series at each rate above 0."""
+    best = {row.series: row for row in summary.best}
+    return [
+        {
+            "series": row.series,
+            "learning_rate": row.learning_rate,
+            "state": state(row, best[row.series]),
+            "validation_loss": row.loss,
+            "diverged": row.diverged,
+            "runs": row.runs,
+        }
+        for name in names
+        for row in summary.of_series(name)
+        if row.learning_rate > 0
+    ]
+
+
+def states_chart(summary: Summary, names: Sequence[str]) -> Chart:
+    """Return series by rate, a cell's colour and sign its state in plain words."""
+    rows = state_rows(summary, names)
+    rates = np.unique([row["learning_rate"] for row in rows])
+    half = float(np.median(rates[1:] / rates[:-1])) ** 0.5 if len(rates) > 1 else 1.2
+    signs = dict(zip(STATES, SIGNS, strict=True))
+    for row in rows:
+        row["left"], row["right"] = row["learning_rate"] / half, row["learning_rate"] * half
+        row["sign"] = signs[row["state"]]
+    x = rate_axis([rates[0], rates[-1]], field="left", margin=half)
+    labels = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
+    y = alt.Y("series:N", title=None, scale=alt.Scale(domain=list(names)), axis=labels)
+    scale = alt.Scale(domain=list(STATES), range=list(STATE_COLORS))
+    tips = ["series:N", "state:N", "diverged:Q", "runs:Q"]
+    tips += [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("learning_rate", "validation_loss")]
+    picked = alt.param(name=PICKED, value=[])
+    base = alt.Chart(data(rows)).encode(
+        y=y, opacity=alt.condition(PICK, alt.value(1), alt.value(0.15))
+    )
+    cells = base.mark_rect().encode(
+        x=x, x2="right:Q", color=alt.Color("state:N", scale=scale), tooltip=tips
+    )
+    text = base.mark_text(fontSize=10, color=INK).encode(x="learning_rate:Q", text="sign:N")
+    layers = alt.layer(cells, text).add_params(picked)
+    return styled(layers, height=max(60, ROW * len(names)))
+
+
+def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
+    """Return each series' best rate against a numeric axis, with the rates near it."""
+    rows = []
+    for row in summary.best:
+        value = level(summary, axis, summary.settings[row.series].get(axis))
+        if value is not None and value > 0 and row.learning_rate > 0:
+            others = [f"{k} {v}" for k, v in summary.settings[row.series].items() if k != axis]
+            rows.append({"value": value, "others": ", ".join(others), **row.plain()})
+    values = sorted({row["value"] for row in rows})
+    ticks = alt.Axis(values=values, format="~g", grid=False)
+    scale = alt.Scale(type="log", nice=False, padding=20)
+    x = alt.X("value:Q", title=words.removeprefix("the "), scale=scale, axis=ticks)
+    base = alt.Chart(data(rows)).encode(x=x, color=alt.value(BLUE))
+    if any(row["others"] for row in rows):
+        base = base.encode(color=alt.Color("others:N"))
+    y = log_axis("learning_rate:Q", "best learning rate")
+    bars = base.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
+    tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("value", "learning_rate")]
+    tips += [alt.Tooltip("validation_loss:Q", format=".3g"), "series:N"]
+    line = base.mark_line(strokeDash=[4, 3]).encode(y=y)
+    return styled(bars + line + base.mark_point(filled=True, size=90).encode(y=y, tooltip=tips))

@@ -1,7 +1,9 @@
-"""A chart as files: SVG for pages, PNG for eyes."""
+"""A chart as files: SVG for pages, PNG for eyes, PDF for papers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,20 @@ import vl_convert as vlc
 from jax_backprop.storage import write_atomic
 
 PNG_SCALE = 2.0
+WRITTEN: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
+    "svg": vlc.vegalite_to_svg,
+    "png": partial(vlc.vegalite_to_png, scale=PNG_SCALE),
+    "pdf": vlc.vegalite_to_pdf,
+}
 
 
-def write_chart(folder: Path, name: str, spec: dict[str, Any]) -> list[Path]:
-    """Write NAME.svg and NAME.png of a Vega-Lite specification; return their paths."""
-    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    write_atomic(svg, vlc.vegalite_to_svg(spec))
-    write_atomic(png, vlc.vegalite_to_png(spec, scale=PNG_SCALE))
-    return [svg, png]
+def write_chart(
+    folder: Path, name: str, spec: dict[str, Any], formats: Sequence[str] = ("svg", "png")
+) -> list[Path]:
+    """Write a Vega-Lite specification as NAME.svg, NAME.png ...; return their paths."""
+    paths = []
+    for kind in formats:
+        path = folder / f"{name}.{kind}"
+        write_atomic(path, WRITTEN[kind](spec))
+        paths.append(path)
+    return paths

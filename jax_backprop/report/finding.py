@@ -13,7 +13,8 @@ import pandas as pd
 import vl_convert as vlc
 
 from jax_backprop.finding import FoundRate
-from jax_backprop.report.charts import PALETTE, WIDTH
+from jax_backprop.report.charts import WIDE
+from jax_backprop.report.palette import SERIES
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
 
@@ -75,9 +76,9 @@ def trials_chart(found: FoundRate) -> Any:
     low, high = found.window
     axis = alt.X("rate:Q", scale=alt.Scale(type="log"), title="learning rate")
     band = alt.Chart(pd.DataFrame([{"rate": low, "high": high}])).mark_rect(
-        opacity=0.15, color=PALETTE[2]
+        opacity=0.15, color=SERIES[2]
     )
-    rule = alt.Chart(pd.DataFrame([{"rate": found.rate}])).mark_rule(color=PALETTE[2])
+    rule = alt.Chart(pd.DataFrame([{"rate": found.rate}])).mark_rule(color=SERIES[2])
     lines = (
         alt.Chart(frame)
         .mark_line(point=True)
@@ -87,10 +88,10 @@ def trials_chart(found: FoundRate) -> Any:
             color=alt.Color(
                 "length:N",
                 title="trials of",
-                scale=alt.Scale(domain=lengths, range=PALETTE[: len(lengths)]),
+                scale=alt.Scale(domain=lengths, range=SERIES[: len(lengths)]),
             ),
             tooltip=["rate", "length", "mean_loss", "worst_loss"],
         )
     )
     shown = band.encode(x=axis, x2="high:Q") + rule.encode(x=axis) + lines
-    return shown.properties(width=WIDTH, height=300)
+    return shown.properties(width=WIDE, height=300)

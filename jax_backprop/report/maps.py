@@ -117,7 +117,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 def map_chart(found: Map) -> Any:
     """Return the picture with its axes, log-scaled."""
-    picture = Image.fromarray(found.pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture = Image.fromarray(found.pixels).resize((SIDE, SIDE), _sampling(found.pixels))
     url = "data:image/png;base64," + base64.b64encode(png(np.asarray(picture))).decode()
     (left, right), (bottom, top) = found.ends
     middle = {"x": np.sqrt(left * right), "y": np.sqrt(bottom * top), "url": url}
@@ -134,6 +134,11 @@ def map_chart(found: Map) -> Any:
         .encode(x=x, y=y, url="url:N")
         .properties(width=SIDE, height=SIDE)
     )
+
+
+def _sampling(pixels: np.ndarray) -> Image.Resampling:
+    """Return how a picture is drawn at another size: where it grows, each pixel stays sharp."""
+    return Image.Resampling.NEAREST if max(pixels.shape) < SIDE else Image.Resampling.LANCZOS
 
 
 def _axis_title(name: str) -> str:

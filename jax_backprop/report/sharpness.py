@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from jax_backprop.report.charts import PALETTE
+from jax_backprop.report.palette import SERIES
 from jax_backprop.study.rows import Frame
 
 SHOWN_RATES = 4  # a panel: the largest that don't diverge, half a decade apart
@@ -32,7 +32,7 @@ def _panel(name: str, group: Frame) -> Any:
         color=alt.Color(
             "rate:N",
             title="rate",
-            scale=alt.Scale(domain=rates, range=PALETTE[: len(rates)]),
+            scale=alt.Scale(domain=rates, range=SERIES[: len(rates)]),
             legend=alt.Legend(symbolOpacity=1),
         ),
     )
@@ -46,9 +46,7 @@ def _panel(name: str, group: Frame) -> Any:
     limits = (
         alt.Chart(shown.drop_duplicates("rate"))
         .mark_rule(strokeDash=[5, 3])
-        .encode(
-            y="limit:Q", color=alt.Color("rate:N", scale=alt.Scale(domain=rates, range=PALETTE))
-        )
+        .encode(y="limit:Q", color=alt.Color("rate:N", scale=alt.Scale(domain=rates, range=SERIES)))
     )
     below = (sharpness + limits).properties(width=WIDTH, height=HEIGHT)
     title = _title(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jax_backprop.study import Summary, setting
 from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.rows import Contrast
+from jax_backprop.study.rows import Contrast, RateRow
 from jax_backprop.study.runs import counted
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.training import used_examples
@@ -34,6 +34,48 @@ def best_table(summary: Summary) -> Table:
             ]
         )
     return columns, rows
+
+
+def compare_table(
+    summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
+) -> Table:
+    """Return heads and rows: each series at its best rate, beside the control, and how it cares."""
+    columns = ["series", "best rate", "within 10%", "validation loss", "test loss", "accuracy"]
+    columns += ["minus control", "p (Holm)", "failed", "sensitivity"]
+    compared = {each.series.series: each for each in contrasts}
+    told = {name: _sensitivity(found) for name, found in sensitivities.items()}
+    rows = []
+    for row, shown in zip(summary.best, best_table(summary)[1], strict=True):
+        each = compared.get(row.series)
+        found = (each.test_loss or each.test_accuracy) if each else None
+        versus = [f"{found.mean:+.3g}", f"{found.adjusted_p:.2g}"] if found else [NONE, NONE]
+        rows.append([*shown[:6], *versus, shown[6], told.get(row.series, NONE)])
+    return columns, rows
+
+
+def rate_table(rows: Sequence[RateRow]) -> Table:
+    """Return heads and rows: a series at each of its rates."""
+    columns = ["series", "learning rate", "validation loss", "test accuracy", "diverged"]
+    return columns, [
+        [
+            row.series,
+            f"{row.learning_rate:.4g}",
+            *map(str, (row.validation_loss, row.test_accuracy)),
+            f"{row.diverged} of {row.runs}",
+        ]
+        for row in rows
+    ]
+
+
+def state_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return heads and rows: the rates of each series by their state."""
+    grouped: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        grouped.setdefault((row["series"], row["state"]), []).append(row["learning_rate"])
+    return ["series", "state", "rates"], [
+        [*key, f"{len(rates)}: {min(rates):.3g} to {max(rates):.3g}"]
+        for key, rates in grouped.items()
+    ]
 
 
 def control_table(

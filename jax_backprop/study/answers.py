@@ -73,7 +73,7 @@ def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
 
 def _cannot(found: Asked) -> str:
     return (
-        f"The question is about {_spoken(found.about)}, which doesn't vary here: these results "
+        f"The question is about {spoken(found.about)}, which doesn't vary here: these results "
         "can't answer it."
     )
 
@@ -83,7 +83,7 @@ def _moved(summary: Summary, axis: str) -> str:
     found = drift(summary, axis)
     if found is None:
         return (
-            f"How the best rate moves with {_spoken(axis)} can't be said: that takes three rates "
+            f"How the best rate moves with {spoken(axis)} can't be said: that takes three rates "
             "or more of every value, the other axes being equal."
         )
     slope = found.slope
@@ -91,7 +91,7 @@ def _moved(summary: Summary, axis: str) -> str:
     others = f", averaged over {found.settings} settings of the other axes"
     return (
         f"The best rate moves by a factor {2**slope.mean:.3g}{_bounds(slope, 2.0)} per doubling of "
-        f"{_spoken(axis)} ({found.low:g} to {found.high:g}{others if found.settings > 1 else ''}), "
+        f"{spoken(axis)} ({found.low:g} to {found.high:g}{others if found.settings > 1 else ''}), "
         f"{_told_apart(slope, summary.design.unit)}{edge if found.at_edge else ''}."
     )
 
@@ -206,5 +206,6 @@ def _over(summary: Summary) -> str:
     return f"Intervals and p are {found.over}{beyond}."
 
 
-def _spoken(axis: str) -> str:
+def spoken(axis: str) -> str:
+    """Return an axis as a sentence names it."""
     return SPOKEN.get(axis, axis.replace("_", " "))

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from jax_backprop.study.rows import BestRate, RateRow
 from jax_backprop.study.runs import REPLICATES, counted
+from jax_backprop.study.states import MATTERS
 from jax_backprop.study.summary import Summary
-
-MATTERS = 2.0  # times the best loss: a rate matters if the grid's ends are worse than that
 
 
 def of_rates(summary: Summary) -> list[str]:

@@ -1,0 +1,193 @@
+"""The charts of a study's page, each with its caption, what it shows in words, and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jax_backprop.report import charts, comparisons, embedded
+from jax_backprop.report.boundaries import figure as boundary_figure
+from jax_backprop.report.boundaries import named_boundaries
+from jax_backprop.report.charts import Chart
+from jax_backprop.report.sharpness import time_axis
+from jax_backprop.report.tables import Table, best_table, in_nats, rate_table, state_table, unit
+from jax_backprop.study import Summary
+from jax_backprop.study.answers import spoken
+from jax_backprop.study.boundaries import Boundaries
+from jax_backprop.study.headline import AXIS, BOUNDARIES, RATES, Headline
+from jax_backprop.study.overview import Overview
+from jax_backprop.study.sharpness import along_training
+
+
+class Picture(NamedTuple):
+    """A chart of a page.
+
+    Args:
+      name: of its files, and of its place in the page.
+      finding: what it shows, in words, for those who don't see it.
+      chart: as it is drawn.
+      table: its numbers.
+    """
+
+    name: str
+    caption: str
+    finding: str
+    chart: Chart
+    table: Table
+
+
+def answer_pictures(
+    summary: Summary, head: Headline, beside: Boundaries | None, found: Overview
+) -> Iterator[Picture]:
+    """Yield the chart that answers the question."""
+    title = f"validation loss ({unit(summary)})"
+    told = {figure.label: figure for figure in head.figures}
+    if head.kind == AXIS:
+        yield Picture(
+            "answer",
+            "Best rate of each series, by validation loss; bars: rates within a tenth of its loss.",
+            head.sentence,
+            comparisons.axis_chart(summary, head.axis, spoken(head.axis)),
+            best_table(summary),
+        )
+    elif head.kind == BOUNDARIES:
+        yield _searched(summary, "boundaries", head.sentence)
+    elif head.kind == RATES and head.series.learning_rate > 0:
+        best = told.get("Best rate", head.figures[0])
+        yield Picture(
+            "answer",
+            f"{head.series.series}: final validation loss, interquartile mean {summary.design.over}"
+            "; band: 95% interval. Move over it, or use the arrow keys.",
+            f"Loss against learning rate. {head.sentence} Best: {best.value}; {best.note}.",
+            charts.rate_chart(summary, head.series, title, beside),
+            rate_table(summary.of_series(head.series.series)),
+        )
+    elif forest := _forest(found, "answer"):
+        yield forest
+
+
+def _forest(found: Overview, name: str) -> Picture | None:
+    """Return the forest plot of the first measure that any two series share."""
+    for measure in ("test_loss", "test_accuracy"):
+        rows = comparisons.forest_rows(found.contrasts, measure)
+        if rows:
+            unit, control = found.contrasts[0].unit, found.contrasts[0].control.series
+            words = measure.replace("_", " ")
+            return Picture(
+                name,
+                f"Each series at its own tuned rate, minus {control}: paired by {unit}, with 95% "
+                "intervals (none where too few pairs bound it); arrows: beyond the axis.",
+                f"{sum(r['verdict'] == comparisons.BETTER for r in rows)} of {len(rows)} series "
+                f"have a better {words} than {control} beyond chance.",
+                comparisons.forest(found.contrasts, measure),
+                (
+                    ["series", f"{words} minus {control}", "95% from", "to", "p (Holm)"],
+                    [[r["series"], *map(_short, _numbers(r))] for r in rows],
+                ),
+            )
+    return None
+
+
+def _numbers(row: Mapping[str, Any]) -> list[float | None]:
+    return [row[name] for name in ("mean", "low", "high", "adjusted p")]
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def curves_pictures(summary: Summary, head: Headline) -> Iterator[Picture]:
+    """Yield the training curves of the series that is answered about."""
+    rows = embedded.curves(summary, head.series)
+    if not rows:
+        return
+    start = float(summary.cells["loss_at_start"].median())
+    guess = float(np.log(summary.manifest["identity"]["classes"])) if in_nats(summary) else start
+    rates = [row.learning_rate for row in summary.of_series(head.series.series)]
+    rates = [rate for rate in rates if rate > 0]
+    level = "a uniform guess" if in_nats(summary) else "the start"
+    place = rates.index(head.series.learning_rate)
+    own = [row for row in rows if row["n"] == place]
+    yield Picture(
+        "training_curves",
+        f"Training loss at the chosen rate: median and quartiles over {summary.design.run}s, at "
+        f"most {embedded.POINTS} points; dashed: {level}.",
+        f"Training loss along the run at the best rate, {head.series.learning_rate:.3g}.",
+        charts.curves_chart(rows, f"training loss ({unit(summary)})", guess, place),
+        (
+            ["step", "median", "quartiles"],
+            [[str(r["step"]), f"{r['median']:g}", f"{r['low']:g} to {r['high']:g}"] for r in own],
+        ),
+    )
+
+
+def compare_pictures(
+    summary: Summary, found: Overview, names: Sequence[str], head: Headline
+) -> Iterator[Picture]:
+    """Yield series side by side, beside the chart that answers."""
+    if len(summary.best) < 2:
+        return
+    forest = _forest(found, "against_control")
+    if forest is not None and head.kind in (RATES, AXIS, BOUNDARIES):
+        yield forest
+    if any(row.learning_rate > 0 and row.rates > 1 for row in summary.best):
+        best = min(summary.best, key=lambda row: row.loss)
+        yield Picture(
+            "loss_by_rate",
+            f"Final validation loss against the learning rate, interquartile mean "
+            f"{summary.design.over}; a cross: most {summary.design.run}s diverged.",
+            f"Of {len(names)} series {best.series} ends lowest, at {best.learning_rate:.3g}.",
+            charts.loss_by_rate(summary, names, f"validation loss ({unit(summary)})"),
+            rate_table([row for name in names for row in summary.of_series(name)]),
+        )
+
+
+def states_pictures(summary: Summary, names: Sequence[str]) -> Iterator[Picture]:
+    """Yield how runs went, series by rate."""
+    rows = comparisons.state_rows(summary, names)
+    counts = {word: sum(row["state"] == word for row in rows) for word in comparisons.STATES}
+    yield Picture(
+        "outcomes",
+        "Good: within twice the series' best validation loss. Too slow: worse, below the best "
+        "rate. Ended poor: worse, above it. Failed: most runs ended above their start.",
+        "; ".join(f"{word}: {count}" for word, count in counts.items()) + ".",
+        comparisons.states_chart(summary, names),
+        state_table(rows),
+    )
+
+
+def _searched(summary: Summary, name: str, finding: str) -> Picture:
+    found = named_boundaries(summary)
+    heads = ["series", "2/sharpness", "first rise", "best", "failure"]
+    kinds = ("limit", "rate_monotone", "rate_best", "rate_diverged")
+    rows = [
+        [series, *(str(row.rates[k]) if k in row.rates else "-" for k in kinds)]
+        for series, row in found.items()
+    ]
+    return Picture(
+        name,
+        "Where the loss first rises, where training is best and where it fails, with 95% intervals "
+        "over seeds; dashed: 2/sharpness at the start, where the quadratic model fails.",
+        finding,
+        charts.configured(boundary_figure(summary, found)),
+        (heads, rows),
+    )
+
+
+def more_pictures(summary: Summary, head: Headline) -> Iterator[Picture]:
+    """Yield what only some studies hold."""
+    if summary.curves is not None and "sharpness" in summary.curves:
+        points = along_training(summary)
+        last = points.sort_values("step").groupby(["title", "learning_rate"]).last().reset_index()
+        columns = ["title", "learning_rate", "step", "train_loss", "sharpness", "limit"]
+        rows = [[str(row[0]), *(f"{v:.3g}" for v in row[1:])] for row in last[columns].to_numpy()]
+        yield Picture(
+            "sharpness",
+            "Training loss over the sharpness of its curvature, at a few rates of one seed; dashed:"
+            " the limit of the quadratic model at each rate.",
+            "The sharpness along training beside the quadratic model's limit.",
+            charts.configured(time_axis(points)),
+            (columns, rows),
+        )

@@ -1,0 +1,174 @@
+"""The first screen of a study: one sentence that answers its question, and three figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jax_backprop.study.answers import no_power, spoken
+from jax_backprop.study.comparisons import SIGNIFICANT, Difference
+from jax_backprop.study.drift import Drift, drift
+from jax_backprop.study.questions import Asked, asked
+from jax_backprop.study.rows import BestRate, Contrast
+from jax_backprop.study.runs import counted
+from jax_backprop.study.states import MATTERS, loss_at
+from jax_backprop.study.summary import Summary
+
+MISSED = 3.0  # the factor by which a rate is missed, in what that costs
+# What answers a question: the loss over rates, the best rate over an axis, series side by side.
+RATES, AXIS, SERIES, BOUNDARIES = "rates", "axis", "series", "boundaries"
+
+
+class Figure(NamedTuple):
+    """A number of the first screen: what it is, the number, and what it rests on."""
+
+    label: str
+    value: str
+    note: str
+
+
+class Headline(NamedTuple):
+    """What a page says first.
+
+    Args:
+      kind: what its chart shows: "rates", "axis", "series" or "boundaries".
+      axis: the numeric axis that the answer is about; "" of other kinds.
+      series: the best rate of the series that the figures, and a chart of rates, are about.
+    """
+
+    kind: str
+    axis: str
+    sentence: str
+    figures: tuple[Figure, ...]
+    series: BestRate
+
+
+def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
+    """Return the answer in one sentence of at most 25 words and two numbers, and its figures."""
+    found = asked(summary)
+    several = [row for row in summary.best if row.rates > 1]
+    best = (several or summary.best)[0] if found.is_about_rates else summary.chosen
+    figures = (_best(summary, best), _missing(summary, best), _failing(summary, best))
+    if len(summary.best) > 1 and not found.is_about_rates:
+        figures = (figures[0]._replace(note=f"{best.series}: {figures[0].note}"), *figures[1:])
+    if not any(math.isfinite(row.loss) for row in summary.best):
+        return Headline(RATES, "", "No run ended with a finite loss: no answer.", figures, best)
+    if "resolution" in summary.study:
+        return Headline(BOUNDARIES, "", _boundaries(summary, best), figures, best)
+    if found.is_about_rates:
+        return Headline(RATES, "", _rates(summary, best), figures, best)
+    if not found.can_be_answered:
+        text = f"These results can't answer the question: {spoken(found.about)} doesn't vary here."
+        return Headline(RATES, "", text, figures, best)
+    axis = found.about or next(iter(found.numeric), "")
+    moved = drift(summary, axis) if axis in found.numeric and found.rates else None
+    if moved is not None and (found.about or not _has_others(found)):
+        return Headline(AXIS, axis, _axis(axis, moved), figures, best)
+    return Headline(SERIES, "", _series(contrasts, found), figures, best)
+
+
+def _has_others(found: Asked) -> bool:
+    return bool(set(found.axes) - set(found.numeric))
+
+
+def _rates(summary: Summary, best: BestRate) -> str:
+    rows = summary.of_series(best.series)
+    if len(rows) == 1:
+        return f"One rate alone, {best.learning_rate:.3g}, can't say whether choosing one is wise."
+    learned = ~summary.cells[summary.cells["series"] == best.series]["nothing_learned"]
+    if best.fails or learned.mean() < 0.5:
+        return "Nothing was learned at any rate of this grid: try others."
+    failing = [r for r in rows if r.learning_rate > best.learning_rate and r.fails]
+    if failing:
+        return (
+            f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, and "
+            f"from {failing[0].learning_rate:.3g} on most {summary.design.run}s fail."
+        )
+    worst = max(row.loss for row in rows)
+    if worst < MATTERS * best.loss:
+        return f"Hardly: over all these rates the loss ends within {worst / best.loss:.2g} times."
+    return (
+        f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, the "
+        f"worst rate ends at {worst / best.loss:.2g} times its loss."
+    )
+
+
+def _axis(axis: str, found: Drift) -> str:
+    slope = found.slope
+    factor = f"The best rate moves by a factor {2**slope.mean:.3g} per doubling of {spoken(axis)}"
+    if slope.smallest_p > SIGNIFICANT:
+        return f"{factor}; {slope.pairs} pairs are too few to tell it from chance."
+    told = "beyond chance" if slope.p_value <= SIGNIFICANT else "not told from staying"
+    return f"{factor}, {told} (p {slope.p_value:.2g})."
+
+
+def _series(contrasts: Sequence[Contrast], found: Asked) -> str:
+    told = [(each, each.test_loss or each.test_accuracy) for each in contrasts]
+    known = [(each, difference) for each, difference in told if difference is not None]
+    if not known:
+        return "Nothing can be compared: no run is common to two series."
+    control = contrasts[0].control.series
+    if no_power(contrasts):
+        pairs = counted(min(found.pairs for _, found in known), contrasts[0].unit)
+        return f"{pairs} are too few to tell {len(known)} series from {control}."
+    if len(known) == 1:
+        return _one(*known[0], control)
+    better = sum(_gains(*pair) for pair in known)
+    tuned = ", each at its own tuned rate" if found.rates else ""
+    return f"{better} of {len(known)} series beat {control} beyond chance{tuned}."
+
+
+def _one(each: Contrast, found: Difference, control: str) -> str:
+    measure = "test loss" if each.test_loss is not None else "test accuracy"
+    told = "beyond chance" if found.adjusted_p <= SIGNIFICANT else "within chance"
+    return (
+        f"{each.series.series} changes the {measure} by {found.mean:+.2g} against {control}, "
+        f"{told} (p {found.adjusted_p:.2g})."
+    )
+
+
+def _gains(each: Contrast, found: Difference) -> bool:
+    lower = each.test_loss is not None
+    return found.adjusted_p <= SIGNIFICANT and (found.mean < 0 if lower else found.mean > 0)
+
+
+def _boundaries(summary: Summary, best: BestRate) -> str:
+    from jax_backprop.study.boundaries import boundaries
+
+    found = boundaries(summary.cells, summary.design.overlap)[0].rates
+    return (
+        f"At the first setting training is best at a rate of {found['rate_best'].mean:.3g} and "
+        f"fails from {found['rate_diverged'].mean:.3g} on."
+    )
+
+
+def _best(summary: Summary, best: BestRate) -> Figure:
+    if best.rates == 1:
+        return Figure("Best loss", f"{best.loss:.3g}", best.series)
+    edge = ", at the grid's edge: widen it" if best.at_edge else ""
+    window = f"{best.band_low:.3g} to {best.band_high:.3g} come within a tenth{edge}"
+    return Figure("Best rate", f"{best.learning_rate:.3g}", window)
+
+
+def _missing(summary: Summary, best: BestRate) -> Figure:
+    """Say what a rate costs that is too small, and one too large, by a factor of 3."""
+    rows, rate = summary.of_series(best.series), best.learning_rate
+    costs = [loss_at(rows, factor * rate) for factor in (1 / MISSED, MISSED)]
+    told = [f"{cost / best.loss:.2g}" if cost and best.loss > 0 else "?" for cost in costs]
+    if told == ["?", "?"]:
+        return Figure(f"Missing it by {MISSED:g}", "not tried", "no rates so far from the best")
+    note = "times the best loss, at a third / at three times the rate"
+    return Figure(f"Missing it by {MISSED:g}", " / ".join(told), note)
+
+
+def _failing(summary: Summary, best: BestRate) -> Figure:
+    rows = summary.of_series(best.series)
+    first = next((r for r in rows if r.learning_rate > best.learning_rate and r.fails), None)
+    if first is not None:
+        times = first.learning_rate / best.learning_rate
+        note = f"{times:.2g} times the best; there most {summary.design.run}s diverge"
+        return Figure("Fails from", f"{first.learning_rate:.3g}", note)
+    failed = sum(row.diverged for row in rows)
+    note = f"of {sum(row.runs for row in rows):,}, at rates up to {rows[-1].learning_rate:.3g}"
+    return Figure("Runs that failed", f"{failed:,}", note)

@@ -1,0 +1,126 @@
+"""The page of a study in a real browser, offline: `make test-browser` (skipped without one)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jax_backprop.report import write_report
+from jax_backprop.study import Summary
+from jax_backprop.study.overview import overview
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+if BROWSER is None:
+    pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
+HOSTILE = "</script><script>alert(1)</script><b>=1+1"
+SHOWN = "#compared tbody tr:not([hidden])"
+
+
+@pytest.fixture(scope="module")
+def page(blobs_study: Path, tmp_path_factory) -> Iterator[Any]:
+    found = overview(blobs_study)  # asked about the rate, so that there is a slider
+    study = {**found.manifest["study"], "about": "learning_rate", "title": HOSTILE}
+    assert found.summary is not None
+    manifest = {**found.manifest, "study": study}
+    found = found._replace(manifest=manifest, summary=replace(found.summary, manifest=manifest))
+    path = write_report(found, tmp_path_factory.mktemp("page"))
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.said, opened.asked = [], []
+        opened.on("console", lambda message: opened.said.append(message.text))
+        opened.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.on("request", lambda request: opened.asked.append(request.url))
+        opened.goto(path.as_uri())
+        opened.wait_for_selector("html[data-ready]", timeout=60_000)
+        yield opened
+        browser.close()
+
+
+def test_it_asks_for_nothing_and_complains_of_nothing(page: Any) -> None:
+    assert page.said == [] and page.locator("h1").inner_text() == HOSTILE
+    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_rows_are_sorted_filtered_and_ticked_by_keyboard(page: Any) -> None:
+    names = page.locator("#compared tbody th").all_inner_texts()
+    button = page.locator("#compared thead button").nth(3)  # validation loss
+    button.focus()
+    page.keyboard.press("Enter")
+    losses = [
+        float(t.split()[0]) for t in page.locator("#compared td:nth-child(4)").all_inner_texts()
+    ]
+    assert losses == sorted(losses)
+    page.keyboard.press("Enter")
+    losses = [
+        float(t.split()[0]) for t in page.locator("#compared td:nth-child(4)").all_inner_texts()
+    ]
+    assert losses == sorted(losses, reverse=True)
+    page.fill("#filter", "cosine")
+    assert page.locator(SHOWN).count() == 1
+    page.fill("#filter", "")
+    assert page.locator(SHOWN).count() == len(names) == 2
+    box = page.locator("#compared input").first
+    box.focus()
+    page.keyboard.press("Space")
+    assert page.evaluate("views.loss_by_rate.signal('picked').length") == 1
+    page.click("#clear")
+    assert page.evaluate("views.loss_by_rate.signal('picked').length") == 0
+
+
+def test_all_runs_are_saved_as_they_are_stored(page: Any, summary: Summary) -> None:
+    with page.expect_download() as given:
+        page.click("#all-data")
+    rows = list(csv.DictReader(io.StringIO(Path(given.value.path()).read_text())))
+    assert [row["cell"] for row in rows] == summary.cells["cell"].tolist()
+    stored = summary.cells["validation_loss"].to_numpy()
+    kept = np.array([float(row["validation_loss"] or "nan") for row in rows], stored.dtype)
+    np.testing.assert_array_equal(kept, np.where(np.isfinite(stored), stored, np.nan))
+
+
+def test_runs_are_explored_by_the_axes_that_are_picked(page: Any) -> None:
+    page.locator("#explore").scroll_into_view_if_needed()
+    page.wait_for_selector("#explored svg")
+    page.select_option("#pick-y", "test_accuracy")
+    page.wait_for_function(
+        "document.querySelector('#explored').textContent.includes('test accuracy')"
+    )
+    assert page.said == []
+
+
+def test_the_slider_and_the_arrow_keys_choose_a_rate(page: Any) -> None:
+    before = page.locator("#readout").inner_text()
+    page.locator("#slider").focus()
+    page.keyboard.press("ArrowRight")
+    after = page.locator("#readout").inner_text()
+    assert after != before
+    page.locator("#answer").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#readout").inner_text() == before
+    chosen = page.evaluate(
+        "[views.answer.signal('chosen'), views.training_curves.signal('chosen')]"
+    )
+    assert chosen[0] == chosen[1] == int(page.input_value("#slider"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_both_schemes(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ink, paper = (
+        page.evaluate(f"getComputedStyle(document.body).{name}")
+        for name in ("color", "backgroundColor")
+    )
+    bright = [sum(map(int, text.strip("rgb()").split(","))) for text in (ink, paper)]
+    assert (bright[0] > bright[1]) == (scheme == "dark")
+    page.set_viewport_size({"width": 1280, "height": 900})
