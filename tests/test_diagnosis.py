@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jax_backprop.referee import BUGS, Diagnosis
-from jax_backprop.referee.facts import Facts, apart
+from jax_backprop.referee.naming.facts import Facts, apart
 from jax_backprop.referee.network_bugs import diagnose_network
 from jax_backprop.referee.network_view import view
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jax_backprop.referee.facts import Facts
-from jax_backprop.referee.general_bugs import GENERAL_BUGS, diagnose
+from jax_backprop.referee.naming.facts import Facts
+from jax_backprop.referee.naming.patterns import GENERAL_BUGS, patterns_of
 
 
 def facts(*changed: tuple[int, Callable[[np.ndarray], np.ndarray]]) -> Facts:
@@ -48,12 +48,12 @@ GENERAL_CASES = [
 
 @pytest.mark.parametrize(("bug", "case"), GENERAL_CASES, ids=lambda value: str(value)[:20])
 def test_the_general_bugs_are_recognised(bug: str, case: Facts) -> None:
-    (found,) = diagnose(case)
+    (found,) = patterns_of(case)
     assert found.bug == bug
     assert found.leaves == tuple("abcde"[position] for position in case.failing)
     assert found.meaning == GENERAL_BUGS[bug]
 
 
 def test_leaves_with_bugs_of_their_own_are_told_apart() -> None:
-    found = list(diagnose(facts((0, lambda g: -g), (1, lambda g: 0 * g))))
+    found = list(patterns_of(facts((0, lambda g: -g), (1, lambda g: 0 * g))))
     assert {(each.bug, each.leaves) for each in found} == {("sign", ("a",)), ("zero", ("b",))}

@@ -7,7 +7,7 @@ from jax_backprop.referee.checks import (
     check_value_and_grad,
 )
 from jax_backprop.referee.distances import Distance, distance
-from jax_backprop.referee.general_bugs import GENERAL_BUGS
+from jax_backprop.referee.naming.patterns import GENERAL_BUGS
 from jax_backprop.referee.network_bugs import NETWORK_BUGS
 from jax_backprop.referee.network_location import LOCATIONS
 from jax_backprop.referee.report import Complaint, Diagnosis, Law, LeafReport, Report

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 
-from jax_backprop.referee.arrays import as_array
+from jax_backprop.referee.arrays import as_array, as_float64
 from jax_backprop.referee.case import Case, Values
-from jax_backprop.referee.facts import Facts
-from jax_backprop.referee.general_bugs import GENERAL_BUGS, diagnose
+from jax_backprop.referee.naming.diagnosing import diagnose
+from jax_backprop.referee.naming.facts import Facts
+from jax_backprop.referee.naming.patterns import GENERAL_BUGS
 from jax_backprop.referee.network_bugs import diagnose_network
-from jax_backprop.referee.network_view import check_is_network, view
+from jax_backprop.referee.network_view import View, check_is_network, view
 from jax_backprop.referee.report import Diagnosis, LeafReport
 from jax_backprop.settings import Network
 
 # Relative distance at which two gradients count as the same: float64 against float64, a truth from
 # differences, and a judged gradient that exists in a narrower dtype.
 EXACT, BY_DIFFERENCES, NARROW = 1e-6, 1e-4, 1e-3
+ROUNDED64, ROUNDED = 1e-10, 3e-6  # what rounding leaves of a gradient's error in either case
 ROUNDING = 1e-7  # no wrong formula is so nearly right in float64
 
 
@@ -59,8 +64,32 @@ def diagnoses(
         why = "no true gradient to compare with: more budget would find it"
         formulas = [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
     else:
-        formulas = list(diagnose(facts) if seen is None else diagnose_network(facts, seen))
+        formulas = _formulas(case, facts, seen)
     return [*of_value, *formulas, *others]
+
+
+def _formulas(case: Case, facts: Facts, seen: View | None) -> list[Diagnosis]:
+    if seen is not None:
+        return diagnose_network(facts, seen)
+    rounding = ROUNDED64 if facts.tolerance == EXACT else ROUNDED
+    return diagnose(_loss(case), facts, rounding=rounding)
+
+
+def _loss(case: Case) -> Callable[..., Any] | None:
+    """Return the loss as a function of the differentiated arrays alone, None if it isn't traced."""
+    if not case.loss.traceable:
+        return None
+    with jax.enable_x64(True):
+        leaves = [as_float64(leaf) for leaf in case.form.leaves]
+
+    def loss(*arrays: Any) -> Any:
+        moved = list(leaves)
+        for leaf, array in zip(case.leaves, arrays, strict=True):
+            moved[leaf.position] = array
+        given, named = case.form.arguments(moved)
+        return case.loss_function(*given, **named)
+
+    return loss
 
 
 def _of_value(row: LeafReport) -> Diagnosis:

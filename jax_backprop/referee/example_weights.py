@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jax_backprop.referee.facts import Facts, first_few
+from jax_backprop.referee.naming.facts import Facts, first_few
 from jax_backprop.referee.network_view import Candidates, Rules, View, d_logits_of, steps_down
 
 MOST_EXAMPLES = 2048  # the system is N x N

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jax_backprop.referee.facts import (
+from jax_backprop.referee.naming.facts import (
     Facts,
     Match,
     apart,
@@ -17,7 +17,7 @@ from jax_backprop.referee.facts import (
     explain,
     parameter_multiple,
 )
-from jax_backprop.referee.general_bugs import GENERAL, GENERAL_BUGS, NOTHING
+from jax_backprop.referee.naming.patterns import GENERAL, GENERAL_BUGS, NOTHING
 from jax_backprop.referee.network_candidates import candidates
 from jax_backprop.referee.network_location import LOCATIONS, locate
 from jax_backprop.referee.network_view import View, backward_pass, l2_of, prepared

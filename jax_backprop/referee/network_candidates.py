@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jax_backprop.referee.example_weights import example_candidates
-from jax_backprop.referee.facts import Facts
+from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.network_view import (
     Candidates,
     Rules,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jax_backprop.referee.facts import Facts, Match
+from jax_backprop.referee.naming.facts import Facts, Match
 from jax_backprop.referee.network_view import View
 
 LOCATIONS = {

@@ -16,8 +16,8 @@ from families import FAMILIES, PLAIN
 from mistakes import MISTAKES, Mistake
 
 from jax_backprop.cli import console
-from jax_backprop.referee.facts import Facts
 from jax_backprop.referee.naming.diagnosing import explain, passes_of, target_of, within_a_loop
+from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.placement import place
 from jax_backprop.referee.naming.wording import placed

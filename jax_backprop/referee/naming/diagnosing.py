@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from jax_backprop.referee.facts import Facts
-from jax_backprop.referee.general_bugs import diagnose as patterns_of
 from jax_backprop.referee.naming.context import Context
 from jax_backprop.referee.naming.equations import trace
+from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.naming.passes import Passes
+from jax_backprop.referee.naming.patterns import patterns_of
 from jax_backprop.referee.naming.placement import place
 from jax_backprop.referee.naming.search import Found, Searched, search
 from jax_backprop.referee.naming.sketch import Sketch, Target

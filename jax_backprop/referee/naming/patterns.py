@@ -1,7 +1,6 @@
 """Bugs that any gradient can have, recognised from the arrays alone.
 
-Nothing here knows where a gradient came from; what only this project's network can get wrong is in
-``network_bugs``.
+Nothing here knows where a gradient came from: it is what is left where JAX can't trace the loss.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from jax_backprop.referee.facts import (
+from jax_backprop.referee.naming.facts import (
     Facts,
     Match,
     Recogniser,
@@ -274,7 +273,7 @@ GENERAL: tuple[Recogniser, ...] = (
 )
 
 
-def diagnose(facts: Facts) -> Iterator[Diagnosis]:
+def patterns_of(facts: Facts) -> Iterator[Diagnosis]:
     """Yield the likely bugs of any function."""
     if not facts.failing:
         return
