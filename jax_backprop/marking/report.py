@@ -126,6 +126,8 @@ class StepReport(NamedTuple):
     def picture(self) -> str:
         """Return a character an element: # where it is wrong."""
         table = np.atleast_2d(self.wrong_at)
+        if table.sum() > table.size / 2 > 4:  # a picture of all would show nothing
+            return f"wrong at {table.sum():,} of {table.size:,} elements"
         lines = ["".join(".#"[bool(each)] for each in row[:WIDE]) for row in table[:HIGH]]
         if table.shape[0] > HIGH or table.shape[1] > WIDE:
             lines.append(f"(the first of {table.shape[0]} x {table.shape[1]})")

@@ -97,7 +97,7 @@ class Diagnosis(NamedTuple):
 
     def __str__(self) -> str:
         if self.place:
-            said = f"{self.bug}: {self.meaning}, in `{self.line}`"
+            said = f"{self.meaning}, in `{self.line}`" if self.line else self.meaning
             return f"{said} ({self.evidence})" if self.evidence else said
         return f"{self.bug}: {self.meaning} ({self.evidence}; in {', '.join(self.leaves)})"
 

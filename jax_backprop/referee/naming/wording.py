@@ -46,7 +46,8 @@ class Named(NamedTuple):
 
     def diagnosis(self, leaves: tuple[str, ...]) -> Diagnosis:
         """Return what is reported, of the leaves that fail."""
-        explained = "" if isnan(self.residual) else f"explains all but {self.residual:.0e} of it"
+        known = not isnan(self.residual)
+        explained = f"explains the error but a share of {self.residual:.0e}" if known else ""
         lead = "the same in effect" if explained else "it may enter as well"
         same = f"or, {lead}: {'; '.join(self.others)}" if self.others else ""
         meaning = f"{self.place}: {self.what}"
