@@ -10,6 +10,8 @@ import pytest
 
 pytest_plugins = ["skips"]
 
+os.environ.pop("COLUMNS", None)  # which pytest-xdist sets: what is written has the width of a file
+
 # Compiled programs of one run of the tests are shared by its processes, and by nothing else.
 COMPILED = "JAX_BACKPROP_TESTS_COMPILED"
 MADE_HERE = COMPILED not in os.environ

@@ -101,8 +101,8 @@ def test_a_bar_is_low_where_the_loss_is_low() -> None:
 
     rows = [row(0.1), row(0.3), row(1.0), row(7.0), None, row(0.1, diverged=1)]
     assert bar(rows, best=0.1, start=1.0) == "▁▄██ x"
-    many = [row(1.0)] * 63 + [row(0.1)] * 65  # two share a character, the better one shown
-    assert bar(many, best=0.1, start=1.0) == "█" * 31 + "▁" * 33
+    many = [row(1.0)] * 51 + [row(0.1)] * 53  # two share a character, the better one shown
+    assert bar(many, best=0.1, start=1.0) == "█" * 25 + "▁" * 27
 
 
 def test_show_as_json_has_the_same_numbers(folder: Path, capsys) -> None:
