@@ -213,7 +213,7 @@ ENTRIES = [
     Entry(
         "schedules",
         "make schedules",
-        {"against_control": "Each series at its own tuned rate, minus the constant schedule."},
+        {"answer": "Each series at its own tuned rate, minus the constant schedule."},
         with_remarks("schedules", say_answer),
     ),
     Entry(
