@@ -189,7 +189,10 @@ def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
         (["train", "--schedule", "cosin"], "Did you mean 'cosine'?"),
         (["train", "--optimizer", "adamv"], "Did you mean 'adam"),
         (["train", "--activation", "sigmod"], "Did you mean 'sigmoid'?"),
-        (["train", "--schedule", "cosine", "--drops", "2"], "'cosine', which takes --warmup-fraction"),
+        (
+            ["train", "--schedule", "cosine", "--drops", "2"],
+            "'cosine', which takes --warmup-fraction",
+        ),
         (["train", "--batch-size", "2000"], "expected 1 to 1257"),
         (["train", "--batch-size", "0"], "--batch-size: got 0; expected a number above 0"),
         (["train", "--hidden", "0"], "--hidden: got 0; expected a number above 0"),

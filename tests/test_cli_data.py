@@ -131,7 +131,7 @@ def test_a_model_of_timestamps_scales_what_it_is_shown(capsys, tmp_path: Path) -
     printed = capsys.readouterr().out
     for name in ("train", "validation", "test"):
         loss, accuracy = saved["scores"][f"{name}_loss"], saved["scores"][f"{name}_accuracy"]
-        (line,) = [line for line in printed.splitlines() if f"│ {name} " in line]
+        (line,) = [line for line in printed.splitlines() if line.split()[:1] == [name]]
         assert f"{loss:.4f}" in line and f"{accuracy:.4f}" in line
     assert call("predict", out, "--split", "test") == 0
     by_name = capsys.readouterr().out

@@ -56,7 +56,7 @@ def test_names_are_taken_apart_and_put_together(name: str, expected: DatasetName
         ("digits,label=x", "unknown option of data set digits: got 'label'"),
         ("npz", "Write it as npz:FILE"),
         ("csv:,label=x", "Write it as csv:FILE,label=COLUMN"),
-        ("iris.csv", "Choose one of"),
+        ("iris.csv", "expected csv:iris.csv,label=COLUMN"),
         ("noise:16,16", "Write it like noise:16,16,2"),
         ("noise:1,16,2", "no fewer examples than classes"),
         ("noise:16,16,1", "at least 2 classes"),

@@ -103,10 +103,10 @@ def test_splits_are_paired_their_seeds_averaged_first() -> None:
     cells = found.cells
     means = []
     for side in (contrast.series, contrast.control):
-        mine = cells[(cells["series"] == side["series"])]
-        mine = mine[mine["learning_rate"] == side["learning_rate"]]
+        mine = cells[cells["series"] == side.series]
+        mine = mine[mine["learning_rate"] == side.learning_rate]
         means.append(mine.groupby("split_seed")["test_loss"].mean().to_numpy())
-        np.testing.assert_allclose(side["test_loss"], means[-1].mean())
+        np.testing.assert_allclose(side.test_loss, means[-1].mean())
     loss = contrast.test_loss
     assert loss is not None and loss.approximate and loss.pairs == 6
     np.testing.assert_allclose(loss.mean, np.mean(means[0] - means[1]))

@@ -241,7 +241,7 @@ def test_a_folder_that_keeps_losing_parts_is_not_complete(tmp_path: Path) -> Non
     [
         ({"parts": {"../file": "0" * 64}}, "parts.../file"),
         ({"parts": {"cells/../../file.parquet": "0" * 64}}, "file.parquet"),
-        ({"parts": {"cells/part-00000.parquet": 3}}, "valid string"),
+        ({"parts": {"cells/part-00000.parquet": 3}}, "a text in quotes"),
         ({"generations": [{"cells": -1, "sha256": "0" * 64}]}, "generations.0.cells"),
         ({"identity": {"axes": "seed"}}, "identity.axes"),
         ({"complete": "yes"}, "complete"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from jax_backprop import Network, init_params
 from jax_backprop.engine.grid import Grid
-from jax_backprop.engine.tables import Record, facts, to_tables
+from jax_backprop.engine.tables import Record, loss_statistics, to_tables
 from jax_backprop.engine.tiles import Size, cell_size, lay_out, segment_length, tile_width
 
 
@@ -42,9 +42,9 @@ def test_segments_divide_the_periods() -> None:
     assert segment_length(1, 1e15) == 1
 
 
-def test_facts_of_a_curve() -> None:
+def test_statistics_of_a_curve() -> None:
     losses = np.array([[1.0, 0.5, 0.6, 0.4], [1.0, 2.0, np.nan, np.nan]], np.float32)
-    found = facts(losses, np.array([True, False]))
+    found = loss_statistics(losses, np.array([True, False]))
     assert found["tail_loss"][0] == np.float32(0.4) and np.isnan(found["tail_loss"][1])
     assert found["best_loss"].tolist() == [np.float32(0.4), 1.0]
     assert found["rises"].tolist() == [1, 1] and found["first_rise"].tolist() == [2, 1]
@@ -54,7 +54,9 @@ def test_facts_of_a_curve() -> None:
     long = np.concatenate([[9.0], np.linspace(5, 1, 27), [0.5, 4.0, 0.1]])[
         None
     ]  # 30 after the start
-    assert facts(long, np.array([True]))["tail_loss"].tolist() == [0.5]  # median of the last 3
+    assert loss_statistics(long, np.array([True]))["tail_loss"].tolist() == [
+        0.5
+    ]  # median of the last 3
 
 
 def test_a_long_curve_keeps_every_nth_point_and_its_last() -> None:

@@ -111,7 +111,10 @@ def traced_axes(workload: Workload, cells: Cells) -> dict[str, bool]:
 
 def taken_names(workload: Workload) -> set[str]:
     """Return the settings that the functions of a workload take by name."""
-    functions = (workload.init, workload.value_and_grad, workload.evaluate, workload.vector_product)
+    functions = (
+        *(workload.init, workload.value_and_grad, workload.evaluate),
+        *(workload.vector_product, workload.rate_factors),
+    )
     return {name for function in functions if function for name in keywords(function)}
 
 

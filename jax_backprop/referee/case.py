@@ -62,7 +62,7 @@ class Case(NamedTuple):
         """What the lists in ``Values`` hold: the loss first, where the gradient gives it."""
         return (VALUE, *self.leaves) if self.options.has_value else self.leaves
 
-    def moved(self, steps: Sequence[np.ndarray]) -> list[Any]:
+    def moved(self, steps: Sequence[np.ndarray | np.floating]) -> list[Any]:
         """Return all leaves, the differentiated ones moved: in float64."""
         leaves = list(self.form.leaves)
         for leaf, step in zip(self.leaves, steps, strict=True):

@@ -259,9 +259,9 @@ def direction_in(leaf: np.ndarray, seed: tuple[int, ...], *, even: bool = False)
 
     Elements that are far smaller than the others move less, unless ``even``.
     """
-    draw = np.random.default_rng(seed).normal(size=leaf.shape)
+    draw = np.asarray(np.random.default_rng(seed).normal(size=leaf.shape))
     draw /= np.linalg.norm(draw)
-    return draw if even else draw * _shares(leaf)
+    return np.asarray(draw if even else draw * _shares(leaf))
 
 
 def _shares(leaf: np.ndarray) -> np.ndarray:
