@@ -83,7 +83,7 @@ def explain(passes: Passes, target: Target, rounding: float, deadline: float) ->
 
 def target_of(facts: Facts, rounding: float) -> Target:
     """Return what is to be explained of a judged gradient."""
-    error = [hand - right for hand, right in zip(facts.hand, facts.truth, strict=True)]
+    error = [np.asarray(hand - right) for hand, right in zip(facts.hand, facts.truth, strict=True)]
     sizes = [
         max(float(np.linalg.norm(hand)), float(np.linalg.norm(right)))
         for hand, right in zip(facts.hand, facts.truth, strict=True)

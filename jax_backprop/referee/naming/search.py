@@ -214,7 +214,7 @@ def _in_turn(at: Context, mistakes: Sequence[Found]) -> tuple[list[Found], list[
 
 def _made_of(at: Context, after: Context) -> list[np.ndarray]:
     grads = zip(after.back.grads, at.back.grads, strict=True)
-    return [wrong - right for wrong, right in grads]
+    return [np.asarray(wrong - right) for wrong, right in grads]
 
 
 def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:

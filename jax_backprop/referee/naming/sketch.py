@@ -33,7 +33,9 @@ class Target(NamedTuple):
 
     def less(self, predicted: Sequence[np.ndarray]) -> Target:
         """Return what a predicted error leaves to explain."""
-        return self._replace(error=[e - p for e, p in zip(self.error, predicted, strict=True)])
+        return self._replace(
+            error=[np.asarray(e - p) for e, p in zip(self.error, predicted, strict=True)]
+        )
 
     def meets(self, predicted: Sequence[np.ndarray]) -> bool:
         """Whether a predicted error is the error, leaf by leaf."""
