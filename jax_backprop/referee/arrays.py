@@ -47,7 +47,7 @@ def like(leaf: Any, values: np.ndarray) -> Any:
     if isinstance(leaf, float):
         return float(values)
     if is_tensor(leaf):
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         wide = torch.from_numpy(np.array(values, np.float64)).to(leaf.device)
         return wide.requires_grad_(leaf.requires_grad)

@@ -55,13 +55,13 @@ def check_gradient(
     trace the loss, they judge alone. At a tie or a kink every subgradient passes, and no other.
 
     Args:
-      loss: pure function of (params, *args), scalar; of JAX, NumPy or torch.
+      loss: pure function of ``(params, *args)``, scalar; of JAX, NumPy or torch.
       gradient: the hand-written gradient, with the pytree of params; integer leaves have none
         (None, zeros or float0), and None stands for zeros.
       params: the point, any pytree; its dtype is judged.
       argnums: which positional arguments are differentiated, as in ``jax.grad``.
       has_aux: the loss returns (value, aux), the gradient (gradient, aux).
-      points: further points, each a tuple (params, *args), of any shapes: judged as well.
+      points: further points, each a tuple ``(params, *args)``, of any shapes: judged as well.
       rtol: a relative error that is allowed, for what is approximate on purpose.
       nondeterminism: by how much, relative, two calls may differ; by default as sums in another
         order do.
