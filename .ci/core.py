@@ -54,7 +54,8 @@ def main() -> None:
 def _check_commands() -> None:
     Path("study.toml").write_text(STUDY)
     Path("rows.csv").write_text("a,b\n0,1\n1,2\n")
-    Path("results").mkdir(exist_ok=True)
+    for name in ("results", "others"):
+        Path(name).mkdir(exist_ok=True)
     for command in WORKING:
         done = _run(command)
         assert done.returncode == 0, (command, done.stderr)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jax_backprop import check_gradient
 from jax_backprop.referee.naming import Facts, diagnose
 from jax_backprop.referee.naming.diagnosing import explain, passes_of, target_of
 from jax_backprop.referee.naming.passes import Passes
@@ -165,3 +166,35 @@ def test_a_mistake_in_every_step_of_a_loop_is_named() -> None:
     found = diagnose(rolled, facts(by_hand(True), by_hand(False), inner))
     assert found[0].bug == "its other operand transposed"
     assert "row + state @ inner" in found[0].line
+
+
+def test_a_search_that_breaks_does_not_cost_the_verdict(monkeypatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("jax_backprop.referee.diagnosis.diagnose", broken)
+    report = check_gradient(lambda x: jnp.sum(x**3), lambda x: 2 * x**2, jnp.arange(1.0, 4.0))
+    assert report.verdict == "fail"
+    assert "ended with RuntimeError: planted" in str(report.diagnosis[0])
+
+
+def test_a_window_that_is_shifted_is_named_beside_a_number_that_is_broadcast() -> None:
+    def loss(x: jax.Array, w: jax.Array) -> jax.Array:
+        return jnp.sum(sum(x[i : i + 2] * w[i] for i in range(3)) ** 2)
+
+    def shifted(x: jax.Array, w: jax.Array) -> jax.Array:
+        y = sum(x[i : i + 2] * w[i] for i in range(3))
+        return (
+            jnp.zeros(4)
+            .at[1:3]
+            .add(2 * y * w[0])
+            .at[1:3]
+            .add(2 * y * w[1])
+            .at[2:]
+            .add(2 * y * w[2])
+        )
+
+    report = check_gradient(
+        loss, shifted, jnp.array([1.0, -2.0, 0.5, 3.0]), jnp.array([0.3, 0.7, -1.1])
+    )
+    assert report.verdict == "fail" and "shifted" in str(report.diagnosis[0])

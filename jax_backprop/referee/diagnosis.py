@@ -72,7 +72,12 @@ def _formulas(case: Case, facts: Facts, seen: View | None) -> list[Diagnosis]:
     if seen is not None:
         return diagnose_network(facts, seen)
     rounding = ROUNDED64 if facts.tolerance == EXACT else ROUNDED
-    return diagnose(_loss(case), facts, rounding=rounding)
+    try:
+        return diagnose(_loss(case), facts, rounding=rounding)
+    except Exception as error:  # a name that isn't found must not cost the verdict
+        why = f"the search for a name ended with {type(error).__name__}: {error}"
+        paths = tuple(case.leaves[number].path for number in facts.failing)
+        return [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
 
 
 def _loss(case: Case) -> Callable[..., Any] | None:

@@ -114,7 +114,8 @@ def _not_summed(
     at: Context, each: Equation, place: int, part: np.ndarray, arriving: np.ndarray, new: New
 ) -> Iterator[Candidate]:
     """Yield one of a broadcast's copies where the sum over them belongs."""
-    kept = each.params.get("broadcast_dimensions", range(arriving.ndim))
+    behind = range(arriving.ndim - part.ndim, arriving.ndim)
+    kept = each.params.get("broadcast_dimensions", behind)
     sizes = dict(zip(kept, part.shape, strict=True))
     axes = tuple(n for n, size in enumerate(arriving.shape) if sizes.get(n, 1) != size)
     if not axes:
