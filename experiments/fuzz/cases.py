@@ -30,6 +30,7 @@ STUDY = copied("study.toml")
 READERS = ("show", "report")
 SHARES = ("share1", "share2")
 SWEEP_AGAIN = ("sweep", "study.toml", "--out", "study")
+MARK, MARKS = ("mark", "submissions", "--trusted"), ("submissions-marks",)
 REFUSED = ("sweep", "study.toml", "--out", "out", "--max-cells", "1")
 
 
@@ -66,9 +67,7 @@ def command_lines() -> SearchStrategy[Case]:
         ),
         st.lists(st.one_of(numbers, words), min_size=1, max_size=2),
     )
-    marked = options(CHECK).map(
-        lambda found: Case(("mark", "submissions", "--trusted", *found), copied("submissions"))
-    )
+    marked = options(CHECK).map(lambda found: Case((*MARK, *found), copied("submissions"), MARKS))
     return st.one_of(sweep, sweep, train, anything, numbered, marked)
 
 
@@ -96,7 +95,7 @@ def data_files() -> SearchStrategy[Case]:
     npz = st.builds(trained, st.just("npz:f.npz"), flags, archives(), st.just("f.npz"))
     csv = st.builds(trained, st.just("csv:f.csv,label=y"), flags, tables(), st.just("f.csv"))
     marked = json_files().map(
-        lambda content: Case(("check", "s"), (Change("write", "s/a.json", content),))
+        lambda content: Case(("check", "s"), (Change("write", "s/a.json", content),), ("s-marks",))
     )
     described = archives().map(
         lambda content: Case(("data", "info", "npz:f.npz"), (Change("write", "f.npz", content),))
@@ -134,8 +133,8 @@ def damaged_files() -> SearchStrategy[Case]:
         build(("model",), ("predict", "model"), (), "model/model.json"),
         build(("model",), ("predict", "model"), (), "model/model.safetensors"),
         build(("model", "set.npy"), ("predict", "model", "--inputs", "set.npy"), (), "set.npy"),
-        build(("submissions",), ("mark", "submissions", "--trusted"), (), "submissions/ben.json"),
-        build(("submissions",), ("mark", "submissions", "--trusted"), (), "submissions/cat.npz"),
+        build(("submissions",), MARK, MARKS, "submissions/ben.json"),
+        build(("submissions",), MARK, MARKS, "submissions/cat.npz"),
         build(("sets",), ("data", "info", "mnist", "--data-dir", "sets"), ("sets",), "sets"),
         build(("sets",), ("data", "verify", "--data-dir", "sets"), ("sets",), "sets"),
         build(("set.csv",), ("data", "info", "csv:set.csv,label=y"), (), "set.csv"),
