@@ -58,7 +58,7 @@ def test_the_example_of_the_help_passes(module, capsys) -> None:
 
 def test_a_wrong_gradient_exits_with_1_and_is_named(module, capsys) -> None:
     assert run("loss", "wrong", "--json", "out/report.json", "--html", "page.html") == 1
-    assert "likely bug: sign" in capsys.readouterr().out
+    assert "its sign flipped" in capsys.readouterr().out
     report = json.loads(Path("out/report.json").read_text())
     assert report["verdict"] == "fail"
     assert [row["verdict"] for row in report["rows"]] == ["fail", "fail"]

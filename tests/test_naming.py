@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,6 +28,13 @@ LEAVES = {
     "biases": RANDOM.normal(size=3),
 }
 Arrays = dict[str, np.ndarray]
+
+
+CENTRED = next(  # the line below that subtracts the mean
+    number
+    for number, line in enumerate(Path(__file__).read_text().splitlines(), 1)
+    if line.startswith("    centred = mixed")
+)
 
 
 def network(table: Any, inner: Any, gain: Any, outer: Any, biases: Any) -> Any:
@@ -101,7 +109,7 @@ NAMED = {
         "derivative's formula for the output given the input",
         "jnp.tanh(scaled * gain)",
     ),
-    "centred": ("sub at test_naming.py:33 in place of its other operand", "scaled * gain"),
+    "centred": (f"sub at test_naming.py:{CENTRED} in place of its other operand", "scaled * gain"),
     "mean": ("mean_for_sum", "scaled * gain"),
     "mean held": ("zero", "mixed - mixed.mean(-1, keepdims=True)"),
     "twice": ("factor", "centred / jnp.sqrt(variance + 1e-5)"),
