@@ -20,6 +20,7 @@ from jax_backprop.study.states import loss_at, regions, state
 from jax_backprop.study.tuned import against_control
 
 BLUE, RED, GREEN = "#0072b2", "#d55e00", "#009e73"
+REGIONS = ("too slow", "works", "fails")
 
 
 def around(rate: float) -> Interval:
@@ -56,7 +57,9 @@ def test_the_answers_chart_has_its_regions_and_names_the_best_and_rate_1(summary
     assert line.column("loss") == shown
     assert line.column("n") == list(range(len(shown)))
     told = texts(marks)
-    assert {"too slow", "works", "fails"} <= set(told)
+    assert set(REGIONS) <= set(told)
+    named = [(told[name]["learning_rate"], told[name]["end"]) for name in REGIONS]
+    assert named == [(where.least, where.works[0]), where.works, (where.fails, where.largest)]
     assert told[f"best {best.learning_rate:.3g}"]["loss"] == best.loss
     np.testing.assert_allclose(told["rate 1"]["learning_rate"], 1.0)
     np.testing.assert_allclose(told["rate 1 on the batch's sum"]["learning_rate"], BATCH)
