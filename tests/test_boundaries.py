@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from jax_backprop import InputError, Study, load_study
 from jax_backprop.engine import InterruptedSweepError, Options
+from jax_backprop.report.boundaries import named_boundaries
 from jax_backprop.storage import file_sha256
 from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import boundaries, crossing, next_rates
@@ -66,13 +68,21 @@ def test_the_search_narrows_every_seeds_boundaries() -> None:
             found = crossing(rates, beyond.to_numpy())
             assert found.low < truth <= found.high
             assert np.log10(found.high / found.low) <= 0.0101
-    row = boundaries(cells)[0].plain()
+    row = boundaries(cells, overlap=0.0)[0].plain()
     middle = np.sort(list(RISES.values()))[1:3]
     np.testing.assert_allclose(row["rate_monotone"], np.sqrt(np.prod(middle)), rtol=0.02)
     assert row["rate_diverged_several"] == 0.25 and row["rate_monotone_several"] == 0
     assert abs(np.log10(row["rate_best"] / BEST)) < 1 / 6
     times = sorted(RISES[seed] / LIMIT[seed] for seed in RISES)[1:3]
     np.testing.assert_allclose(row["rate_monotone_times"], np.sqrt(np.prod(times)), rtol=0.02)
+
+
+def test_every_place_widens_intervals_by_the_overlap_of_splits(whole: Path) -> None:
+    summary = summarize(whole)
+    overlapping = replace(summary, design=summary.design._replace(overlap=0.5))
+    (expected,) = boundaries(summary.cells, overlap=0.5)
+    assert expected != boundaries(summary.cells, overlap=0.0)[0]
+    assert list(named_boundaries(overlapping).values()) == [expected]
 
 
 def test_a_boundary_that_is_nowhere_is_given_up() -> None:
@@ -84,7 +94,7 @@ def test_a_boundary_that_is_nowhere_is_given_up() -> None:
         more = pd.DataFrame([train(0, rate) for _, rate in wanted]).assign(rises=0, tail_loss=1.0)
         cells = pd.concat([cells, more])
     assert not wanted and cells["learning_rate"].max() < GRID[-1] * 10**3.01
-    row = boundaries(cells)[0].plain()
+    row = boundaries(cells, overlap=0.0)[0].plain()
     assert row["rate_diverged"] == np.inf
 
 
@@ -117,7 +127,7 @@ def whole(tmp_path_factory) -> Path:
 def test_each_found_boundary_lies_between_two_trained_rates(whole: Path) -> None:
     cells = summarize(whole).cells
     assert cells["cell"].is_unique and len(cells) > 21
-    found = boundaries(cells)
+    found = boundaries(cells, overlap=0.0)
     for _, run in cells.groupby("seed"):
         ordered = run.sort_values("learning_rate")
         failed = (ordered["tail_loss"] > ordered["loss_at_start"]).to_numpy()

@@ -55,7 +55,7 @@ def write_boundaries(folder: Path) -> tuple[dict[str, Boundaries], list[str], li
 
 def named_boundaries(summary: Summary) -> dict[str, Boundaries]:
     """Return the boundaries of each series by what it differs in from the first."""
-    found = boundaries(summary.cells)
+    found = boundaries(summary.cells, summary.design.overlap)
     return dict(zip(differing([summary.settings[row.series] for row in found]), found, strict=True))
 
 

@@ -124,10 +124,14 @@ def verdicts(run: Frame) -> dict[str, np.ndarray]:
     }
 
 
-def boundaries(cells: Frame, overlap: float = 0.0) -> list[Boundaries]:
+def boundaries(cells: Frame, overlap: float) -> list[Boundaries]:
     """Return a row a series: each boundary over seeds, or over splits (the median of each).
 
     A rate is 0 or infinite where too many seeds have no bracket.
+
+    Args:
+      cells: of a search.
+      overlap: of the splits' data, by which intervals over splits are wider (``Design.overlap``).
     """
     unit = unit_key(cells)
     return [
