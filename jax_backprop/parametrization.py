@@ -78,7 +78,7 @@ def rate_factors(network: Network, optimizer: Optimizer | object) -> Params | No
     """
     if network.parametrization == "standard":
         return None
-    name = optimizer.name if isinstance(optimizer, Optimizer) else "of one's own"
+    name = optimizer.name if isinstance(optimizer, Optimizer) else "of your own"
     if name not in (*ADAPTIVE, *DESCENDING):
         raise InputError(
             "parametrization",

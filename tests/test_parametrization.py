@@ -8,7 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 import jax_backprop as jb
+from jax_backprop.cli.find_rate import _find
 from jax_backprop.parametrization import init_factors, rate_factors
+
+
+class ArrivedError(Exception):
+    """What a search was given."""
+
 
 SIZES = (7, 32, 64, 3)  # widths 2 and 4 times the base
 
@@ -71,6 +77,26 @@ def test_a_step_moves_each_array_by_its_own_rate(blobs: jb.Dataset) -> None:
         for name, factor in zip(("weights", "biases"), factors, strict=True):
             moved = getattr(after, name) - getattr(before, name)
             np.testing.assert_allclose(moved, -0.1 * factor * getattr(grad, name), atol=2e-6)
+
+
+def test_a_learner_and_a_search_step_by_each_arrays_own_rate(monkeypatch) -> None:
+    """As ``fit`` does: the printed command trains with these factors."""
+    net = jb.Network(layer_sizes=(4, 8, 3), parametrization="mup", base_width=4)
+    params = jb.init_params(net, key=jax.random.key(0))
+    direction = jb.network_learner(net).direction
+    updates, _ = direction.update(params, direction.init(params), params)
+    np.testing.assert_allclose(updates[0].weights, 2 * params[0].weights)
+    np.testing.assert_allclose(updates[1].weights, params[1].weights / 2)
+
+    def stop(*_: object, **given: object) -> None:
+        raise ArrivedError(given["factors"])
+
+    monkeypatch.setattr("jax_backprop.finding.find_learning_rate", stop)
+    run = jb.Run(hidden_sizes=(8,), parametrization="mup", base_width=4)
+    data = jb.load_dataset("noise:60,4,3")
+    with pytest.raises(ArrivedError) as stopped:
+        _find(run, data, 1.0, None, None, None)
+    assert stopped.value.args == (rate_factors(net, run.optimizer),)
 
 
 def test_what_cannot_be_is_refused() -> None:

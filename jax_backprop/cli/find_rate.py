@@ -97,29 +97,27 @@ def _span(low: float | None, high: float | None) -> tuple[float, float] | None:
 
 
 def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance: Any) -> FoundRate:
-    from functools import partial
-
-    from jax_backprop import backprop
-    from jax_backprop import network as networks
     from jax_backprop.derivation.autodiff import autodiff_value_and_grad
     from jax_backprop.finding import find_learning_rate
-    from jax_backprop.training import check_direction, network_functions, share_of
-    from jax_backprop.training.rules import make_rule
+    from jax_backprop.network import init_params
+    from jax_backprop.parametrization import rate_factors
+    from jax_backprop.training import network_functions, share_of
     from jax_backprop.types import Penalties
 
     network = run.network(data.features, data.classes)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
-    gradient = partial(backprop.value_and_grad, network=network, penalties=penalties)
+    gradient, evaluate, product = network_functions(network, penalties)
     if run.gradient == "autodiff":
         gradient = autodiff_value_and_grad(network, penalties)
-    check_direction(run.rate_rule, run.optimizer)
     return find_learning_rate(
-        lambda key: networks.init_params(network, key=key, init_scale=run.init_scale),
+        lambda key: init_params(network, key=key, init_scale=run.init_scale),
         gradient,
         share_of(data, run.data_fraction),
-        evaluate=partial(networks.evaluate, network=network),
+        evaluate=evaluate,
         optimizer=run.optimizer,
-        rate_rule=make_rule(run.rate_rule, gradient, network_functions(network, penalties)[2]),
+        rate_rule=run.rate_rule,
+        vector_product=product,
+        factors=rate_factors(network, run.optimizer),
         layer_factors=run.layer_factors,
         reduction=run.reduction,
         schedule=run.schedule,

@@ -22,10 +22,9 @@ from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
 from jax_backprop.optimizers import RATE_FREE, check_descends
 from jax_backprop.parsing import check_number
 from jax_backprop.schedules import StepToRate, learning_rates
-from jax_backprop.settings import Optimizer, Run, Schedule
+from jax_backprop.settings import Optimizer, Rule, Schedule
 from jax_backprop.training import (
     SCHEDULED,
-    Learner,
     RateRule,
     check_dataset,
     make_learner,
@@ -34,9 +33,9 @@ from jax_backprop.training import (
 )
 from jax_backprop.training.factors import layer_factors as factors_of
 from jax_backprop.training.factors import reduction_factor
-from jax_backprop.types import Batch, Dataset, ValueAndGrad
+from jax_backprop.training.rules import BatchVectorProduct
+from jax_backprop.types import Batch, Dataset, Params, ValueAndGrad
 
-DEFAULT = Run()
 BUDGET = 4.0
 SEED_STRIDE = 1000  # between the seeds of two searches: no run is in both
 
@@ -68,7 +67,9 @@ def find_learning_rate(
     training_step: TrainingStep | None = None,
     evaluate: Callable[[Any, Batch], Any] | None = None,
     optimizer: str | Optimizer | optax.GradientTransformation = "gradient_descent",
-    rate_rule: RateRule = SCHEDULED,
+    rate_rule: str | Rule | RateRule = SCHEDULED,
+    vector_product: BatchVectorProduct | None = None,
+    factors: Params | None = None,
     layer_factors: Any = None,
     schedule: str | Schedule | StepToRate | np.ndarray = "constant",
     reduction: ReductionName = "mean",
@@ -97,7 +98,10 @@ def find_learning_rate(
       evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
         loss``. By default the loss alone, which a step at rate 0 tells.
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
-      rate_rule, layer_factors, reduction, batch_size, epochs, steps: as for ``fit``.
+      rate_rule, vector_product, layer_factors, reduction, batch_size, epochs, steps: as for
+        ``fit``.
+      factors: of the rate, a number for each array of the parameters, as a parametrisation has
+        them (``parametrization.rate_factors``).
       schedule: a name, a Schedule, a callable ``step -> factor`` over the whole training, or a row.
       budget: of all trials together, in whole trainings; the first round is run whatever it costs.
       rates: lowest and highest rate of the first round, which is widened where it has to be.
@@ -137,10 +141,25 @@ def find_learning_rate(
     _check_span(rates)
     shape = _shape(schedule, plan.steps, reduction_factor(reduction, plan.batch))
     if training_step is not None:
-        _check_alone(value_and_grad, optimizer, rate_rule, layer_factors)
+        _check_alone(
+            value_and_grad=value_and_grad is not None,
+            optimizer=not (isinstance(optimizer, str) and optimizer == "gradient_descent"),
+            rate_rule=rate_rule is not SCHEDULED,
+            vector_product=vector_product is not None,
+            factors=factors is not None,
+            layer_factors=layer_factors is not None,
+        )
         trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
     else:
-        learner = _learner(value_and_grad, evaluate, optimizer, rate_rule, data)
+        learner = make_learner(
+            _gradient(value_and_grad),
+            evaluate,
+            optimizer=_with_rate(optimizer),
+            rate_rule=Rule.model_validate(rate_rule) if isinstance(rate_rule, str) else rate_rule,
+            vector_product=vector_product,
+            scaling=data.scaling,
+            factors=factors,
+        )
         params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
         if not isinstance(optimizer, str | Optimizer):
             check_descends(optimizer, params)
@@ -200,13 +219,7 @@ def _centre(limits: Limits | None) -> float | None:
     return None
 
 
-def _learner(
-    value_and_grad: ValueAndGrad | None,
-    evaluate: Any,
-    optimizer: str | Optimizer | optax.GradientTransformation,
-    rate_rule: RateRule,
-    data: Dataset,
-) -> Learner:
+def _gradient(value_and_grad: ValueAndGrad | None) -> ValueAndGrad:
     if value_and_grad is None:
         raise InputError(
             "find_learning_rate",
@@ -214,6 +227,13 @@ def _learner(
             expected="value_and_grad, or a training_step of your own",
             remedy="Pass (params, batch) -> (loss, grads), such as jax.value_and_grad(loss).",
         )
+    return value_and_grad
+
+
+def _with_rate(
+    optimizer: str | Optimizer | optax.GradientTransformation,
+) -> Optimizer | optax.GradientTransformation:
+    """Return the optimizer; raise InputError for one that finds its own rate."""
     if isinstance(optimizer, str):
         optimizer = Optimizer.model_validate({"name": optimizer})
     if isinstance(optimizer, Optimizer) and optimizer.name in RATE_FREE:
@@ -223,21 +243,11 @@ def _learner(
             expected="one that is told a rate",
             remedy="Leave its learning rate at 1: there is nothing to find.",
         )
-    return make_learner(
-        value_and_grad, evaluate, optimizer=optimizer, rate_rule=rate_rule, scaling=data.scaling
-    )
+    return optimizer
 
 
-def _check_alone(
-    value_and_grad: ValueAndGrad | None, optimizer: Any, rate_rule: RateRule, layer_factors: Any
-) -> None:
+def _check_alone(**given: bool) -> None:
     """Raise InputError for what a user's own training step would leave unused."""
-    given = {
-        "value_and_grad": value_and_grad is not None,
-        "optimizer": not (isinstance(optimizer, str) and optimizer == "gradient_descent"),
-        "rate_rule": rate_rule is not SCHEDULED,
-        "layer_factors": layer_factors is not None,
-    }
     for name, is_given in given.items():
         if is_given:
             raise InputError(

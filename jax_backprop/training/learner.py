@@ -142,7 +142,7 @@ def network_learner(
 ) -> Learner:
     """Return the learner of one of the project's networks; equal arguments give the same object."""
     value_and_grad, evaluate, _ = network_functions(network, penalties)
-    factors = rate_factors(network, optimizer.name)
+    factors = rate_factors(network, optimizer)
     return cached_learner(value_and_grad, evaluate, optimizer=optimizer, factors=factors)
 
 
