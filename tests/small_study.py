@@ -34,7 +34,7 @@ def data() -> Dataset:
     return make_dataset(inputs, np.arange(150) % 3, name="noise")
 
 
-def go(folder: Path, options: Options | None = None, axes: dict = AXES, **changes) -> Tables:
+def go(folder: Path | None, options: Options | None = None, axes: dict = AXES, **changes) -> Tables:
     settings = {"batch_size": 10, "epochs": 2} | changes
     options = options or Options(devices=jax.devices()[:2])
     functions = {"value_and_grad": value_and_grad, "out": folder, "options": options}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from small_study import AXES, go, parts
 
 from jax_backprop import Dataset, Grid, Network
 from jax_backprop.engine import InterruptedSweepError, Options, SweepProgress, Tables, sweep
+from jax_backprop.engine.computing import Computer
+from jax_backprop.engine.planning import Group
 from jax_backprop.engine.program import OutOfMemoryError, Program
 
 
@@ -69,6 +72,27 @@ def test_a_narrowed_group_is_narrow_in_every_generation(tmp_path: Path, monkeypa
     progress: list[SweepProgress] = []
     go(tmp_path, Options(on_progress=progress.append), axes=more)
     assert progress[-1].computed_cells == 0 and progress[-1].done_cells == 45
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("short", ["probe", "compute"])
+def test_a_workers_memory_narrows_the_tiles_of_its_probe_too(
+    short: str, tmp_path: Path, monkeypatch
+) -> None:
+    """Whether the first tile found no memory or a later one: the narrower first tile is probed."""
+    whole, notices = getattr(Computer, short), []
+
+    def narrow_alone(computer: Computer, group: Group, *more: int) -> Any:
+        if group.width == 4:
+            raise OutOfMemoryError("none left")
+        return whole(computer, group, *more)
+
+    monkeypatch.setattr(Computer, short, narrow_alone)
+    for folder in (tmp_path / "kept", None):
+        with ThreadPoolExecutor(1) as threads:
+            options = Options(executor=threads, on_notice=notices.append)
+            assert go(folder, options).cells.num_rows == 36
+    assert len(notices) == 2 and all("going on with 2" in each for each in notices)
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -54,7 +54,8 @@ class Runner:
         self._axes = axes
         self._widths = dict(folder.widths) if folder is not None else {}
         self._meter = Meter(options.on_progress)
-        self._probe: dict[str, Any] | None = None
+        # What is kept with the results: the first tile's bits among it.
+        self._kept: dict[str, Any] = folder.manifest if folder is not None else {}
         self._computed: set[tuple[int, int]] = set()  # groups and shards, without a folder
 
     def add(self, cells: Cells) -> None:
@@ -111,10 +112,7 @@ class Runner:
 
     def _compare(self, probe: dict[str, Any], host: str | None = None) -> None:
         """Record what a machine gives for the first tile; raise InputError if it was another."""
-        known = self._probe
-        if self._folder is not None:
-            known = self._folder.manifest.setdefault("probe", probe)
-        known = self._probe = known or probe
+        known = self._kept.setdefault("probe", probe)
         if known["first_tile"] == probe["first_tile"]:
             return
         if host is None and self._folder is not None:
@@ -172,9 +170,9 @@ class Runner:
     def _run_on(self, workers: Workers) -> Iterator[dict[str, pa.Table]]:
         """Compute what isn't there on an executor's workers."""
         source = source_of(self._workload, self._axes, self._options.max_bytes)
-        first = self.groups[0]
 
         def payload(places: Sequence[Place]) -> bytes:
+            first = self.groups[0]  # as wide as it is now
             probe = Slice.of(first, first.layout.rows[:1], first.layout.real[:1])
             groups = [(self.groups[index], shard) for index, shard in places]
             slices = [Slice.of(group, *group.layout.shard(shard)) for group, shard in groups]
@@ -251,10 +249,8 @@ class Runner:
         self._place(
             [with_width(group, narrow) if group.key == key else group for group in self.groups]
         )
-        if self._folder is not None:
-            self._folder.manifest.pop("probe", None)  # it was of the wider tiles
-            narrowed = self._folder.manifest.setdefault("narrowed", {})
-            narrowed[key] = {"from": wide, "to": narrow}
+        self._kept.pop("probe", None)  # it was of the wider tiles
+        self._kept.setdefault("narrowed", {})[key] = {"from": wide, "to": narrow}
         self._count()
 
     def _first_part(self, index: int) -> int:
