@@ -69,7 +69,7 @@ def compare(case: Case, values: Values) -> list[LeafReport]:
     """Return a row a leaf from the comparisons with autodiff; "-" where it can't be asked."""
     rows, known = [], None
     for number, leaf in enumerate(case.judged):
-        row = _row(case, values, number, leaf.path)
+        row = _row(values, number, leaf.path)
         if values.truth is None or not np.isfinite(values.truth[number]).all():
             rows.append(row)
             continue
@@ -81,7 +81,7 @@ def compare(case: Case, values: Values) -> list[LeafReport]:
     return rows
 
 
-def _row(case: Case, values: Values, number: int, path: str) -> LeafReport:
+def _row(values: Values, number: int, path: str) -> LeafReport:
     def apart(first: list | None, second: list | None) -> Distance:
         if first is None or second is None:
             return NOT_MEASURED

@@ -35,7 +35,7 @@ def claimed(case: Case) -> Case:
         found = run("gradient", lambda: case.gradient.narrow(case.form.leaves))
     found = _gradient_of(found, case.options)
     try:
-        entries = case.form.params[0].flatten_up_to(found)
+        entries = case.form.params.flatten_up_to(found)
     except ValueError:
         return case
     none = {at for at, entry in zip(case.form.places, entries, strict=True) if entry is None}

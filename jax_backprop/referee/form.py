@@ -37,7 +37,8 @@ class Form(NamedTuple):
       floats: the differentiated leaves.
       arrays: positions of the leaves that are arrays; all others (text, functions, Python's
         integers) are passed on as they are.
-      start, params: where the differentiated part begins, and its structure.
+      places: positions of the leaves of the differentiated part.
+      params: the structure of that part.
     """
 
     structure: Any
@@ -51,16 +52,6 @@ class Form(NamedTuple):
     def arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return (args, keywords) with other leaves."""
         return jax.tree.unflatten(self.structure, list(leaves))
-
-    def at(self, args: tuple[Any, ...]) -> Form:
-        """Return the form of other positional arguments, everything else being the same."""
-        given, keywords = self.arguments(self.leaves)
-        return form_of((*args, *given[len(args) :]), keywords, self.argnums)
-
-    @property
-    def argnums(self) -> int | tuple[int, ...]:
-        """Which positional arguments are differentiated."""
-        return self.params[1]
 
 
 def form_of(
@@ -93,7 +84,7 @@ def form_of(
     ]
     params = args[chosen[0]] if single else tuple(args[number] for number in chosen)
     floats = _floats(leaves, paths, inside)
-    kept = (jax.tree.structure(params), argnums)
+    kept = jax.tree.structure(params)
     return Form(structure, tuple(leaves), tuple(paths), floats, tuple(arrays), inside, kept)
 
 
@@ -139,7 +130,7 @@ def gradient_leaves(form: Form, grads: Any) -> list[Any] | Complaint:
     None stands for zeros; a Python float whose gradient is None wasn't differentiated, and is
     None here.
     """
-    structure = form.params[0]
+    structure = form.params
     if isinstance(grads, list | tuple) and not hasattr(grads, "_fields"):
         for kind in (list, tuple):  # either is as good as the other
             if jax.tree.structure(kind(grads)) == structure:

@@ -106,7 +106,7 @@ def _judged(case: Case, leaves: list[Any]) -> list[Any]:
     found = case.gradient_function(*args, **keywords)
     if case.options.has_value or case.options.has_aux:
         found = found[1 if case.options.has_value else 0]
-    pairs = zip(case.form.places, case.form.params[0].flatten_up_to(found), strict=True)
+    pairs = zip(case.form.places, case.form.params.flatten_up_to(found), strict=True)
     judged = {leaf.position for leaf in case.leaves}
     return [
         jnp.zeros(np.shape(case.form.leaves[at])) if entry is None else jnp.asarray(entry)

@@ -11,7 +11,6 @@ import numpy as np
 from jax_backprop.referee.case import Case, Values
 from jax_backprop.referee.comparison import allowed_error
 from jax_backprop.referee.directions import (
-    DIRECTIONS,
     Directional,
     difference,
     direction_in,
@@ -97,6 +96,3 @@ def _parted_by_rounded_constants(case: Case, values: Values, at: int) -> bool:
         return False
     gap = float(np.linalg.norm(values.hand64[at] - values.truth[at]))
     return gap <= allowed_error(case, values, at)
-
-
-__all__ = ["DIRECTIONS", "gives_differences", "look_along", "uncertainty"]

@@ -164,7 +164,7 @@ class Court:
                 continue
             hand, make = self.values.best[at], self._lines(number)
             truth = self.values.truth
-            if truth is not None and np.isfinite(truth[at]).all() and row.reason != NOT_DERIVATIVE:
+            if truth is not None and np.isfinite(truth[at]).all():
                 found = wrong_elements.worst_elements(make, hand, truth[at], leaf_size(leaf.array))
                 looked[at] = row._replace(elements=found)
                 continue
@@ -202,9 +202,6 @@ class Court:
 
     def _lines(self, number: int) -> Callable[[np.ndarray], Line]:
         return lambda direction: self.case.line({number: direction}, loss=self.loss)
-
-
-NOT_DERIVATIVE = "not the differences', and the loss's own derivative isn't either"
 
 
 def _of_kink(row: LeafReport, found: AtKink, by_autodiff: bool) -> LeafReport:

@@ -38,7 +38,8 @@ def alterations(shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
 def _reordered(shape: tuple[int, ...], axes: list[int]) -> Iterator[tuple[str, Change]]:
     for one, other in combinations(axes, 2):
         if shape[one] == shape[other]:
-            yield "transposed", partial(np.swapaxes, axis1=one, axis2=other)
+            kind = "transposed" if len(shape) == 2 else f"axes {one} and {other} exchanged"
+            yield kind, partial(np.swapaxes, axis1=one, axis2=other)
     if len(axes) > 1:
         yield "reshaped where it should be transposed", lambda a: a.reshape(a.shape[::-1]).T
         yield "flattened column by column", lambda a: a.T.reshape(a.shape)

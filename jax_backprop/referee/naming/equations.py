@@ -69,7 +69,7 @@ class Program(NamedTuple):
       leaves: the slots of the differentiated parameters.
       loss: the slot of the result.
       active: slots of floats that depend on a parameter, and on which the loss depends.
-      loops: how many loops stayed closed.
+      loops: how many loops stayed closed that could be opened.
     """
 
     equations: tuple[Equation, ...]
@@ -163,7 +163,7 @@ class _Writer:
                 return self.inline(jaxpr, [*consts, *inputs], source, called)
         if name == "scan" and self.opened and params["length"] <= OPENED_STEPS:
             return self._unroll(params, inputs, source)
-        self.loops += name in KEPT
+        self.loops += name == "scan" and params["length"] <= OPENED_STEPS
         binding = equation.primitive.get_bind_params(params)
 
         def apply(*arrays: Any) -> list[Any]:

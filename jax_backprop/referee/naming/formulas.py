@@ -44,13 +44,11 @@ def slopes(
     yield "derivative taken at the output", lambda: at_output
     yield "derivative's mean over the first axis", lambda: _mean(own)
     yield "derivative taken at the operand's mean", lambda: at_mean
-    for name, (text, formula) in OF_OUTPUT.items():
-        if name == each.name:
-            yield "derivative's formula for the output given the input", partial(formula, operand)
-        else:
-            for at in (output, operand):
-                yield f"derivative of another function, {text}", partial(formula, at)
-    for text, formula in FORMS.items():
+    if each.name in OF_OUTPUT:
+        formula = OF_OUTPUT[each.name][1]
+        yield "derivative's formula for the output given the input", partial(formula, operand)
+    others = {text: formula for name, (text, formula) in OF_OUTPUT.items() if name != each.name}
+    for text, formula in (others | FORMS).items():
         for name, at in (("output", output), ("input", operand)):
             yield f"{text}, o the {name}, in place of the derivative", partial(formula, at)
 

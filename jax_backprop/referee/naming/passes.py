@@ -53,14 +53,13 @@ class Passes:
     def _quick(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(function, compiler_options=QUICK)
 
-    def _evaluate(self, leaves: Sequence[Any], moved: Mapping[int, Any]) -> dict[int, Any]:
-        """Return every slot's value; ``moved`` is added to the values of some."""
+    def _evaluate(self, leaves: Sequence[Any]) -> dict[int, Any]:
+        """Return every slot's value."""
         values: dict[int, Any] = dict(self.program.constants)
         values.update(zip(self.program.leaves, leaves, strict=True))
         for each in self.program.equations:
             results = each.apply(*(values[slot] for slot in each.inputs))
-            for slot, result in zip(each.outputs, results, strict=True):
-                values[slot] = result + moved[slot] if slot in moved else result
+            values.update(zip(each.outputs, results, strict=True))
         return values
 
     def _pulled(self, values: Mapping[int, Any], errors: Mapping[int, Any]) -> tuple[Any, Any]:
@@ -105,7 +104,7 @@ class Passes:
     @cached_property
     def values(self) -> Arrays:
         """Each slot's value at the point."""
-        found = self._quick(lambda leaves: self._evaluate(leaves, {}))(self._leaves)
+        found = self._quick(self._evaluate)(self._leaves)
         return {slot: np.asarray(value) for slot, value in found.items()}
 
     @cached_property
@@ -182,31 +181,10 @@ class Passes:
     @cached_property
     def _tangents(self) -> Callable[..., Any]:
         def moved(leaves: Sequence[Any]) -> dict[int, Any]:
-            values = self._evaluate(leaves, {})
+            values = self._evaluate(leaves)
             return {slot: values[slot] for slot in self.active}
 
         def push(steps: Sequence[Any]) -> dict[int, Any]:
             return jax.jvp(moved, (self._leaves,), (steps,))[1]
 
         return self._quick(jax.vmap(push))
-
-    def gradient_after(self, moved: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-        """Return the gradient by a backward pass whose forward pass was off by ``moved``."""
-        given = {
-            slot: np.asarray(moved[slot], self.values[slot].dtype)
-            if slot in moved
-            else np.zeros_like(self.values[slot])
-            for slot in self.active
-            if slot not in self.program.leaves
-        }
-        return [np.asarray(array) for array in self._after(self._leaves, given)]
-
-    @cached_property
-    def _after(self) -> Callable[..., Any]:
-        def gradient(leaves: Sequence[Any], moved: Mapping[int, Any]) -> list[Any]:
-            values = self._evaluate(leaves, moved)
-            start = {self.program.loss: jnp.ones_like(values[self.program.loss])}
-            cotangents, _ = self._pulled(values, start)
-            return [cotangents.get(n, jnp.zeros_like(values[n])) for n in self.program.leaves]
-
-        return self._quick(gradient)

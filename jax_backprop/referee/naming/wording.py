@@ -46,13 +46,18 @@ class Named(NamedTuple):
 
     def diagnosis(self, leaves: tuple[str, ...]) -> Diagnosis:
         """Return what is reported, of the leaves that fail."""
-        known = not isnan(self.residual)
-        explained = f"explains the error but a share of {self.residual:.0e}" if known else ""
+        explained = "" if isnan(self.residual) else _explained(self.residual)
         lead = "the same in effect" if explained else "it may enter as well"
         same = f"or, {lead}: {'; '.join(self.others)}" if self.others else ""
         meaning = f"{self.place}: {self.what}"
         evidence = "; ".join(filter(None, (explained, same)))
         return Diagnosis(self.bug, meaning, leaves, evidence, self.residual, self.place, self.line)
+
+
+def _explained(residual: float) -> str:
+    if residual < 1e-12:
+        return "explains the whole error"
+    return f"explains the error but a share of {residual:.0e}"
 
 
 def named(passes: Passes, found: Sequence[Sequence[Found]], residual: float) -> list[Named]:
