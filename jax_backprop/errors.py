@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,6 +22,19 @@ def printable(text: str) -> str:
       'red\\x1b[31m'
     """
     return text.translate(_NUMBERED)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return a text as a spreadsheet shows it: one that it would compute gets a quote.
+
+    Example:
+      >>> spreadsheet_cell("=1+1"), spreadsheet_cell("-1.5")
+      ("'=1+1", '-1.5')
+    """
+    with contextlib.suppress(ValueError):
+        float(text)
+        return text
+    return ("'" if text.startswith(tuple("=+-@\t\r")) else "") + printable(text)
 
 
 class InputError(ValueError):

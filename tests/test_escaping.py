@@ -67,7 +67,7 @@ def test_a_table_of_predictions_computes_nothing(model: Path, tmp_path: Path, ca
 
 @pytest.mark.parametrize("name", ["'=a", "'@x"])
 def test_only_what_a_spreadsheet_computes_gets_a_quote(name: str) -> None:
-    from jax_backprop.cli.prediction import cell
+    from jax_backprop.errors import spreadsheet_cell as cell
 
     assert cell(name[1:]) == name
     assert [cell(each) for each in ("-1", "+1e3", "a=b", "")] == ["-1", "+1e3", "a=b", ""]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import MaybeFile
 from jax_backprop.errors import InputError, did_you_mean
 from jax_backprop.parsing import MOST_SEED, check_number, parse
 from jax_backprop.settings import Network
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from jax_backprop.referee import Report
 
 Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
-MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 # Columns that a narrow terminal does without; the page and the JSON have them.
 LEFT_OUT = ("dtype", "rinf", "judged", "expected", "shape", "worst at")
 TYPED = {"activation": "--network", "loss": "--network-loss", "layer_sizes": "the weights' shapes"}

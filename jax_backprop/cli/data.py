@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from jax_backprop.cli import console
+from jax_backprop.cli.flags import MaybeFolder
 from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError
 from jax_backprop.parsing import MOST_SEED, check_number
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from jax_backprop.types import Dataset, Scaling
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 DESCRIPTION = """Prepare, list, describe and verify data sets.
 
 Prepared sets lie in one folder: --data-dir, or $JAX_BACKPROP_DATA_DIR, or ~/.cache/jax_backprop."""
@@ -31,7 +31,7 @@ def prepare(
     name: Name,
     /,
     source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None,
-    data_dir: MaybePath = None,
+    data_dir: MaybeFolder = None,
 ) -> None:
     """Make mnist, fashion_mnist or tfds:NAME ready, so that every later start takes a moment.
 
@@ -61,7 +61,7 @@ def prepare(
     )
 
 
-def list_(data_dir: MaybePath = None) -> None:
+def list_(data_dir: MaybeFolder = None) -> None:
     """List the data sets by name, and where those lie that are prepared.
 
     Args:
@@ -81,7 +81,7 @@ def info(
     /,
     sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
     split_seed: int = 0,
-    data_dir: MaybePath = None,
+    data_dir: MaybeFolder = None,
 ) -> None:
     """Describe a data set: splits, classes, means, scaling, checksum, licence.
 
@@ -116,7 +116,7 @@ def info(
 def verify(
     name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None,
     /,
-    data_dir: MaybePath = None,
+    data_dir: MaybeFolder = None,
 ) -> None:
     """Check prepared sets byte by byte; exit code 1 if one is damaged.
 
@@ -186,6 +186,3 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
             bars[what](done, "", total)
 
         yield on_progress
-
-
-COMMANDS = {"prepare": prepare, "list": list_, "info": info, "verify": verify}

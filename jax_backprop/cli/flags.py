@@ -19,6 +19,7 @@ from jax_backprop.study_file import CHOICES
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 MaybeFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY.toml")]
 Changes = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction]

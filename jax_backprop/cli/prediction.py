@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from jax_backprop.cli import console
-from jax_backprop.cli.flags import Folder, MaybeFolder
+from jax_backprop.cli.flags import Folder, MaybeFile, MaybeFolder
 from jax_backprop.cli.model_data import check_feature_dtype, load_for
-from jax_backprop.errors import InputError, printable, unknown_name
+from jax_backprop.errors import InputError, spreadsheet_cell, unknown_name
 from jax_backprop.reading import decode, read_npy
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ SPLITS = ("train", "validation", "test")
 def predict(
     model: Folder,
     /,
-    inputs: MaybeFolder = None,
+    inputs: MaybeFile = None,
     split: Annotated[str, tyro.conf.arg(metavar="{train,validation,test}")] = "test",
-    out: MaybeFolder = None,
+    out: MaybeFile = None,
     data_dir: MaybeFolder = None,
 ) -> None:
     """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
@@ -63,7 +62,7 @@ def predict(
     probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
     chosen = probabilities.argmax(axis=1)
     rows = [
-        (row, cell(loaded.class_names[label]), f"{probabilities[row, label]:.6f}")
+        (row, spreadsheet_cell(loaded.class_names[label]), f"{probabilities[row, label]:.6f}")
         for row, label in enumerate(chosen)
     ]
     text = io.StringIO()
@@ -73,14 +72,6 @@ def predict(
         console.say(f"{len(rows):,} predictions in {out}")
     else:
         console.out.out(text.getvalue(), end="", highlight=False)
-
-
-def cell(name: str) -> str:
-    """Return a class name as a spreadsheet shows it: one that it would compute gets a quote."""
-    with suppress(ValueError):
-        float(name)
-        return name
-    return ("'" if name.startswith(tuple("=+-@\t\r")) else "") + printable(name)
 
 
 def _read_features(path: Path, model: Model) -> Any:

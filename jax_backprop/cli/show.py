@@ -91,18 +91,18 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
         )
         return
     for name, folder, summary in zip("AB", (first, second), summaries, strict=True):
-        _say(f"{name}: {summary.study.get('title', 'a sweep')} ({folder})")
+        console.say(f"{name}: {summary.study.get('title', 'a sweep')} ({folder})")
     if differing:
         rows = [list(each) for each in differing]
         _print_table("what differs", (["field", "A", "B"], rows))
     else:
-        _say("The two studies have the same fields and axes.")
+        console.say("The two studies have the same fields and axes.")
     for measure, words in (("test_loss", "test loss"), ("test_accuracy", "test accuracy")):
         table = versus_table(contrasts, measure)
         unit = contrasts[0].unit
         _print_table(f"{words}, each at its own tuned rate on the {unit}s that both have", table)
     if reason := no_power(contrasts):
-        _say(f"No finding, as {reason}.")
+        console.say(f"No finding, as {reason}.")
 
 
 def _finished(folder: Path) -> Summary:
@@ -134,16 +134,16 @@ def _print_head(found: Overview) -> None:
     study = found.manifest["study"]
     console.out.print(study.get("title", "a sweep"), markup=False, style="bold")
     if "question" in study:
-        _say(study["question"])
+        console.say(study["question"])
     counts = {axis.name: axis.values for axis in found.axes}
-    _say(setting_of(found.manifest, counts.get("seed", 1), counts.get("split_seed", 1)))
+    console.say(setting_of(found.manifest, counts.get("seed", 1), counts.get("split_seed", 1)))
     if found.axes:
-        _say("axes: " + "; ".join(map(_axis_words, found.axes)))
+        console.say("axes: " + "; ".join(map(_axis_words, found.axes)))
     share = f" (share {found.manifest['part']})" if found.manifest["part"] else ""
     state = "finished" if found.manifest["complete"] else "UNFINISHED: `jax-backprop sweep` goes on"
     diverged = f", {found.diverged:,} of them diverged" if found.done else ""
     planned = "" if found.done == found.planned else f" of {found.planned:,}"
-    _say(f"{found.done:,}{planned} networks{share}{diverged}; {state}")
+    console.say(f"{found.done:,}{planned} networks{share}{diverged}; {state}")
 
 
 def _print_series(found: Overview, summary: Summary) -> None:
@@ -159,8 +159,8 @@ def _print_series(found: Overview, summary: Summary) -> None:
         control = summary.best[0].series
         title = f"against {control}, {_tuned(found)}" if found.contrasts else None
         _print_table(title, control_table(summary, found.contrasts, found.sensitivities))
-    for line in answer(summary):
-        _say(line)
+    for line in answer(summary, found.contrasts):
+        console.say(line)
 
 
 def _tuned(found: Overview) -> str:
@@ -171,12 +171,14 @@ def _print_best_cell(found: Overview) -> None:
     from jax_backprop.study.runs import REPLICATES
 
     cells = math.prod(each.values for each in found.axes if each.name not in REPLICATES)
-    _say(f"{cells:,} combinations are too many to list: `jax-backprop report` draws two axes")
+    console.say(
+        f"{cells:,} combinations are too many to list: `jax-backprop report` draws two axes"
+    )
     told = ", ".join(
         f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in found.best.items()
     )
-    _say(f"the best on validation: {told}")
+    console.say(f"the best on validation: {told}")
 
 
 def _print_provenance(manifest: Mapping[str, Any]) -> None:
@@ -184,7 +186,7 @@ def _print_provenance(manifest: Mapping[str, Any]) -> None:
 
     made = manifest["provenance"]
     commit = f", commit {made['commit']}" if made["commit"] else ""
-    _say(f"{seconds(manifest)} on {made['device']}; {versions(manifest)}{commit}")
+    console.say(f"{seconds(manifest)} on {made['device']}; {versions(manifest)}{commit}")
 
 
 def _axis_words(axis: Axis) -> str:
@@ -201,12 +203,8 @@ def _print_table(title: str | None, content: Table) -> None:
 
     if title:
         console.out.print()
-        _say(title)
+        console.say(title)
     console.out.print(Shown(*content, texts=LEFT_COLUMNS))
-
-
-def _say(line: str) -> None:
-    console.say(line)
 
 
 def _print_json(value: Any) -> None:
@@ -241,7 +239,7 @@ def _plain(found: Overview) -> dict[str, Any]:
             name: {key: getattr(each, key) for key in ("status", "mean", "low", "high")}
             for name, each in found.sensitivities.items()
         },
-        "answer": [] if summary is None else answer(summary),
+        "answer": [] if summary is None else answer(summary, found.contrasts),
         "seconds": manifest["seconds"],
         "provenance": manifest["provenance"],
     }

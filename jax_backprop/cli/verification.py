@@ -12,6 +12,7 @@ import tyro
 
 from jax_backprop.cli import console, second_order_block
 from jax_backprop.cli.derivation import prove
+from jax_backprop.cli.flags import MaybeFile
 from jax_backprop.parsing import check_number, parse
 from jax_backprop.settings import Network
 
@@ -36,7 +37,7 @@ def verify(
         str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")
     ] = "softmax_cross_entropy",
     batch_size: int = 17,
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    json: MaybeFile = None,
 ) -> None:
     """Prove the derivation's equations, then check the gradient leaf by leaf; exit code 1 if not.
 

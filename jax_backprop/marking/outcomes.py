@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from jax_backprop.errors import spreadsheet_cell
 from jax_backprop.marking.folder import Mark, file_name
 from jax_backprop.marking.problem import Problem
 from jax_backprop.storage import write_atomic
@@ -39,13 +40,9 @@ def table(marks: Sequence[Mark]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for mark in marks:
-        cells = [getattr(mark, name) for name in COLUMNS]
-        writer.writerow([_plain(cell) if isinstance(cell, str) else f"{cell:g}" for cell in cells])
+        found = (getattr(mark, name) for name in COLUMNS)
+        writer.writerow([spreadsheet_cell(e) if isinstance(e, str) else f"{e:g}" for e in found])
     return text.getvalue()
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def gradescope(mark: Mark, problem: Problem) -> dict[str, object]:

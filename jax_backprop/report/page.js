@@ -3,7 +3,7 @@
 "use strict";
 
 /** @typedef {Record<string, number|string|null>} Row */
-/** @typedef {{specs: Record<string, any>, rates?: Row[], runs?: Record<string, any[]>, axes?: string[], unit?: string}} Data */
+/** @typedef {{specs: Record<string, any>, rates?: Row[], runs?: Record<string, any[]>, axes?: string[]}} Data */
 /** @type {Data} */
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
 /** @type {Record<string, any>} */
@@ -237,7 +237,7 @@ function exploreSpec(rows, chosen) {
   return { $schema: base.$schema, config: base.config, data: { values: rows }, mark: { type: "point", filled: true, size: 22, opacity: 0.6 }, encoding, ...size };
 }
 
-/* Start: the first chart first, the others as they come into sight. */
+/* Start: the charts in their order; Explore once it comes into sight. */
 
 (async () => {
   const names = Object.keys(DATA.specs);

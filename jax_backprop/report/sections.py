@@ -75,7 +75,6 @@ def _of_series(found: Overview, summary: Summary, folder: Path) -> Page:
         "rates": [{"n": n, **row.plain()} for n, row in enumerate(rows) if np.isfinite(row.loss)],
         "runs": embedded.runs(summary),
         "axes": [axis.name for axis in found.axes],
-        "unit": unit(summary),
     }
     texts = _texts(found, summary, head) | {"left_out": len(summary.best) - len(shown)}
     return Page(head.sentence, head.figures, lines, sections, _no_nan(data), texts)

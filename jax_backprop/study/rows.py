@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
-
-import pandas as pd
 
 from jax_backprop.study.comparisons import Difference
 
@@ -135,8 +132,3 @@ def flat(fields: dict[str, object]) -> Plain:
         else:
             told[name] = value
     return told  # pyright: ignore[reportReturnType]
-
-
-def table_of(rows: Iterable[RateRow]) -> Frame:
-    """Return rows as a table for pandas and charts, a column a number."""
-    return pd.DataFrame([row.plain() for row in rows])
