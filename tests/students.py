@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -78,3 +79,30 @@ def solve(
 def parameters(given: Steps) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     top = sum(name[0] == "W" for name in given)
     return tuple((given[f"W{k}"], given[f"b{k}"]) for k in range(1, top + 1))
+
+
+G = draw()
+S = solve(G)
+P, BATCH = parameters(G), (G["X"], G["y"])
+N, K = G["L"].shape
+HOMEWORK = {  # each step by the homework's name
+    "pre_activations": S["Z1"],
+    "hidden": S["A1"],
+    "logits": S["Z2"],
+    "outputs": S["A2"],
+    "loss": S["loss"],
+    "d_logits": S["dZ2"],
+    "d_output_weights": S["dW2"],
+    "d_output_biases": S["db2"],
+    "d_hidden": S["dA1"],
+    "d_pre_activations": S["dZ1"],
+    "d_hidden_weights": S["dW1"],
+    "d_hidden_biases": S["db1"],
+}
+SQUARE = draw((3, 3, 3), 3, seed=5)
+Q = solve(SQUARE)
+DEEP = draw((3, 4, 5, 2), 7, seed=2)
+
+
+def named(style: Callable[[str], str], of: Steps = S) -> Steps:
+    return {style(name): value for name, value in of.items()}

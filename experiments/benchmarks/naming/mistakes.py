@@ -4,19 +4,27 @@ Written after the catalogue of ``referee/naming`` and before it was tried on any
 changed in the catalogue since is listed in README.md beside this file.
 """
 
-# ruff: noqa: C901 - a rule here has a branch a mistake.
-
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from families import PLAIN
-
-Backward = Callable[..., tuple[Any, ...]]  # (args, cotangent) -> a cotangent an argument
+from wrong_rules import (
+    Backward,
+    attention_rule,
+    convolution_rule,
+    dense_rule,
+    embedding_rule,
+    entropy_rule,
+    gates_rule,
+    norm_rule,
+    pool_rule,
+    recurrent_rule,
+    softmax_rule,
+    squared_rule,
+    unary_rule,
+)
 
 
 class Mistake(NamedTuple):
@@ -37,268 +45,6 @@ class Mistake(NamedTuple):
     backward: Backward
 
 
-def _right(op: str, args: tuple[Any, ...], ct: Any) -> list[Any]:
-    return list(jax.vjp(PLAIN[op], *args)[1](ct))
-
-
-def _dense(**wrong: Callable[..., Any]) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        x, w, _ = args
-        parts = {"x": lambda: ct @ w.T, "w": lambda: x.T @ ct, "b": lambda: ct.sum(0)}
-        return tuple(
-            wrong[name](x, w, ct) if name in wrong else right() for name, right in parts.items()
-        )
-
-    return backward
-
-
-def _unary(slope: Callable[[Any], Any]) -> Backward:
-    return lambda args, ct: (ct * slope(args[0]),)
-
-
-def _norm(axis: int, change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        x, gain, _ = args
-        n = x.shape[axis]
-        centred = x - x.mean(axis, keepdims=True)
-        inverse = 1 / jnp.sqrt((centred**2).mean(axis, keepdims=True) + 1e-5)
-        scaled = centred * inverse
-        d = ct if change == "gain forgotten" else ct * gain
-        mean = d.mean(axis, keepdims=True)
-        slope = (d * scaled).mean(axis, keepdims=True)
-        if change == "mean held":
-            mean = 0 * mean
-        if change == "variance held":
-            slope = 0 * slope
-        if change == "both held":
-            mean, slope = 0 * mean, 0 * slope
-        if change == "sum for mean":
-            slope = slope * n
-        if change == "ddof":
-            slope = slope * n / (n - 1)
-        if change == "variance twice":
-            slope = 2 * slope
-        if change == "not normalised":
-            slope = (d * centred).mean(axis, keepdims=True)
-        if change == "inverse forgotten":
-            inverse = 1.0
-        d_x = inverse * (d - mean - scaled * slope)
-        d_gain = (ct * (centred if change == "gain of centred" else scaled)).sum(0)
-        d_gain = (ct * scaled).mean(0) if change == "gain's mean" else d_gain
-        d_bias = d.sum(0) if change == "bias of scaled" else ct.sum(0)
-        return d_x, d_gain, d_bias
-
-    return backward
-
-
-def _attention(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        q, k, v = args
-        scale = 1 / np.sqrt(q.shape[-1])
-        causal = jnp.tril(jnp.ones((len(q), len(k))))
-        weights = PLAIN["softmax"](jnp.where(causal > 0, q @ k.T * scale, -1e9))
-        d_weights = ct @ v.T
-        d_v = (weights if change == "weights for their transpose" else weights.T) @ ct
-        row = (d_weights * weights).sum(-1, keepdims=True)
-        if change == "over the columns":
-            row = (d_weights * weights).sum(0, keepdims=True)
-        if change == "diagonal":
-            row = d_weights * weights
-        if change == "row sum forgotten":
-            row = 0 * row
-        if change == "row sum unweighted":
-            row = d_weights.sum(-1, keepdims=True)
-        d_scores = weights * (d_weights - row)
-        if change == "softmax left out":
-            d_scores = d_weights
-        if change == "softmax left out, masked":
-            d_scores = d_weights * causal
-        if change == "scale forgotten":
-            scale = 1.0
-        if change == "scale twice":
-            scale = scale**2
-        d_q = d_scores @ k * scale
-        d_k = (d_scores if change == "scores for their transpose" else d_scores.T) @ q * scale
-        if change == "q for k":
-            d_q = d_scores @ q * scale
-        if change == "scale in q alone":
-            d_k = d_k / scale
-        if change == "swapped":
-            d_q, d_k = d_k, d_q
-        return d_q, d_k, d_v
-
-    return backward
-
-
-def _convolution(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        x, kernel = args
-        d_x, d_kernel = _right("convolution", args, ct)
-        if change == "kernel not flipped":
-            d_x = jax.vjp(PLAIN["convolution"], x, kernel[:, :, ::-1, ::-1])[1](ct)[0]
-        if change == "kernel's gradient flipped":
-            d_kernel = d_kernel[:, :, ::-1, ::-1]
-        if change == "mean over the batch":
-            d_kernel = d_kernel / len(x)
-        if change == "one example":
-            d_kernel = jax.vjp(lambda w: PLAIN["convolution"](x[:1], w), kernel)[1](ct[:1])[0]
-        if change == "rows shifted":
-            d_kernel = jnp.roll(d_kernel, 1, axis=2)
-        if change == "padding as valid":
-            inside = jnp.pad(ct[:, :, 1:-1, 1:-1], ((0, 0), (0, 0), (1, 1), (1, 1)))
-            d_kernel = jax.vjp(PLAIN["convolution"], x, kernel)[1](inside)[1]
-        return d_x, d_kernel
-
-    return backward
-
-
-def _pool(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        (x,) = args
-        wide = jnp.repeat(jnp.repeat(ct, 2, 2), 2, 3)
-        highest = jnp.repeat(jnp.repeat(PLAIN["pool"](x), 2, 2), 2, 3)
-        if change == "to every element":
-            return (wide,)
-        if change == "mean":
-            return (wide / 4,)
-        below = wide * (x < highest)
-        return (below,)
-
-    return backward
-
-
-def _embedding(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        table, ids = args
-        zero = jnp.zeros_like(table)
-        flat, rows = ids.ravel(), ct.reshape(-1, ct.shape[-1])
-        if change == "overwritten":
-            last = jnp.array(
-                [np.flatnonzero(np.asarray(ids).ravel() == n)[-1] for n in np.unique(ids)]
-            )
-            d_table = zero.at[flat[last]].set(rows[last])
-        elif change == "mean":
-            counts = jnp.maximum(jnp.bincount(flat, length=len(table)), 1)
-            d_table = zero.at[flat].add(rows) / counts[:, None]
-        elif change == "shifted":
-            d_table = zero.at[(flat + 1) % len(table)].add(rows)
-        elif change == "first column of ids":
-            d_table = zero.at[ids[:, 0]].add(ct[:, 0])
-        elif change == "padding kept out":
-            d_table = zero.at[flat].add(rows * (flat != 0)[:, None])
-        else:
-            d_table = zero.at[flat].add(rows) * 0.5
-        return d_table, None
-
-    return backward
-
-
-def _recurrent(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        state, x, inner, outer = args
-        after = PLAIN["recurrent"](*args)
-        d = ct * (1 - after**2)
-        if change == "derivative left out":
-            d = ct
-        if change == "derivative of the state before":
-            d = ct * (1 - state**2)
-        d_state = d @ (inner if change == "not transposed" else inner.T)
-        if change == "not passed on":
-            d_state = 0 * d_state
-        if change == "before the derivative":
-            d_state = ct @ inner.T
-        d_inner = (after if change == "the state after" else state).T @ d
-        if change == "inner's gradient of one example":
-            d_inner = jnp.outer(state[0], d[0])
-        if change == "outer's mean":
-            return d_state, d @ outer.T, d_inner, x.T @ d / len(x)
-        return d_state, d @ outer.T, d_inner, x.T @ d
-
-    return backward
-
-
-def _gates(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        (hidden, cell), x, weights, biases = args
-        joined = jnp.concatenate([x, hidden], -1)
-        i, f, o, g = jnp.split(joined @ weights + biases, 4, axis=-1)
-        si, sf, so, tg = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o), jnp.tanh(g)
-        after = sf * cell + si * tg
-        d_hidden, d_cell = ct
-        d_o = d_hidden * jnp.tanh(after) * so * (1 - so)
-        through = d_hidden * so * (1 - jnp.tanh(after) ** 2)
-        if change == "output's tanh left out":
-            through = d_hidden * so
-        d_after = through if change == "cell not passed on" else d_cell + through
-        if change == "cell alone":
-            d_after = d_cell
-        d_f = d_after * cell * sf * (1 - sf)
-        if change == "forget of the cell after":
-            d_f = d_after * after * sf * (1 - sf)
-        d_i = d_after * tg * si * (1 - si)
-        d_g = d_after * si * (1 - tg**2)
-        if change == "candidate's derivative left out":
-            d_g = d_after * si
-        if change == "input's derivative left out":
-            d_i = d_after * tg
-        if change == "forget gate held":
-            d_f = 0 * d_f
-        order = [d_f, d_i, d_o, d_g] if change == "gates in another order" else [d_i, d_f, d_o, d_g]
-        d_all = jnp.concatenate(order, -1)
-        d_joined = d_all @ weights.T
-        d_before = d_after if change == "forget's factor left out" else d_after * sf
-        inputs = x.shape[-1]
-        return (
-            (d_joined[:, inputs:], d_before),
-            d_joined[:, :inputs],
-            joined.T @ d_all,
-            d_all.sum(0),
-        )
-
-    return backward
-
-
-def _softmax(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        s = PLAIN["softmax"](args[0])
-        return {
-            "diagonal": (ct * s * (1 - s),),
-            "left out": (ct,),
-            "over the batch": (s * (ct - (ct * s).sum(0)),),
-            "sum forgotten": (ct * s,),
-            "sum unweighted": (s * (ct - ct.sum(-1, keepdims=True)),),
-            "sign of the sum": (s * (ct + (ct * s).sum(-1, keepdims=True)),),
-        }[change]
-
-    return backward
-
-
-def _entropy(change: str) -> Backward:
-    def backward(args: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
-        logits, labels = args
-        p = jax.nn.softmax(logits)
-        hot = jax.nn.one_hot(labels, logits.shape[1])
-        n = len(logits)
-        found = {
-            "labels forgotten": p / n,
-            "sign": (hot - p) / n,
-            "sum": p - hot,
-            "over the classes": (p - hot) / logits.shape[1],
-            "label alone": hot * (p - hot) / n,
-            "softmax twice": (jax.nn.softmax(p) - hot) / n,
-            "labels shifted": (p - jnp.roll(hot, 1, axis=0)) / n,
-            "sigmoid": (jax.nn.sigmoid(logits) - hot) / n,
-            "softmax's slope again": p * (1 - p) * (p - hot) / n,
-        }
-        return ct * found[change], None
-
-    return backward
-
-
-def _squared(factor: Callable[[Any, Any], Any]) -> Backward:
-    return lambda args, ct: (ct * factor(*args), -ct * factor(*args))
-
-
 SOFT = ("jnp.exp(x", "e / e.sum")
 M = Mistake
 MISTAKES = (
@@ -307,80 +53,92 @@ MISTAKES = (
         "dense",
         "dX by W",
         ("x @ weights + biases",),
-        _dense(x=lambda x, w, ct: ct @ jnp.ones_like(w).T),
+        dense_rule(x=lambda x, w, ct: ct @ jnp.ones_like(w).T),
     ),
     M(
         "mlp",
         "dense",
         "dW of the absolute input",
         ("x @ weights + biases",),
-        _dense(w=lambda x, w, ct: jnp.abs(x).T @ ct),
+        dense_rule(w=lambda x, w, ct: jnp.abs(x).T @ ct),
     ),
     M(
         "mlp",
         "dense",
         "db the mean",
         ("x @ weights + biases",),
-        _dense(b=lambda x, w, ct: ct.mean(0)),
+        dense_rule(b=lambda x, w, ct: ct.mean(0)),
     ),
     M(
         "mlp",
         "dense",
         "db of one example",
         ("x @ weights + biases",),
-        _dense(b=lambda x, w, ct: ct[0]),
+        dense_rule(b=lambda x, w, ct: ct[0]),
     ),
     M(
         "mlp",
         "dense",
         "dW of inputs shifted",
         ("x @ weights + biases",),
-        _dense(w=lambda x, w, ct: jnp.roll(x, 1, 0).T @ ct),
+        dense_rule(w=lambda x, w, ct: jnp.roll(x, 1, 0).T @ ct),
     ),
     M(
         "mlp",
         "dense",
         "dW with the mean taken again",
         ("x @ weights + biases",),
-        _dense(w=lambda x, w, ct: x.T @ ct / len(x)),
+        dense_rule(w=lambda x, w, ct: x.T @ ct / len(x)),
     ),
-    M("mlp", "dense", "dW forgotten", ("x @ weights + biases",), _dense(w=lambda x, w, ct: 0 * w)),
+    M(
+        "mlp",
+        "dense",
+        "dW forgotten",
+        ("x @ weights + biases",),
+        dense_rule(w=lambda x, w, ct: 0 * w),
+    ),
     M(
         "mlp",
         "dense",
         "dW of the product of means",
         ("x @ weights + biases",),
-        _dense(w=lambda x, w, ct: jnp.outer(x.mean(0), ct.sum(0))),
+        dense_rule(w=lambda x, w, ct: jnp.outer(x.mean(0), ct.sum(0))),
     ),
-    M("mlp", "tanh", "left out", ("jnp.tanh(x)",), _unary(lambda x: 1.0)),
-    M("mlp", "tanh", "formula at the input", ("jnp.tanh(x)",), _unary(lambda x: 1 - x**2)),
-    M("mlp", "tanh", "1 - tanh", ("jnp.tanh(x)",), _unary(lambda x: 1 - jnp.tanh(x))),
-    M("mlp", "tanh", "1 + tanh^2", ("jnp.tanh(x)",), _unary(lambda x: 1 + jnp.tanh(x) ** 2)),
+    M("mlp", "tanh", "left out", ("jnp.tanh(x)",), unary_rule(lambda x: 1.0)),
+    M("mlp", "tanh", "formula at the input", ("jnp.tanh(x)",), unary_rule(lambda x: 1 - x**2)),
+    M("mlp", "tanh", "1 - tanh", ("jnp.tanh(x)",), unary_rule(lambda x: 1 - jnp.tanh(x))),
+    M("mlp", "tanh", "1 + tanh^2", ("jnp.tanh(x)",), unary_rule(lambda x: 1 + jnp.tanh(x) ** 2)),
     M(
         "mlp",
         "tanh",
         "the sigmoid's",
         ("jnp.tanh(x)",),
-        _unary(lambda x: jnp.tanh(x) * (1 - jnp.tanh(x))),
+        unary_rule(lambda x: jnp.tanh(x) * (1 - jnp.tanh(x))),
     ),
     M(
         "mlp",
         "tanh",
         "tanh applied twice",
         ("jnp.tanh(x)",),
-        _unary(lambda x: 1 - jnp.tanh(jnp.tanh(x)) ** 2),
+        unary_rule(lambda x: 1 - jnp.tanh(jnp.tanh(x)) ** 2),
     ),
-    M("mlp", "relu", "left out", ("jnp.where(x > 0",), _unary(lambda x: 1.0)),
-    M("mlp", "relu", "the other side", ("jnp.where(x > 0",), _unary(lambda x: 1.0 * (x <= 0))),
-    M("mlp", "relu", "x for 1", ("jnp.where(x > 0",), _unary(lambda x: jnp.maximum(x, 0))),
-    M("mlp", "relu", "leaky", ("jnp.where(x > 0",), _unary(lambda x: jnp.where(x > 0, 1, 0.01))),
+    M("mlp", "relu", "left out", ("jnp.where(x > 0",), unary_rule(lambda x: 1.0)),
+    M("mlp", "relu", "the other side", ("jnp.where(x > 0",), unary_rule(lambda x: 1.0 * (x <= 0))),
+    M("mlp", "relu", "x for 1", ("jnp.where(x > 0",), unary_rule(lambda x: jnp.maximum(x, 0))),
+    M(
+        "mlp",
+        "relu",
+        "leaky",
+        ("jnp.where(x > 0",),
+        unary_rule(lambda x: jnp.where(x > 0, 1, 0.01)),
+    ),
     *(
         M(
             "mlp",
             "cross_entropy",
             what,
             ("jax.nn.log_softmax(logits)", "-jnp.mean(jnp.take"),
-            _entropy(what),
+            entropy_rule(what),
         )
         for what in (
             "labels forgotten",
@@ -394,14 +152,14 @@ MISTAKES = (
             "softmax's slope again",
         )
     ),
-    M("layer_norm", "layer_norm", "mean held", ("x - x.mean(-1",), _norm(-1, "mean held")),
+    M("layer_norm", "layer_norm", "mean held", ("x - x.mean(-1",), norm_rule(-1, "mean held")),
     *(
         M(
             "layer_norm",
             "layer_norm",
             what,
             ("variance = (centred**2).mean(-1", "centred / jnp.sqrt"),
-            _norm(-1, what),
+            norm_rule(-1, what),
         )
         for what in ("variance held", "sum for mean", "ddof", "variance twice")
     ),
@@ -410,10 +168,10 @@ MISTAKES = (
         "layer_norm",
         "both held",
         ("x - x.mean(-1", "variance = (centred**2).mean(-1", "centred / jnp.sqrt"),
-        _norm(-1, "both held"),
+        norm_rule(-1, "both held"),
     ),
     *(
-        M("layer_norm", "layer_norm", what, ("centred / jnp.sqrt",), _norm(-1, what))
+        M("layer_norm", "layer_norm", what, ("centred / jnp.sqrt",), norm_rule(-1, what))
         for what in (
             "gain forgotten",
             "not normalised",
@@ -428,45 +186,45 @@ MISTAKES = (
         "silu",
         "the sigmoid alone",
         ("x * jax.nn.sigmoid(x)",),
-        _unary(jax.nn.sigmoid),
+        unary_rule(jax.nn.sigmoid),
     ),
     M(
         "layer_norm",
         "silu",
         "the sigmoid held back",
         ("x * jax.nn.sigmoid(x)",),
-        _unary(lambda x: x * jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x))),
+        unary_rule(lambda x: x * jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x))),
     ),
-    M("layer_norm", "silu", "left out", ("x * jax.nn.sigmoid(x)",), _unary(lambda x: 1.0)),
+    M("layer_norm", "silu", "left out", ("x * jax.nn.sigmoid(x)",), unary_rule(lambda x: 1.0)),
     M(
         "layer_norm",
         "squared",
         "the half forgotten",
         ("0.5 * jnp.mean",),
-        _squared(lambda o, t: 2 * (o - t) / len(o)),
+        squared_rule(lambda o, t: 2 * (o - t) / len(o)),
     ),
     M(
         "layer_norm",
         "squared",
         "the mean over all elements",
         ("0.5 * jnp.mean",),
-        _squared(lambda o, t: (o - t) / o.size),
+        squared_rule(lambda o, t: (o - t) / o.size),
     ),
     M(
         "layer_norm",
         "squared",
         "the absolute error's",
         ("0.5 * jnp.mean",),
-        _squared(lambda o, t: jnp.sign(o - t) / len(o)),
+        squared_rule(lambda o, t: jnp.sign(o - t) / len(o)),
     ),
-    M("batch_norm", "batch_norm", "mean held", ("x - x.mean(0)",), _norm(0, "mean held")),
+    M("batch_norm", "batch_norm", "mean held", ("x - x.mean(0)",), norm_rule(0, "mean held")),
     *(
         M(
             "batch_norm",
             "batch_norm",
             what,
             ("variance = (centred**2).mean(0)", "centred * jax.lax.rsqrt"),
-            _norm(0, what),
+            norm_rule(0, what),
         )
         for what in ("variance held", "sum for mean", "ddof")
     ),
@@ -475,10 +233,10 @@ MISTAKES = (
         "batch_norm",
         "both held",
         ("x - x.mean(0)", "variance = (centred**2).mean(0)", "centred * jax.lax.rsqrt"),
-        _norm(0, "both held"),
+        norm_rule(0, "both held"),
     ),
     *(
-        M("batch_norm", "batch_norm", what, ("centred * jax.lax.rsqrt",), _norm(0, what))
+        M("batch_norm", "batch_norm", what, ("centred * jax.lax.rsqrt",), norm_rule(0, what))
         for what in ("gain forgotten", "inverse forgotten", "gain of centred")
     ),
     *(
@@ -487,7 +245,7 @@ MISTAKES = (
             "attention",
             what,
             ("e / e.sum", "jnp.exp(x", "softmax(jnp.where"),
-            _attention(what),
+            attention_rule(what),
         )
         for what in (
             "over the columns",
@@ -499,7 +257,7 @@ MISTAKES = (
         )
     ),
     *(
-        M("attention", "attention", what, ("q @ k.T / np.sqrt",), _attention(what))
+        M("attention", "attention", what, ("q @ k.T / np.sqrt",), attention_rule(what))
         for what in (
             "scale forgotten",
             "scale twice",
@@ -514,10 +272,10 @@ MISTAKES = (
         "attention",
         "weights for their transpose",
         ("weights @ v",),
-        _attention("weights for their transpose"),
+        attention_rule("weights for their transpose"),
     ),
     *(
-        M("convolution", "convolution", what, ("jax.lax.conv(",), _convolution(what))
+        M("convolution", "convolution", what, ("jax.lax.conv(",), convolution_rule(what))
         for what in (
             "kernel's gradient flipped",
             "mean over the batch",
@@ -527,7 +285,7 @@ MISTAKES = (
         )
     ),
     *(
-        M("convolution", "pool", what, ("blocks.max((3, 5))",), _pool(what))
+        M("convolution", "pool", what, ("blocks.max((3, 5))",), pool_rule(what))
         for what in ("to every element", "mean", "below the highest")
     ),
     M(
@@ -535,10 +293,10 @@ MISTAKES = (
         "dense",
         "dX by the sign of W",
         ("x @ weights + biases",),
-        _dense(x=lambda x, w, ct: ct @ jnp.sign(w).T),
+        dense_rule(x=lambda x, w, ct: ct @ jnp.sign(w).T),
     ),
     *(
-        M("recurrent", "recurrent", what, ("jnp.tanh(x @ outer",), _recurrent(what))
+        M("recurrent", "recurrent", what, ("jnp.tanh(x @ outer",), recurrent_rule(what))
         for what in (
             "derivative left out",
             "derivative of the state before",
@@ -551,7 +309,7 @@ MISTAKES = (
         )
     ),
     *(
-        M("lstm", "gates", what, (line,), _gates(what))
+        M("lstm", "gates", what, (line,), gates_rule(what))
         for what, line in (
             ("output's tanh left out", "jax.nn.sigmoid(o) * jnp.tanh(cell)"),
             ("cell not passed on", "kept = "),
@@ -565,7 +323,7 @@ MISTAKES = (
         )
     ),
     *(
-        M("embedding", "embedding", what, ("table[ids]",), _embedding(what))
+        M("embedding", "embedding", what, ("table[ids]",), embedding_rule(what))
         for what in (
             "overwritten",
             "mean",
@@ -576,7 +334,7 @@ MISTAKES = (
         )
     ),
     *(
-        M("softmax", "softmax", what, SOFT, _softmax(what))
+        M("softmax", "softmax", what, SOFT, softmax_rule(what))
         for what in (
             "diagonal",
             "left out",
@@ -591,6 +349,6 @@ MISTAKES = (
         "dense",
         "db over all classes",
         ("x @ weights + biases",),
-        _dense(b=lambda x, w, ct: jnp.full(ct.shape[1], ct.sum())),
+        dense_rule(b=lambda x, w, ct: jnp.full(ct.shape[1], ct.sum())),
     ),
 )
