@@ -14,6 +14,7 @@ EXTRAS = {
     "report": ("altair", "jinja2", "latex2mathml", "markupsafe", "pygments", "vl_convert"),
     "derivation": ("sympy",),
     "cluster": ("distributed", "dask_jobqueue"),
+    "tensorboard": ("tensorboard",),
     "torch": ("torch",),
 }
 

@@ -169,7 +169,9 @@ def test_compare_refuses_what_can_not_be_compared(folder: Path, tmp_path: Path, 
     assert "share 1/2 of a study" in text and "jax-backprop merge" in text
     begun = changed(folder / "a", tmp_path / "begun", complete=False)
     text = printed(capsys, "compare", begun, folder / "a", code=2)
-    assert "unfinished (228 of 228 networks)" in text and f"--out {begun}` continues" in text
+    assert (
+        "a study of 228 networks that is unfinished" in text and f"--out {begun}` continues" in text
+    )
     other = changed(folder / "a", tmp_path / "other", data={"0": "0123456789ab" + "0" * 52})
     text = printed(capsys, "compare", folder / "a", other, code=2)
     assert "data: got" in text and "SHA-256 0123456789ab" in text

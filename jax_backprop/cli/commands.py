@@ -21,6 +21,7 @@ from jax_backprop.cli.boundaries import boundaries
 from jax_backprop.cli.check import check
 from jax_backprop.cli.console import complain
 from jax_backprop.cli.derivation import derive
+from jax_backprop.cli.export import export
 from jax_backprop.cli.find_rate import find_rate
 from jax_backprop.cli.help import ABOUT, COMPLETION, CONFIG, complete, explain, listed
 from jax_backprop.cli.models import evaluate, train
@@ -71,7 +72,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             "evaluate {out}",
         ),
         "evaluate": Command(evaluate, "evaluate model", "predict {model}", ("model",)),
-        "predict": Command(predict, "predict model --out predictions.csv", "new DIR", ("model",)),
+        "predict": Command(predict, "predict model --out predictions.csv", "", ("model",)),
     },
     "studies": {
         "new": Command(new, "new my_study", "sweep {folder}/study.toml --dry-run"),
@@ -85,8 +86,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "show": Command(show, "show results", "report {folder}", ("folder",)),
         "report": Command(report, "report results", "compare {folder} OTHER", ("folder",)),
         "compare": Command(
-            compare, "compare results others", "report {second}", ("first", "second")
+            compare, "compare results others", "report {first} {second}", ("first", "second")
         ),
+        "export": Command(export, "export results --to csv", "", ("folder",)),
     },
     "data": {
         "data list": Command(data.list_, "data list", "data info digits"),

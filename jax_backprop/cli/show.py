@@ -13,7 +13,6 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import Folder
-from jax_backprop.errors import InputError
 
 if TYPE_CHECKING:
     from jax_backprop.report.tables import Table
@@ -72,13 +71,11 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
       as_json: Print one JSON object instead; null is what isn't finite.
     """
     from jax_backprop.report.tables import versus_table
-    from jax_backprop.study import compare_studies, disagreements
     from jax_backprop.study.answers import no_power
+    from jax_backprop.study.two_studies import two_studies
 
     with console.err.status("reading"):
-        summaries = [_finished(folder) for folder in (first, second)]
-        contrasts = compare_studies(*summaries)
-        differing = disagreements(*summaries)
+        _, summaries, contrasts, differing = two_studies(first, second)
     if as_json:
         _print_json(
             {
@@ -103,29 +100,6 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
         _print_table(f"{words}, each at its own tuned rate on the {unit}s that both have", table)
     if reason := no_power(contrasts):
         console.say(f"No finding, as {reason}.")
-
-
-def _finished(folder: Path) -> Summary:
-    """Return what a study says, or raise InputError if that isn't all of it."""
-    from jax_backprop.study.overview import overview
-
-    found = overview(folder)
-    share = found.manifest["part"]
-    if share:
-        got, remedy = f"share {share} of a study", "Join the shares first: `jax-backprop merge`."
-    elif not found.manifest["complete"]:
-        got = f"a study that is unfinished ({found.done:,} of {found.planned:,} networks)"
-        remedy = f"`jax-backprop sweep STUDY.toml --out {folder}` continues it."
-    elif found.summary is None:
-        got, remedy = "a study of too many series", "Compare studies whose series can be listed."
-    else:
-        return found.summary
-    raise InputError(
-        "results folder",
-        got=f"{folder}, {got}",
-        expected="two finished studies, whole",
-        remedy=remedy,
-    )
 
 
 def _print_head(found: Overview) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from jax_backprop.engine.store import read_manifest
 from jax_backprop.errors import InputError
 from jax_backprop.study.matching import settings_by_series
 from jax_backprop.study.rows import Contrast, Frame
 from jax_backprop.study.runs import REPLICATES, SPLIT, counted
-from jax_backprop.study.summary import Summary
+from jax_backprop.study.summary import Summary, summarize
 from jax_backprop.study.tuned import by_series, contrasts
 
 # Said of a study, and without influence on its numbers.
@@ -24,6 +26,48 @@ class Disagreement(NamedTuple):
     field: str
     first: str
     second: str
+
+
+class TwoStudies(NamedTuple):
+    """Two finished studies, A and B, side by side.
+
+    Args:
+      folders, summaries: of each.
+      contrasts: B's series minus A's.
+      differing: fields, axes and versions.
+    """
+
+    folders: tuple[Path, Path]
+    summaries: tuple[Summary, Summary]
+    contrasts: list[Contrast]
+    differing: list[Disagreement]
+
+
+def two_studies(first: Path, second: Path) -> TwoStudies:
+    """Read and compare two folders. Raises InputError unless both are finished, of one data set."""
+    summaries = (_finished(first), _finished(second))
+    found = compare_studies(*summaries)
+    return TwoStudies((first, second), summaries, found, disagreements(*summaries))
+
+
+def _finished(folder: Path) -> Summary:
+    """Return what a study says, or raise InputError if that isn't all of it."""
+    manifest = read_manifest(folder)
+    share = manifest["part"]
+    if share:
+        got, remedy = f"share {share} of a study", "Join the shares first: `jax-backprop merge`."
+    elif not manifest["complete"]:
+        planned = sum(generation["cells"] for generation in manifest["generations"])
+        got = f"a study of {planned:,} networks that is unfinished"
+        remedy = f"`jax-backprop sweep STUDY.toml --out {folder}` continues it."
+    else:
+        return summarize(folder)
+    raise InputError(
+        "results folder",
+        got=f"{folder}, {got}",
+        expected="two finished studies, whole",
+        remedy=remedy,
+    )
 
 
 def disagreements(first: Summary, second: Summary) -> list[Disagreement]:
