@@ -192,8 +192,8 @@ $(PEER_FINDERS)/.ready: pyproject.toml .ci/constraints.txt
 	$(PEER_FINDERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[finders]'
 	@touch $@
 
-test-browser: $(VENV)/.ready-browser ## Open a study's page in Chromium (from Debian's packages), offline: keys, pointer, downloads
-	$(BIN)/python -m pytest -o addopts= -p no:xdist tests/browser_pages.py
+test-browser: $(VENV)/.ready-browser ## Open the pages in Chromium (from Debian's packages), offline: numbers, keys, pointer, downloads
+	$(BIN)/python -m pytest -o addopts= -p no:xdist tests/browser_*.py
 
 # TensorFlow, which the project doesn't need, in an environment of its own.
 test-tfds: $(STOCK)/.ready ## Compare MNIST and Fashion-MNIST with the stock TensorFlow builders (1.3 GB)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import assert_fits, assert_quiet, opened
 
 from jax_backprop.report import write_report
 from jax_backprop.study import Summary
 from jax_backprop.study.overview import overview
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-if BROWSER is None:
-    pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
 HOSTILE = "</script><script>alert(1)</script><b>=1+1"
 SHOWN = "#compared tbody tr:not([hidden])"
 
@@ -33,22 +29,13 @@ def page(blobs_study: Path, tmp_path_factory) -> Iterator[Any]:
     manifest = {**found.manifest, "study": study}
     found = found._replace(manifest=manifest, summary=replace(found.summary, manifest=manifest))
     path = write_report(found, tmp_path_factory.mktemp("page"))
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.said, opened.asked = [], []
-        opened.on("console", lambda message: opened.said.append(message.text))
-        opened.on("pageerror", lambda error: opened.said.append(str(error)))
-        opened.on("request", lambda request: opened.asked.append(request.url))
-        opened.goto(path.as_uri())
-        opened.wait_for_selector("html[data-ready]", timeout=60_000)
-        yield opened
-        browser.close()
+    with opened(path) as page:
+        yield page
 
 
 def test_it_asks_for_nothing_and_complains_of_nothing(page: Any) -> None:
-    assert page.said == [] and page.locator("h1").inner_text() == HOSTILE
-    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert page.locator("h1").inner_text() == HOSTILE
+    assert_quiet(page)
 
 
 def test_rows_are_sorted_filtered_and_ticked_by_keyboard(page: Any) -> None:
@@ -114,13 +101,4 @@ def test_the_slider_and_the_arrow_keys_choose_a_rate(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_in_both_schemes(page: Any, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    ink, paper = (
-        page.evaluate(f"getComputedStyle(document.body).{name}")
-        for name in ("color", "backgroundColor")
-    )
-    bright = [sum(map(int, text.strip("rgb()").split(","))) for text in (ink, paper)]
-    assert (bright[0] > bright[1]) == (scheme == "dark")
-    page.set_viewport_size({"width": 1280, "height": 900})
+    assert_fits(page, scheme)

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from test_cli import call
 
-from jax_backprop.derivation import EQUATIONS, Finding, Proof, second_order
+from jax_backprop.derivation import EQUATIONS, Finding, Proof, second_order, work_through
 from jax_backprop.derivation.notation import plain
 from jax_backprop.report.notation import mathml
+from jax_backprop.study import answer
 
 
 @pytest.fixture
@@ -50,16 +52,36 @@ def test_derive_writes_one_offline_page(monkeypatch, capsys, tmp_path, proofs, f
     page = tmp_path / "page.html"
     assert call("derive", "--out", page) == 0
     text = page.read_text()
-    assert "<script" not in text and not re.findall(r'(?:src|href)="(?!#)', text)
+    assert not re.findall(r'(?:src|href)="(?!#)', text)
     assert set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/1998/Math/MathML"}
     for equation in EQUATIONS:
         assert f'id="eq{equation.label}"' in text
         assert str(mathml(equation.corrected, block=True)) in text
+    for name, value in work_through().values.items():
+        if f'data-number="{name}.0' in text and value.ndim == 1:
+            assert f'data-number="{name}.0">{value[0]:.4g}<' in text
     assert call("derive", "--out", page) == 0, "a page of ours is replaced"
     page.write_text("mine")
     assert call("derive", "--out", page) == 2
     assert page.read_text() == "mine"
     assert "holds something else" in capsys.readouterr().err
+
+
+def test_derive_quotes_a_study_and_links_to_it(
+    monkeypatch, capsys, tmp_path, proofs, findings, blobs_study, summary
+) -> None:
+    _prove_as_known(monkeypatch, proofs, findings)
+    page = tmp_path / "pages" / "page.html"
+    assert call("derive", "--out", page, "--study", blobs_study) == 0
+    text = page.read_text()
+    for line in answer(summary):
+        assert str(escape(line)) in text
+    linked = re.findall(r'href="([^#"][^"]*)"', text)
+    assert [(page.parent / each).resolve() for each in linked] == [
+        each for each in [blobs_study / "report.html"] if each.exists()
+    ]
+    assert call("derive", "--study", blobs_study) == 2
+    assert "no --out" in capsys.readouterr().err
 
 
 def test_derive_works_an_example_through(capsys) -> None:

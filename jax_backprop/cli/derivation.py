@@ -15,6 +15,7 @@ from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
     from jax_backprop.derivation import Finding, Proof, Worked
+    from jax_backprop.report.derivation import Study
 
     Proven = tuple[list[Proof], list[Finding]]
 
@@ -25,6 +26,7 @@ def derive(
     layer_sizes: Annotated[str, tyro.conf.arg(metavar="D,H,K")] = "2,2,2",
     learning_rate: float = 0.5,
     seed: int = 0,
+    study: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
 ) -> None:
     """Show the derivation step by step, each equation proven; exit code 1 if one is not.
 
@@ -49,13 +51,15 @@ def derive(
       layer_sizes: Of the example: inputs, hidden units and classes, each up to 4.
       learning_rate: Of the example's update.
       seed: Of the example's numbers.
+      study: Results of `jax-backprop sweep`, whose answer the page quotes, and links to.
     """
     from jax_backprop.derivation import work_through
 
     check_number("--seed", seed, 0, MOST_SEED)
     worked = work_through(parse_sizes(layer_sizes), learning_rate, seed)
     if out is not None:
-        _check_page(out)
+        check_page(out)
+    quoted = None if study is None else _answer(study, out)
     if example and out is None:
         _print_example(worked)
         return
@@ -69,7 +73,7 @@ def derive(
     else:
         from jax_backprop.report.derivation import write_derivation
 
-        write_derivation(proofs, findings, worked, out)
+        write_derivation(proofs, findings, worked, out, quoted)
     for line in verdict.lines:
         console.say(line)
     console.say(f"verdict: {'pass' if verdict.passed else 'FAIL'}")
@@ -110,7 +114,20 @@ def parse_sizes(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _check_page(path: Path) -> None:
+def _answer(folder: Path, out: Path | None) -> Study:
+    """Return what a study answers, and where its report lies if it has one."""
+    from jax_backprop.report.derivation import Study
+    from jax_backprop.study import answer, summarize
+
+    if out is None:
+        raise InputError(
+            "--study", got="no --out", expected="a page to put it on", remedy="Add --out PAGE.html."
+        )
+    summary, report = summarize(folder), folder / "report.html"
+    return Study(f"{len(summary.cells):,}", answer(summary), report if report.exists() else None)
+
+
+def check_page(path: Path) -> None:
     """Refuse to replace what isn't a page of this command, before anything is computed."""
     from jax_backprop.report.derivation import is_our_page
 

@@ -16,7 +16,7 @@ FORWARD = (
         corrected=r"Z_h = \sum_{n=1}^{d} i_n w_{nh} + b_h",
         why="Each hidden unit weighs the inputs and adds its bias.",
         right=definitions.pre_activations,
-        code=(Code(network.dense),),
+        code=(Code(network.dense, "layer.biases"),),
         production=production.pre_activations,
     ),
     Equation(
@@ -34,7 +34,7 @@ FORWARD = (
         corrected=r"Z_k = \sum_{h=1}^{H} O_h w_{hk} + b_k",
         why="Each output unit weighs the hidden outputs and adds its bias.",
         right=definitions.logits,
-        code=(Code(network.dense),),
+        code=(Code(network.dense, "layer.biases"),),
         production=production.logits,
     ),
     Equation(

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from jax_backprop.derivation.batch import PARAMETERS, batch_quantities, update
+from jax_backprop.derivation.batch import PARAMETERS, PER_EXAMPLE, batch_quantities, update
 from jax_backprop.errors import InputError
 
 LARGEST = 4  # units a layer: beyond that nobody reads every number
+NUMBER = re.compile(r"<<([\w.]+)>>|<([\w.]+)>")
+Numbers: TypeAlias = dict[str, np.ndarray]
 
 
 class Line(NamedTuple):
-    """One line: its part of the example, its equation's label, LaTeX with the numbers put in."""
+    """One line of the example.
+
+    Args:
+      part: of the example.
+      label: its equation's.
+      unit: of the network, such as ``hidden-1``; empty for the whole.
+      template: LaTeX in which ``<name.0.1>`` stands for a number, and ``<<name.0.1>>`` for a
+        factor: in parentheses where it is negative.
+      latex: the same with the numbers put in.
+    """
 
     part: str
     label: str
-    latex: str
+    unit: str
+    template: str
+    latex: str = ""
 
 
 class Worked(NamedTuple):
-    """A worked example: the setting in a sentence, its lines, and every quantity by its name."""
+    """A worked example.
+
+    Args:
+      setting: in a sentence.
+      lines: in the order of the computation.
+      values: every number by its name; an element is at ``name.row.column``.
+    """
 
     setting: str
     lines: tuple[Line, ...]
-    values: dict[str, Any]
+    values: Numbers
 
 
 def work_through(
@@ -36,14 +57,67 @@ def work_through(
     Raises:
       InputError: the sizes aren't three of 1 to 4 (2 and more classes), or the rate is no number.
     """
-    values = _values(_checked(layer_sizes), learning_rate, seed)
-    label = int(np.argmax(values["labels"][0])) + 1
-    inputs = ", ".join(f"i_{n} = {_number(i)}" for n, i in enumerate(values["inputs"][0], 1))
+    sizes = _checked(layer_sizes)
+    values = example(_point(sizes, seed), learning_rate)
+    label = int(np.argmax(values["labels"])) + 1
+    inputs = ", ".join(f"i_{n} = {_text(i)}" for n, i in enumerate(values["inputs"], 1))
     setting = (
         f"${inputs}$, the label is class {label}, the learning rate $\\eta = {learning_rate:g}$"
     )
-    lines = (*_forward(values), *_backward(values), *_update(values))
-    return Worked(setting, lines, values)
+    lines = (*_forward(sizes), *_backward(sizes), *_update(sizes))
+    filled = (line._replace(latex=fill(line.template, values)) for line in lines)
+    return Worked(setting, tuple(filled), values)
+
+
+def example(point: Numbers, learning_rate: float) -> Numbers:
+    """Return every number of one example's way through a network, and of the update.
+
+    Args:
+      point: inputs, the label as a one-hot vector, and the parameters.
+      learning_rate: of the update.
+
+    Raises:
+      InputError: the rate is no number from 0 on.
+    """
+    if not 0 <= learning_rate < float("inf"):
+        raise InputError(
+            "learning rate", got=learning_rate, expected="a number from 0 on", remedy="Try 0.5."
+        )
+    rows = point | {name: point[name][None] for name in ("inputs", "labels")}
+    gradient = batch_quantities(rows)
+    rows |= {f"step_{name}": gradient[f"d_{name}"] for name in PARAMETERS}
+    found = batch_quantities(rows | {"learning_rate": np.float64(learning_rate)})
+    values = {name: np.asarray(value) for name, value in found.items()}
+    of_rows = (*PER_EXAMPLE, "d_logits", "d_hidden", "d_pre_activations")
+    values |= {name: values[name][0] for name in of_rows}
+    square = sum(np.sum(values[f"d_{name}"] ** 2) for name in PARAMETERS)
+    rate, loss = values["learning_rate"], values["loss"]
+    values |= {f"new_{n}": update(values[n], values[f"d_{n}"], rate) for n in PARAMETERS}
+    return values | {
+        "minus_pre_activations": -values["pre_activations"],
+        "shifted_logits": values["logits"] - max(values["logits"]),
+        "label_output": np.asarray(values["outputs"] @ values["labels"]),
+        "gradient_square": np.asarray(square),
+        "first_order_loss": np.asarray(loss - rate * square),
+    }
+
+
+def fill(
+    template: str, values: Numbers, show: Callable[[str, str, bool], str] | None = None
+) -> str:
+    """Put the numbers into a line's template: ``show`` may change each.
+
+    It is called with a number's name, its text, and whether it is a factor.
+    """
+
+    def put(found: re.Match[str]) -> str:
+        factor, plain = found.groups()
+        name, *index = (factor or plain).split(".")
+        text = _text(values[name][tuple(map(int, index))])
+        text = f"({text})" if factor and text.startswith("-") else text
+        return show(factor or plain, text, bool(factor)) if show else text
+
+    return NUMBER.sub(put, template)
 
 
 def _checked(sizes: tuple[int, ...]) -> tuple[int, int, int]:
@@ -58,139 +132,124 @@ def _checked(sizes: tuple[int, ...]) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _values(sizes: tuple[int, int, int], learning_rate: float, seed: int) -> dict[str, Any]:
-    if not 0 <= learning_rate < float("inf"):
-        raise InputError(
-            "learning rate", got=learning_rate, expected="a number from 0 on", remedy="Try 0.5."
-        )
+def _point(sizes: tuple[int, int, int], seed: int) -> Numbers:
     inputs, hidden, classes = sizes
     draw = np.random.default_rng(seed).normal
     shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
     named = zip(PARAMETERS, shapes, strict=True)
-    point: dict[str, Any] = {name: np.round(draw(size=shape), 2) for name, shape in named}
-    point["inputs"] = np.round(draw(size=(1, inputs)), 2)
-    point["labels"] = np.eye(classes)[:1]
-    gradient = batch_quantities(point)
-    point |= {f"step_{name}": gradient[f"d_{name}"] for name in PARAMETERS}
-    point["learning_rate"] = np.float64(learning_rate)
-    return batch_quantities(point)
+    point = {name: np.round(draw(size=shape), 2) for name, shape in named}
+    return point | {"inputs": np.round(draw(size=inputs), 2), "labels": np.eye(classes)[0]}
 
 
-def _forward(values: dict[str, Any]) -> list[Line]:
-    part = "forward, hidden layer"
-    lines = _dense(
-        part, "1", values, "inputs", "hidden_weights", "hidden_biases", "pre_activations"
-    )
-    for h, (z, o) in enumerate(
-        zip(values["pre_activations"][0], values["hidden"][0], strict=True), 1
-    ):
-        fraction = rf"\frac{{1}}{{1 + e^{{{_number(-z)}}}}}"
-        lines.append(Line(part, "2", f"O_{h} = {fraction} = {_number(o)}"))
-    part = "forward, output layer"
-    lines += _dense(part, "3", values, "hidden", "output_weights", "output_biases", "logits")
-    logits = values["logits"][0]
-    powers = " + ".join(f"e^{{{_number(z - max(logits))}}}" for z in logits)
-    for k, (z, y) in enumerate(zip(logits, values["outputs"][0], strict=True), 1):
-        fraction = rf"\frac{{e^{{{_number(z - max(logits))}}}}}{{{powers}}}"
-        lines.append(Line(part, "4", f"Y_{k} = {fraction} = {_number(y)}"))
-    label = int(np.argmax(values["labels"][0]))
-    given, loss = values["outputs"][0][label], values["loss"]
-    lines.append(Line(part, "5", rf"E = -\log({_number(given)}) = {_number(loss)}"))
-    return lines
-
-
-def _dense(
-    part: str, label: str, values: dict[str, Any], of: str, weights: str, biases: str, to: str
-) -> list[Line]:
-    lines = []
-    for unit, z in enumerate(values[to][0]):
-        column = values[weights][:, unit]
-        terms = _products(values[of][0], column) + f" + {_factor(values[biases][unit])}"
-        lines.append(Line(part, label, f"Z_{unit + 1} = {terms} = {_number(z)}"))
-    return lines
-
-
-def _backward(values: dict[str, Any]) -> list[Line]:
-    part = "backward, output layer"
-    outputs, labels, d_logits = (values[n][0] for n in ("outputs", "labels", "d_logits"))
+def _forward(sizes: tuple[int, int, int]) -> list[Line]:
+    inputs, hidden, classes = sizes
+    part, layer = "forward, hidden layer", "hidden"
     lines = [
-        Line(part, "14", rf"{_partial(f'Z_{k + 1}')} = {_number(y)} - {one:.0f} = {_number(d)}")
-        for k, (y, one, d) in enumerate(zip(outputs, labels, d_logits, strict=True))
+        _dense(part, "1", layer, unit, "inputs", "pre_activations", inputs)
+        for unit in range(hidden)
     ]
-    lines += _gradients(part, "16", values["hidden"][0], d_logits, values["d_output_weights"])
-    lines += _biases(part, "bk", values["d_output_biases"])
+    for h in range(hidden):
+        fraction = rf"\frac{{1}}{{1 + e^{{<minus_pre_activations.{h}>}}}}"
+        lines.append(Line(part, "2", f"hidden-{h}", f"O_{h + 1} = {fraction} = <hidden.{h}>"))
+    part, layer = "forward, output layer", "output"
+    lines += [_dense(part, "3", layer, unit, "hidden", "logits", hidden) for unit in range(classes)]
+    powers = " + ".join(f"e^{{<shifted_logits.{k}>}}" for k in range(classes))
+    for k in range(classes):
+        fraction = rf"\frac{{e^{{<shifted_logits.{k}>}}}}{{{powers}}}"
+        lines.append(Line(part, "4", f"output-{k}", f"Y_{k + 1} = {fraction} = <outputs.{k}>"))
+    return [*lines, Line(part, "5", "loss", r"E = -\log(<label_output>) = <loss>")]
+
+
+def _dense(part: str, label: str, layer: str, unit: int, of: str, to: str, fan_in: int) -> Line:
+    factors = ((f"{of}.{n}", f"{layer}_weights.{n}.{unit}") for n in range(fan_in))
+    terms = f"{_products(factors)} + <<{layer}_biases.{unit}>>"
+    return Line(part, label, f"{layer}-{unit}", f"Z_{unit + 1} = {terms} = <{to}.{unit}>")
+
+
+def _backward(sizes: tuple[int, int, int]) -> list[Line]:
+    inputs, hidden, classes = sizes
+    part = "backward, output layer"
+    lines = [
+        Line(
+            part,
+            "14",
+            f"output-{k}",
+            rf"{_partial(f'Z_{k + 1}')} = <outputs.{k}> - <labels.{k}> = <d_logits.{k}>",
+        )
+        for k in range(classes)
+    ]
+    lines += _gradients(part, "16", "output", "hidden", "d_logits", (hidden, classes))
+    lines += _biases(part, "bk", "output", classes)
     part = "backward, hidden layer"
-    for h, d in enumerate(values["d_hidden"][0]):
-        terms = _products(d_logits, values["output_weights"][h])
-        lines.append(Line(part, "18", f"{_partial(f'O_{h + 1}')} = {terms} = {_number(d)}"))
-    d_pre_activations = values["d_pre_activations"][0]
-    for h, d in enumerate(d_pre_activations):
-        d_hidden, o = values["d_hidden"][0][h], values["hidden"][0][h]
-        slope = rf"{_factor(d_hidden)} \cdot {_number(o)} \cdot (1 - {_number(o)})"
-        lines.append(Line(part, "19", f"{_partial(f'Z_{h + 1}')} = {slope} = {_number(d)}"))
-    lines += _gradients(
-        part, "21", values["inputs"][0], d_pre_activations, values["d_hidden_weights"]
-    )
-    return lines + _biases(part, "bh", values["d_hidden_biases"])
+    for h in range(hidden):
+        terms = _products((f"d_logits.{k}", f"output_weights.{h}.{k}") for k in range(classes))
+        side = f"{_partial(f'O_{h + 1}')} = {terms} = <d_hidden.{h}>"
+        lines.append(Line(part, "18", f"hidden-{h}", side))
+    for h in range(hidden):
+        slope = rf"<<d_hidden.{h}>> \cdot <hidden.{h}> \cdot (1 - <hidden.{h}>)"
+        side = f"{_partial(f'Z_{h + 1}')} = {slope} = <d_pre_activations.{h}>"
+        lines.append(Line(part, "19", f"hidden-{h}", side))
+    lines += _gradients(part, "21", "hidden", "inputs", "d_pre_activations", (inputs, hidden))
+    return lines + _biases(part, "bh", "hidden", hidden)
 
 
-def _gradients(part: str, label: str, before: Any, after: Any, grads: Any) -> list[Line]:
+def _gradients(
+    part: str, label: str, layer: str, before: str, after: str, shape: tuple[int, int]
+) -> list[Line]:
     return [
         Line(
             part,
             label,
-            rf"{_partial(f'w_{{{row + 1}{column + 1}}}')} = {_factor(after[column])} \cdot "
-            rf"{_factor(before[row])} = {_number(grads[row, column])}",
+            f"{layer}-{column}",
+            rf"{_partial(f'w_{{{row + 1}{column + 1}}}')} = <<{after}.{column}>> \cdot "
+            rf"<<{before}.{row}>> = <d_{layer}_weights.{row}.{column}>",
         )
-        for row, column in np.ndindex(grads.shape)
+        for row, column in np.ndindex(shape)
     ]
 
 
-def _biases(part: str, label: str, grads: Any) -> list[Line]:
+def _biases(part: str, label: str, layer: str, units: int) -> list[Line]:
     return [
         Line(
             part,
             label,
-            rf"{_partial(f'b_{unit + 1}')} = {_partial(f'Z_{unit + 1}')} = {_number(d)}",
+            f"{layer}-{unit}",
+            f"{_partial(f'b_{unit + 1}')} = {_partial(f'Z_{unit + 1}')} = "
+            f"<d_{layer}_biases.{unit}>",
         )
-        for unit, d in enumerate(grads)
+        for unit in range(units)
     ]
 
 
-def _update(values: dict[str, Any]) -> list[Line]:
-    lines, rate = [], values["learning_rate"]
-    for name in PARAMETERS:
-        part = f"update, {name.split('_')[0]} layer"
+def _update(sizes: tuple[int, int, int]) -> list[Line]:
+    inputs, hidden, classes = sizes
+    shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
+    lines = []
+    for name, shape in zip(PARAMETERS, shapes, strict=True):
+        layer = name.split("_")[0]
         letter = "w" if name.endswith("weights") else "b"
-        for index in np.ndindex(values[name].shape):
-            old, grad = values[name][index], values[f"d_{name}"][index]
+        for index in np.ndindex(shape):
             subscript = "".join(str(each + 1) for each in index)
-            change = rf"{_number(old)} - {_number(rate)} \cdot {_factor(grad)}"
-            new = _number(update(old, grad, rate))
-            lines.append(Line(part, "U", rf"{letter}_{{{subscript}}} \leftarrow {change} = {new}"))
-    square = float(sum(np.sum(values[f"d_{name}"] ** 2) for name in PARAMETERS))
-    before, after = float(values["loss"]), float(values["updated_loss"])
+            at = ".".join(map(str, (name, *index)))
+            change = rf"<{at}> - <learning_rate> \cdot <<d_{at}>> = <new_{at}>"
+            side = rf"{letter}_{{{subscript}}} \leftarrow {change}"
+            lines.append(Line(f"update, {layer} layer", "U", f"{layer}-{index[-1]}", side))
     part = "the loss after the update"
-    lines.append(Line(part, "5", f"E = {_number(after)}"))
-    expected = rf"{_number(before)} - {_number(rate)} \cdot {_number(square)}"
-    lines.append(Line(part, "U", rf"E \approx {expected} = {_number(before - rate * square)}"))
-    return lines
+    expected = r"E \approx <loss> - <learning_rate> \cdot <gradient_square> = <first_order_loss>"
+    return [
+        *lines,
+        Line(part, "5", "loss", "E = <updated_loss>"),
+        Line(part, "U", "loss", expected),
+    ]
 
 
-def _products(first: Any, second: Any) -> str:
-    return " + ".join(
-        rf"{_factor(a)} \cdot {_factor(b)}" for a, b in zip(first, second, strict=True)
-    )
+def _products(factors: Iterable[tuple[str, str]]) -> str:
+    return " + ".join(rf"<<{a}>> \cdot <<{b}>>" for a, b in factors)
 
 
 def _partial(by: str) -> str:
     return rf"\frac{{\partial E}}{{\partial {by}}}"
 
 
-def _number(value: Any) -> str:
+def _text(value: np.ndarray | np.floating) -> str:
     return f"{float(value) + 0.0:.4g}"
-
-
-def _factor(value: Any) -> str:
-    text = _number(value)
-    return f"({text})" if text.startswith("-") else text

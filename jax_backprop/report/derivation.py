@@ -2,59 +2,158 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from jax_backprop.derivation import Finding, Proof, Worked, conclude
+from jax_backprop.derivation.batch import PARAMETERS
+from jax_backprop.derivation.entries import Equation
+from jax_backprop.derivation.errata import Erratum
+from jax_backprop.derivation.evidence import Evidence
+from jax_backprop.derivation.lessons import LESSONS, QUESTIONS, Lesson, Question
 from jax_backprop.derivation.proofs import AUTODIFF_GATE, DIFFERENCES_GATE, EXAMPLES, SIZES
 from jax_backprop.derivation.verdict import parts, residual_text, sizes_text, symbolic_sizes
+from jax_backprop.derivation.worked import Line, fill
+from jax_backprop.report.embedded import script_json
+from jax_backprop.report.network_drawing import network_svg
 from jax_backprop.report.notation import mathml, sentence_mathml
+from jax_backprop.report.palette import look
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
 
 GENERATOR = '<meta name="generator" content="jax-backprop derive">'
 LIGHT, DARK = "default", "github-dark"  # Pygments styles
+STANDS_FOR = 8_000_001  # the first whole number that holds a number's place in LaTeX
+EXPANSION = r"E(W - \eta G) = E - \eta \sum G^{2} + \frac{\eta^{2}}{2} G^{\top} C G + \ldots"
+
+
+class Study(NamedTuple):
+    """What a study answers: how many networks, its sentences, and where its report lies."""
+
+    networks: str
+    answer: Sequence[str]
+    report: Path | None = None
+
+
+class Part(NamedTuple):
+    """A part of the derivation as the page shows it."""
+
+    title: str
+    entries: list[Entry]
+    questions: tuple[Question, ...]
+
+
+class Entry(NamedTuple):
+    """What the page shows of one equation."""
+
+    proof: Proof
+    equation: Equation
+    lesson: Lesson
+    findings: list[tuple[Erratum, tuple[Evidence, ...]]]
 
 
 def write_derivation(
-    proofs: Sequence[Proof], findings: Sequence[Finding], worked: Worked, path: Path
+    proofs: Sequence[Proof],
+    findings: Sequence[Finding],
+    worked: Worked,
+    path: Path,
+    study: Study | None = None,
 ) -> None:
-    """Write the page; it holds everything, so that it opens offline, and runs no script."""
+    """Write the page; it holds everything, so that it opens offline."""
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template.filters |= {
         "mathml": mathml,
         "sentence": sentence_mathml,
         "code": code_html,
         "residual": residual_text,
+        "live": lambda line: live_mathml(line, worked),
     }
-    source = files("jax_backprop.report").joinpath("derivation.html.j2").read_text("utf-8")
-    page = template.from_string(source).render(
+    room = files("jax_backprop.report")
+    script = room.joinpath("example.js").read_text("utf-8")
+    by_part = [(part, list(lines)) for part, lines in groupby(worked.lines, lambda line: line.part)]
+    page = template.from_string(room.joinpath("derivation.html.j2").read_text("utf-8")).render(
         generator=Markup(GENERATOR),
-        policy=content_security_policy(),
+        policy=content_security_policy([script]),
+        look=Markup(look()),
         styles=Markup(_code_styles()),
         verdict=conclude(proofs, findings),
         parts=[
-            (title, [_entry(proof, findings) for proof in each]) for title, each in parts(proofs)
+            Part(title, [_entry(proof, findings) for proof in each], QUESTIONS.get(title, ()))
+            for title, each in parts(proofs)
         ],
         findings=findings,
         worked=worked,
-        worked_parts=[
-            (part, list(lines)) for part, lines in groupby(worked.lines, lambda line: line.part)
-        ],
+        worked_parts=by_part,
+        network=network_svg(worked),
+        sliders=_sliders(worked),
+        expansion=EXPANSION,
+        study=_linked(study, path),
         facts=_facts(),
+        data=Markup(script_json(_data(worked, [part for part, _ in by_part]))),
+        script=Markup(script),
     )
     write_atomic(path, page)
+
+
+def live_mathml(line: Line, worked: Worked) -> Markup:
+    """Return a line of the example as MathML in which each number carries its name."""
+    numbers: list[str] = []
+
+    def hold(name: str, text: str, factor: bool) -> str:
+        mark = " data-factor" if factor else ""
+        numbers.append(f'<mn data-number="{name}"{mark}>{text}</mn>')
+        return str(STANDS_FOR + len(numbers) - 1)
+
+    page = str(mathml(fill(line.template, worked.values, hold)))
+    for place, number in enumerate(numbers, STANDS_FOR):
+        page = page.replace(f"<mn>{place}</mn>", number)
+    return Markup(page)
+
+
+def _linked(study: Study | None, page: Path) -> Mapping[str, object] | None:
+    """Return a study with its report's address as seen from the page."""
+    if study is None:
+        return None
+    away = study.report and os.path.relpath(study.report.resolve(), page.resolve().parent)
+    return study._asdict() | {"href": away}
+
+
+def _sliders(worked: Worked) -> list[tuple[str, list[tuple[str, str]], int, int]]:
+    """Return what the page has sliders for: the kind, its numbers with their names, the ends."""
+    weights = [
+        (".".join(map(str, (name, *index))), _parameter_text(name, index))
+        for name in PARAMETERS
+        for index in np.ndindex(worked.values[name].shape)
+    ]
+    inputs = [(f"inputs.{n}", f"i{n + 1}") for n in range(len(worked.values["inputs"]))]
+    return [("weight", weights, -4, 4), ("input", inputs, -4, 4)]
+
+
+def _parameter_text(name: str, index: tuple[int, ...]) -> str:
+    layer, _, kind = name.partition("_")
+    return f"{kind[0]}{''.join(str(each + 1) for each in index)}, {layer}"
+
+
+def _data(worked: Worked, parts: list[str]) -> dict[str, object]:
+    names = ("inputs", "labels", *PARAMETERS)
+    return {
+        "point": {name: worked.values[name].tolist() for name in names},
+        "learning_rate": float(worked.values["learning_rate"]),
+        "parts": parts,
+    }
 
 
 def is_our_page(path: Path) -> bool:
@@ -72,15 +171,11 @@ def code_html(text: str) -> Markup:
     return Markup(highlight(text, PythonLexer(), formatter).rstrip())
 
 
-def _entry(proof: Proof, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return what the page shows of one equation."""
-    equation = proof.equation
-    own = [(each.erratum, each.of_equation(equation.label)) for each in findings]
-    return {
-        "proof": proof,
-        "equation": equation,
-        "findings": [(erratum, evidence) for erratum, evidence in own if evidence],
-    }
+def _entry(proof: Proof, findings: Sequence[Finding]) -> Entry:
+    label = proof.equation.label
+    own = [(each.erratum, each.of_equation(label)) for each in findings]
+    found = [(erratum, evidence) for erratum, evidence in own if evidence]
+    return Entry(proof, proof.equation, LESSONS.get(label, Lesson()), found)
 
 
 def _code_styles() -> str:
