@@ -12,6 +12,7 @@ from jax_backprop.referee.network_bugs import NETWORK_BUGS
 from jax_backprop.referee.network_location import LOCATIONS
 from jax_backprop.referee.report import Complaint, Diagnosis, Law, LeafReport, Report
 from jax_backprop.referee.rules import assert_jvp, assert_vjp, check_jvp, check_vjp
+from jax_backprop.referee.torch_modules import assert_torch, check_torch
 
 BUGS = GENERAL_BUGS | NETWORK_BUGS | LOCATIONS
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "Report",
     "assert_gradient",
     "assert_jvp",
+    "assert_torch",
     "assert_value_and_grad",
     "assert_vjp",
     "check_gradient",
     "check_jvp",
+    "check_torch",
     "check_value_and_grad",
     "check_vjp",
     "distance",

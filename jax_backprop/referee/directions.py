@@ -14,6 +14,7 @@ SLOPE_PASS = 1.9
 DIRECTIONS = 3  # seeded random directions a leaf
 MUCH_SMALLER = 1e-5  # an element so far below its leaf's size has a size of its own
 TINY = 1e-13 * np.arange(1, 5)  # steps too small to see anything but rounding
+COARSEST = 1e10  # how much larger they are in a narrower dtype, at most
 FINE = 1e-3  # of the derivative: what rounding and truncation may allow before steps are adapted
 TOO_COARSE = 0.1  # of the derivative: where they allow more, a difference decides nothing
 SMALL = 1e-6  # a loss above it is rounded as if it were at least 1: its terms may be
@@ -92,7 +93,7 @@ def examine(
     """
     step = eps ** (1 / 3) * size
     halvings = 0.1 * size * 0.5 ** np.arange(HALVINGS)
-    tiny = TINY * size
+    tiny = TINY * size * min(eps / EPS, COARSEST)
     offsets = np.concatenate([[0, step, -step, step / 2, -step / 2], tiny, halvings, -halvings])
     values = line(offsets)
     base, ends, near = values[0], values[1:5], values[5:9]

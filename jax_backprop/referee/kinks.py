@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jax_backprop.referee.case import Arrays, Case, Values
@@ -53,6 +54,7 @@ class Kink:
         self.offset = 1 if case.options.has_value else 0
         self.hand = values.best[self.offset :]
         self.locked = values.hand64 is None
+        self.eps = float(jnp.finfo(case.loss.dtype).eps)
         truth = values.truth
         self.truth = None if truth is None or not by_autodiff else truth[self.offset :]
 
@@ -99,7 +101,7 @@ class Kink:
             grad = float(np.vdot(each.hand[number], direction))
             slack = 1e-3 * float(np.linalg.norm(each.hand[number])) if self.locked else None
             line = self.case.line({number: direction}, self.case.moved(each.steps))
-            found = examine(line, grad, leaf_size(leaf.array), slack=slack)
+            found = examine(line, grad, leaf_size(leaf.array), slack=slack, eps=self.eps)
             said.append(found.differences)
         return Verdict("fail", wrong) if said.count("fail") > 1 else Verdict("pass", "")
 
@@ -145,7 +147,7 @@ class Kink:
             return True
         unit = {n: each / length for n, each in enumerate(apart)}
         largest = max(leaf_size(leaf.array) for leaf in self.case.leaves)
-        found = difference(self.case.line(unit), largest)
+        found = difference(self.case.line(unit), largest, self.eps)
         sides = [found.left * length, found.right * length]
         bounds = [*seen, *(each for each in sides if np.isfinite(each))]
         if min(bounds) - slack <= value <= max(bounds) + slack:

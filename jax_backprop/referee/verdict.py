@@ -15,7 +15,7 @@ from jax_backprop.referee.directions import DIRECTIONS, Directional, Line, leaf_
 from jax_backprop.referee.form import Leaf
 from jax_backprop.referee.kinks import Kink, jumps
 from jax_backprop.referee.kinks import Verdict as AtKink
-from jax_backprop.referee.report import LeafReport
+from jax_backprop.referee.report import BOTH_ZERO, LeafReport
 from jax_backprop.referee.trust import gives_differences, look_along, uncertainty
 
 LADDER = 60  # evaluations of the loss along one examined direction
@@ -144,8 +144,11 @@ class Court:
         judged = self._rows(blank, known)
         kinked = any(each.kink for found in self.found for each in found)
         if kinked and any(row.verdict != "pass" for row in judged[self.offset :]):
-            return self._at_kink(judged, by_autodiff=False)
-        return judged
+            judged = self._at_kink(judged, by_autodiff=False)
+        return [
+            row._replace(reason=BOTH_ZERO) if row.verdict == "pass" and not hand.any() else row
+            for row, hand in zip(judged, self.values.hand, strict=True)
+        ]
 
     def _at_kink(self, rows: Sequence[LeafReport], *, by_autodiff: bool) -> list[LeafReport]:
         kink = Kink(self.case, self.values, by_autodiff=by_autodiff, deadline=self.deadline)

@@ -112,7 +112,7 @@ def _element(
     fails = abs(found.value - hand[index]) > allowed and not (
         found.kink and found.contains(float(hand[index]))
     )
-    return Element(index, float(hand[index]), float("nan"), found.value), fails
+    return Element(index, float(hand[index]), float("nan"), found.value), bool(fails)
 
 
 def _every_element(

@@ -241,7 +241,7 @@ def _rounded(facts: Facts) -> Match | None:
         hands = [facts.hand[position] for position in facts.failing]
         exact = all(np.array_equal(hand, hand.astype(dtype).astype(np.float64)) for hand in hands)
         near = max(apart(facts.hand[position], facts.truth[position]) for position in facts.failing)
-        if exact and near < 64 * eps:
+        if exact and near < 8 * eps:
             name = np.dtype(dtype).name
             return Match("precision", f"every number fits {name}; off by {near / eps:.2g} eps", 0.0)
     return None
