@@ -126,22 +126,14 @@ class _Asked(NamedTuple):
         module = function if isinstance(function, torch.nn.Module) else None
         named = {} if module is None else dict(module.named_parameters())
         judged: Tensors = {n: each for n, each in named.items() if each.requires_grad}
-        chosen = [n for n, each in tensors.items() if each.requires_grad]
-        if not (judged or chosen):
-            chosen = [n for n, each in tensors.items() if _has_gradient(each)]
+        chosen = _chosen(tensors, bool(judged))
+        places = {n: pairs[n][0] for n in chosen}
         names = {
-            n: leaf_name(("inputs", "keywords")[pairs[n][0][0].idx], pairs[n][0][1:])
-            for n in chosen
+            n: leaf_name(("inputs", "keywords")[path[0].idx], path[1:])
+            for n, path in places.items()
         }
-        judged |= {names[n]: tensors[n] for n in chosen}
+        judged |= {name: tensors[n] for n, name in names.items()}
         rest = [n for n in tensors if n not in chosen]
-        if not judged:
-            raise InputError(
-                "inputs",
-                got="no tensor of floats, and no parameter that requires a gradient",
-                expected="something to differentiate",
-                remedy="Convert integers with .float().",
-            )
         _refuse_complex(judged)
         run = function.apply if _is_rule(function) else function
 
@@ -182,6 +174,21 @@ class _Asked(NamedTuple):
         """Return autograd's gradient of the value."""
         floats = _tracked(judged)
         return _pulled(self.value(floats, rest), floats)
+
+
+def _chosen(tensors: Mapping[int, Tensor], has_parameters: bool) -> list[int]:
+    """Return the places of the inputs that are judged."""
+    chosen = [n for n, each in tensors.items() if each.requires_grad]
+    if not (has_parameters or chosen):
+        chosen = [n for n, each in tensors.items() if _has_gradient(each)]
+    if has_parameters or chosen:
+        return chosen
+    raise InputError(
+        "inputs",
+        got="no tensor of floats, and no parameter that requires a gradient",
+        expected="something to differentiate",
+        remedy="Convert integers with .float().",
+    )
 
 
 def _refuse_complex(tensors: Tensors) -> None:
