@@ -20,7 +20,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint docs verify derive mutants train ablation boundaries edge schedules no-rate \
+.PHONY: help setup test lint docs verify derive learn mutants train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
   gpu test-browser test-tfds test-cluster finders test-finders clean
 
@@ -60,6 +60,9 @@ verify: $(READY) ## Prove the equations, the gradient and the second order: one 
 
 derive: $(READY) ## Write the derivation, each equation proven beside its code, as one page
 	$(BIN)/jax-backprop derive --out experiments/results/derivation.html
+
+learn: $(READY) ## Write the page on the learning rate, with the runs behind its slider (two minutes)
+	$(BIN)/jax-backprop learn experiments/results/learn
 
 train: $(READY) ## Train one network on digits and save it in experiments/results/model
 	$(BIN)/jax-backprop train --dataset digits --hidden 32 --learning-rate 4 --schedule cosine \

@@ -24,6 +24,7 @@ from jax_backprop.cli.derivation import derive
 from jax_backprop.cli.export import export
 from jax_backprop.cli.find_rate import find_rate
 from jax_backprop.cli.help import ABOUT, COMPLETION, CONFIG, complete, explain, listed
+from jax_backprop.cli.learn import learn
 from jax_backprop.cli.models import evaluate, train
 from jax_backprop.cli.new import new
 from jax_backprop.cli.prediction import predict
@@ -84,6 +85,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             boundaries, "boundaries my_study/study.toml --out results", "report {out}"
         ),
         "show": Command(show, "show results", "report {folder}", ("folder",)),
+        "learn": Command(learn, "learn lesson", "derive --out PAGE.html"),
         "report": Command(report, "report results", "compare {folder} OTHER", ("folder",)),
         "compare": Command(
             compare, "compare results others", "report {first} {second}", ("first", "second")

@@ -123,15 +123,16 @@ def _answer(folder: Path, out: Path | None) -> Study:
         raise InputError(
             "--study", got="no --out", expected="a page to put it on", remedy="Add --out PAGE.html."
         )
-    summary, report = summarize(folder), folder / "report.html"
-    return Study(f"{len(summary.cells):,}", answer(summary), report if report.exists() else None)
+    summary, pages = summarize(folder), (folder / "report.html", folder.parent / "learn.html")
+    page = next((each for each in pages if each.exists()), None)
+    return Study(f"{len(summary.cells):,}", answer(summary), page)
 
 
-def check_page(path: Path) -> None:
+def check_page(path: Path, maker: str = "jax-backprop derive") -> None:
     """Refuse to replace what isn't a page of this command, before anything is computed."""
-    from jax_backprop.report.derivation import is_our_page
+    from jax_backprop.report.embedded import is_page_of
 
-    if path.exists() and not is_our_page(path):
+    if path.exists() and not is_page_of(path, maker):
         raise InputError(
             "output file",
             got=f"{path}, which holds something else",

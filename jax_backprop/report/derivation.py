@@ -27,14 +27,13 @@ from jax_backprop.derivation.lessons import LESSONS, QUESTIONS, Lesson, Question
 from jax_backprop.derivation.proofs import AUTODIFF_GATE, DIFFERENCES_GATE, EXAMPLES, SIZES
 from jax_backprop.derivation.verdict import parts, residual_text, sizes_text, symbolic_sizes
 from jax_backprop.derivation.worked import Line, fill
-from jax_backprop.report.embedded import script_json
+from jax_backprop.report.embedded import generator, script_json
 from jax_backprop.report.network_drawing import network_svg
 from jax_backprop.report.notation import mathml, sentence_mathml
 from jax_backprop.report.palette import look
 from jax_backprop.report.policy import content_security_policy
 from jax_backprop.storage import write_atomic
 
-GENERATOR = '<meta name="generator" content="jax-backprop derive">'
 LIGHT, DARK = "default", "github-dark"  # Pygments styles
 STANDS_FOR = 8_000_001  # the first whole number that holds a number's place in LaTeX
 EXPANSION = r"E(W - \eta G) = E - \eta \sum G^{2} + \frac{\eta^{2}}{2} G^{\top} C G + \ldots"
@@ -85,7 +84,7 @@ def write_derivation(
     script = room.joinpath("example.js").read_text("utf-8")
     by_part = [(part, list(lines)) for part, lines in groupby(worked.lines, lambda line: line.part)]
     page = template.from_string(room.joinpath("derivation.html.j2").read_text("utf-8")).render(
-        generator=Markup(GENERATOR),
+        generator=generator("jax-backprop derive"),
         policy=content_security_policy([script]),
         look=Markup(look()),
         styles=Markup(_code_styles()),
@@ -154,15 +153,6 @@ def _data(worked: Worked, parts: list[str]) -> dict[str, object]:
         "learning_rate": float(worked.values["learning_rate"]),
         "parts": parts,
     }
-
-
-def is_our_page(path: Path) -> bool:
-    """Tell whether a file is a page that ``write_derivation`` wrote."""
-    try:
-        with path.open("rb") as file:
-            return GENERATOR.encode() in file.read(2000)
-    except OSError:
-        return False
 
 
 def code_html(text: str) -> Markup:

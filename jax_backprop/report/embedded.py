@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from jax_backprop.study import Summary
 from jax_backprop.study.rows import BestRate, Frame
@@ -63,6 +65,20 @@ def script_json(value: Mapping[str, Any]) -> str:
     """Return data as JSON that can stand in a page: nothing in it ends the script."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def generator(command: str) -> Markup:
+    """Return the tag by which a page of a command is known."""
+    return Markup('<meta name="generator" content="{}">').format(command)
+
+
+def is_page_of(path: Path, command: str) -> bool:
+    """Tell whether a file is a page that a command wrote."""
+    try:
+        with path.open("rb") as file:
+            return generator(command).encode() in file.read(2000)
+    except OSError:
+        return False
 
 
 def _plain(value: Any) -> Any:

@@ -124,7 +124,7 @@ def map_chart(found: Map) -> Any:
     scales = [
         alt.Scale(type="log", domain=list(ends), nice=False, padding=0) for ends in found.ends
     ]
-    names = [_axis_title(name) for name in found.axes]
+    names = [axis_title(name) for name in found.axes]
     axis = alt.Axis(format="~g", tickCount=6)
     x = alt.X("x:Q", scale=scales[0], title=names[0], axis=axis)
     y = alt.Y("y:Q", scale=scales[1], title=names[1], axis=axis)
@@ -141,6 +141,7 @@ def _sampling(pixels: np.ndarray) -> Image.Resampling:
     return Image.Resampling.NEAREST if max(pixels.shape) < SIDE else Image.Resampling.LANCZOS
 
 
-def _axis_title(name: str) -> str:
+def axis_title(name: str) -> str:
+    """Return an axis' name in words."""
     layers = {"layer_factors.0": "hidden layer", "layer_factors.1": "output layer"}
     return f"learning rate of the {layers[name]}" if name in layers else name
