@@ -153,10 +153,16 @@ def _text(path: Path) -> str:
 
 def read_object(path: Path) -> dict[str, object]:
     """Return the object that a JSON file holds. Raises whatever is wrong with it."""
-    found = json.loads(_text(path))
+    found = parse_json(_text(path))
     if not isinstance(found, dict):
         raise ValueError(f"a {type(found).__name__} instead of an object")
-    check_plain(found)
+    return found
+
+
+def parse_json(text: str) -> object:
+    """Return what a text in JSON holds. Raises whatever is wrong with it."""
+    found = json.loads(text)
+    check_plain([found])
     return found
 
 

@@ -29,6 +29,34 @@ if os.fork() == 0:
         time.sleep(60)
     os._exit(0)
 """
+# What root in a sandbox could do, and what one process alone may not.
+HOSTILE = {
+    "remount": (
+        "import subprocess\nmount = ['mount', '-o', 'remount,rw,bind', '/usr']\n"
+        "raise SystemExit('mounted' if subprocess.run(mount).returncode == 0 else 'kept out')",
+        "kept out",
+    ),
+    "forks": ("import os, time\nfor _ in range(8): os.fork()\ntime.sleep(9)", "64 processes"),
+    "memory": (
+        "import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        break\n"
+        "kept = b'x' * (60 * 2**20)\ntime.sleep(9)",
+        "more than 256 MB of memory",
+    ),
+    "shared": (
+        "for n in range(80):\n    open(f'/dev/shm/{n}', 'wb').write(b'x' * 2**20)",
+        "No space left",
+    ),
+    "capable": (
+        "kept = [line for line in open('/proc/self/status') if line.startswith('CapEff')]\n"
+        "raise SystemExit('able' if int(kept[0].split()[1], 16) else 'unable')",
+        "unable",
+    ),
+    "reader": ("class A:\n    def __array__(self, *a, **k): raise KeyError('mine')\n"
+               "def steps(**k): return {'dW1': A()}", "KeyError"),
+    "cycle": ("def steps(**k):\n    a = {}\n    a['a'] = a\n    return a", "lists within lists"),
+    "forged": ("import os\nfor n in range(3, 20):\n    try: os.write(n, b'{\"table\": []}')\n"
+               "    except OSError: pass\nos._exit(0)", "some of the network's steps"),
+}  # fmt: skip
 SEEN = """
 import os, socket
 found = [place for place in ({places!r}) if os.path.exists(place)]

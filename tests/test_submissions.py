@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_submissions import BODY, CODE, DATA, RIGHT, SEEN
+from made_submissions import BODY, CODE, DATA, HOSTILE, RIGHT, SEEN
 from students import solve
 from test_cli import call
 
+from jax_backprop.marking.folder import mark_one
 from jax_backprop.marking.problem import Problem
-from jax_backprop.marking.sandbox import why_no_sandbox
-from jax_backprop.marking.submissions import student_of
+from jax_backprop.marking.sandbox import taken, why_no_sandbox
+from jax_backprop.marking.submissions import Submission, student_of
 
 sandboxed = pytest.mark.skipif(bool(why_no_sandbox()), reason=f"no sandbox: {why_no_sandbox()}")
 
@@ -153,6 +156,33 @@ def test_a_submission_sees_nothing_but_its_own(tmp_path: Path, capsys) -> None:
     (tmp_path / "class" / "spy.py").write_text(text + RIGHT)
     with server:
         assert call("mark", tmp_path / "class") == 0, capsys.readouterr().out
+
+
+@sandboxed
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_submission_ends_itself_alone(name: str, tmp_path: Path) -> None:
+    """Whoever marks, root too: limits are of all its processes, and mounts can't be undone."""
+    code, said = HOSTILE[name]
+    (tmp_path / f"{name}.py").write_text(code)
+    started = time.monotonic()
+    problem = Problem(seconds=8, megabytes=256)
+    mark = mark_one(Submission(f"{name}.py", name, tmp_path / f"{name}.py"), problem)
+    assert mark.verdict == "error" and said in mark.reason, mark.reason
+    assert "no answer" not in mark.reason and time.monotonic() - started < 8
+
+
+def test_memory_and_processes_of_all_children_are_counted() -> None:
+    code = "import os, time; kept = b'x' * 2**26\nfor _ in range(3): os.fork()\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as process:
+        try:
+            while taken(process.pid)[0] < 8:
+                assert process.poll() is None
+                time.sleep(0.02)
+            found = taken(process.pid)
+            assert found[0] == 8 and 2**26 < found[1] < 3 * 2**26, "shared pages are counted once"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert taken(process.pid) == (0, 0)
 
 
 def test_numbers_are_handed_out_and_answers_marked(tmp_path: Path, capsys) -> None:

@@ -19,7 +19,7 @@ from jax_backprop.marking.report import StepsReport
 from jax_backprop.marking.sandbox import SubmissionError, Task, run
 from jax_backprop.marking.steps import check_steps
 from jax_backprop.marking.submissions import CODE, Submission, cells, unpack
-from jax_backprop.reading import check_plain, read_npz
+from jax_backprop.reading import parse_json, read_npz, read_object
 from jax_backprop.storage import sha256, write_atomic
 
 VERSION = "1"  # of the marks: raised when the same submission may be marked otherwise
@@ -91,7 +91,7 @@ def _marked(submission: Submission, problem: Problem, results: Path, trusted: bo
     key = _key(submission, problem)
     path = results / f"{file_name(submission.name)}.json"
     try:
-        before = Mark(**json.loads(path.read_text()))
+        before = Mark(**read_object(path))  # pyright: ignore[reportArgumentType]
         if before.key == key:
             steps = tuple((name, verdict) for name, verdict in before.steps)
             return before._replace(
@@ -137,7 +137,7 @@ def mark_one(submission: Submission, problem: Problem, *, trusted: bool = False)
             activation=problem.activation,
             loss=problem.loss,
             l2=problem.l2,
-            reduction=None if problem.reduction == "any" else problem.reduction,
+            reduction=problem.reduction,
             learning_rate=problem.learning_rate,
             tolerance=problem.tolerance,
         )
@@ -197,25 +197,21 @@ def read_steps(submission: Submission, problem: Problem, *, trusted: bool) -> ob
         own.removeprefix(f"{inner}/") if inner != "." else own: each
         for own, each in handed.files.items()
     }
-    packages = problem.packages
-    return unpacked(
-        run(Task(files, told, given.npz, packages, problem.seconds, trusted)),
-        named="what it returned",
-    )
+    limits = problem.seconds, problem.megabytes
+    task = Task(files, told, given.npz, problem.packages, *limits, trusted)
+    return unpacked(run(task), named="what it returned")
 
 
 def _data(name: str, content: bytes) -> object:
     try:
         if name.lower().endswith(".npz"):
             return read_npz(io.BytesIO(content))
-        found = json.loads(content.decode("utf-8-sig"))
-        check_plain({"": found})
+        return parse_json(content.decode("utf-8-sig"))
     except InputError as error:
         raise SubmissionError(str(error)) from None
     except Exception as error:  # whatever a damaged file makes of its reader
         text = f"{name} can't be read as arrays of numbers by name ({error})"
         raise SubmissionError(text[:300]) from None
-    return found
 
 
 def unpacked(node: object, named: str) -> object:

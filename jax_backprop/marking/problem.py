@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.errors import did_you_mean
 from jax_backprop.fields import LARGEST, ActivationName, NonNegative, Positive, Seed, Settings
-from jax_backprop.marking.names import parse
+from jax_backprop.marking.names import parse as parse_name
 from jax_backprop.marking.network import Model, order, split
 from jax_backprop.marking.readings import KNOWN, step_name
+from jax_backprop.parsing import parse
 from jax_backprop.reading import read_toml
 
 Size = Annotated[int, Field(gt=0, le=1_000)]
@@ -64,7 +65,7 @@ class Problem(Settings, frozen=True):
     seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Of time for a submission."""
     megabytes: Annotated[int, Field(ge=128, le=65536)] = 4096
-    """Of memory for each of its processes."""
+    """Of memory, for all processes of a submission."""
     tolerance: Positive = 1e-5
     """Share of a step's largest element by which it may be off."""
 
@@ -86,7 +87,7 @@ class Problem(Settings, frozen=True):
 
     def step(self, name: str) -> str:
         """Return a step's own name. Raises ValueError for what is none of this network's."""
-        found = parse(name)
+        found = parse_name(name)
         own = step_name(found, self.model) if found else ""
         if own not in {step.name for step in order(self.model)}:
             raise ValueError(f"unknown step {name!r}. {did_you_mean(name, KNOWN)}")
@@ -172,17 +173,4 @@ def read_problem(path: Path) -> Problem:
     """Read a problem file. Raises InputError with the line's field where it can't be used."""
     remedy = "See jax-backprop mark --help for an example."
     tables = read_toml(path, what="problem file", expected="a problem in TOML", remedy=remedy)
-    try:
-        return Problem.model_validate(tables)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "problem"
-        if first["type"] == "extra_forbidden":
-            remedy = did_you_mean(str(first["loc"][-1]), Problem.model_fields)
-        got = str(first["msg"]).removeprefix("Value error, ")
-        raise InputError(
-            f"problem file, {place}",
-            got=got,
-            expected="a problem that can be marked",
-            remedy=remedy,
-        ) from None
+    return parse(Problem, tables, f"problem file {path}")

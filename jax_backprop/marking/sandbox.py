@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -26,6 +27,10 @@ from jax_backprop.storage import write_atomic, write_link
 RUNNER = Path(__file__).with_name("runner.py")
 MOST_ANSWER = 64 * 2**20  # bytes
 DISK = 64 * 2**20  # bytes that a submission may write
+NOBODY = 65534  # within the sandbox
+PROCESSES = 64  # of a submission, threads apart
+LOOK = 0.05  # seconds between two looks at what it takes
+PAGE = os.sysconf("SC_PAGE_SIZE")
 HIDDEN = ("site-packages", "dist-packages")
 
 
@@ -42,6 +47,7 @@ class Task(NamedTuple):
       problem: the arrays, as the content of an .npz file.
       packages: distributions that it may import, NumPy always.
       seconds: of time.
+      megabytes: of memory, of all its processes.
       trusted: run it with the rights of whoever marks.
     """
 
@@ -50,6 +56,7 @@ class Task(NamedTuple):
     problem: bytes
     packages: tuple[str, ...]
     seconds: float
+    megabytes: int
     trusted: bool
 
 
@@ -84,7 +91,8 @@ def why_no_sandbox() -> str:
     """Return why no sandbox can be had here; nothing where one can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) isn't installed"
-    command = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "true"]
+    command = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--unshare-user"]
+    command += ["--cap-drop", "ALL", "--proc", "/proc", "true"]
     done = subprocess.run(command, capture_output=True, check=False)
     return f"bwrap: {done.stderr.decode(errors='replace').strip()}" if done.returncode else ""
 
@@ -129,7 +137,10 @@ def parts_of(packages: Sequence[str]) -> dict[str, Path]:
 def _sandboxed(folder: Path, packages: Sequence[str]) -> list[str]:
     base = os.path.realpath(sys.base_prefix)
     executable = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    # Whoever marks may be root: without its capabilities, or the read-only mounts could be undone.
+    command = ["bwrap", "--unshare-all", "--unshare-user", "--cap-drop", "ALL"]
+    command += ["--uid", str(NOBODY), "--gid", str(NOBODY)]
+    command += ["--die-with-parent", "--new-session", "--clearenv"]
     command += ["--ro-bind", "/usr", "/usr"]
     for name in ("lib", "lib64", "lib32", "bin", "sbin"):
         if os.path.islink(f"/{name}"):
@@ -143,7 +154,7 @@ def _sandboxed(folder: Path, packages: Sequence[str]) -> list[str]:
     for place in _installed(base):  # nothing that is installed is seen but what is named
         command += ["--tmpfs", place]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/submission"):
+    for place in ("/tmp", "/submission", "/dev/shm"):
         command += ["--size", str(DISK), "--tmpfs", place]
     command += ["--dir", "/packages"]
     for name, path in parts_of(packages).items():
@@ -200,10 +211,8 @@ def _answer(command: list[str], folder: Path, task: Task) -> tuple[bytes, int]:
     reader = threading.Thread(target=lambda: found.append(stream.read(MOST_ANSWER)), daemon=True)
     try:
         reader.start()
-        process.wait(timeout=task.seconds)
+        _wait(process, task)
         reader.join(timeout=5)
-    except subprocess.TimeoutExpired:
-        raise SubmissionError(f"no answer within {task.seconds:g} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -212,6 +221,53 @@ def _answer(command: list[str], folder: Path, task: Task) -> tuple[bytes, int]:
         if not reader.is_alive():
             stream.close()
     return found[0] if found else b"", process.returncode
+
+
+def _wait(process: subprocess.Popen[bytes], task: Task) -> None:
+    """Wait for a process, and look at what it and its children take together.
+
+    The system's own limits hold for one process each, and root is under no limit of their number.
+    """
+    end = time.monotonic() + task.seconds
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=LOOK)
+            return
+        processes, size = taken(process.pid)
+        if processes > PROCESSES:
+            raise SubmissionError(f"it started more than {PROCESSES} processes")
+        if size > task.megabytes * 2**20:
+            raise SubmissionError(f"its processes took more than {task.megabytes:,} MB of memory")
+        if time.monotonic() > end:
+            raise SubmissionError(f"no answer within {task.seconds:g} s")
+
+
+def taken(root: int) -> tuple[int, int]:
+    """Return how many processes one has become, and the bytes of memory that they take.
+
+    Pages that processes share are counted once for all, where the kernel tells so. (0, 0) where
+    there is no /proc.
+    """
+    children: dict[int, list[int]] = {}
+    resident: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = path.read_text().rpartition(")")[2].split()
+            number = int(path.parent.name)
+            children.setdefault(int(fields[1]), []).append(number)
+            resident[number] = int(fields[21]) * PAGE
+    found = [root] if root in resident else []
+    for number in found:
+        found += children.get(number, [])
+    return len(found), int(sum(min(resident[each], _own_share(each)) for each in found))
+
+
+def _own_share(number: int) -> float:
+    """Return a process's memory, of shared pages its share; infinity where it isn't told."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+        return 1024.0 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return float("inf")
 
 
 def _signal(code: int) -> str:

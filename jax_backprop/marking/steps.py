@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 SOFTMAX, SIGMOIDS = "softmax_cross_entropy", "sigmoid_cross_entropy"
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS = ("mean", "sum", "any")
 
 
 def check_steps(
@@ -32,7 +32,7 @@ def check_steps(
     activation: str = "sigmoid",
     loss: str | None = None,
     l2: float = 0.0,
-    reduction: str | None = None,
+    reduction: str = "any",
     learning_rate: float | None = None,
     layer_sizes: Sequence[int] | None = None,
     tolerance: float = TOLERANCE,
@@ -60,7 +60,7 @@ def check_steps(
         of it, of a linear output). Left out, softmax is judged, or sigmoids where all steps, their
         loss among them, are right with those.
       l2: penalty l2 / 2 times the sum of squared weights; or lambda, as in lambda / 2m: found.
-      reduction: mean or sum over the examples; found where left out.
+      reduction: over the examples: mean, sum, or any: found, and said.
       learning_rate: of the update, if updated parameters are among the steps.
       layer_sizes: of unrolled parameters of more than one hidden layer.
       tolerance: a step is right within this share of its largest element. What was computed in
@@ -95,11 +95,11 @@ def check_steps(
     return found.report(hints)
 
 
-def _check_names(activation: str, loss: str | None, reduction: str | None, hints: str) -> None:
+def _check_names(activation: str, loss: str | None, reduction: str, hints: str) -> None:
     for what, name, known in (
         ("activation", activation, ACTIVATIONS),
         ("loss", loss or SOFTMAX, OUTPUTS),
-        ("reduction", reduction or "mean", REDUCTIONS),
+        ("reduction", reduction, REDUCTIONS),
         ("level of hints", hints, LEVELS),
     ):
         if name not in known:
@@ -140,7 +140,7 @@ class _Search:
 
 
 def _hypotheses(
-    steps: object, setting: Setting, model: Model, loss: str | None, reduction: str | None
+    steps: object, setting: Setting, model: Model, loss: str | None, reduction: str
 ) -> Iterator[Hypothesis]:
     """Yield what conventions leave open, the usual first."""
     examples = len(setting.point["A0"])
@@ -153,7 +153,7 @@ def _hypotheses(
     divisions = [("mean", "delta"), ("mean", "weights"), ("sum", "delta")]
     if examples == 1:
         divisions = divisions[:1]
-    divisions = [each for each in divisions if reduction in (None, each[0])]
+    divisions = [each for each in divisions if reduction in ("any", each[0])]
     shares = (False, True) if model.l2 and examples > 1 else (False,)
     for (name, said), share, (over, place) in product(losses, shares, divisions):
         one = model._replace(loss=name, reduction=over, division=place, penalty_over_examples=share)

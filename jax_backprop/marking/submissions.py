@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import stat
 import zipfile
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from jax_backprop.errors import InputError
 from jax_backprop.marking.sandbox import SubmissionError
+from jax_backprop.reading import parse_json
 
 MOST = 32 * 2**20  # bytes of a submission, unpacked
 MOST_FILES = 500
@@ -175,7 +175,7 @@ def cells(name: str, content: bytes) -> list[str]:
     if not name.lower().endswith(".ipynb"):
         return [text]
     try:
-        found = json.loads(text)["cells"]
+        found = parse_json(text)["cells"]  # pyright: ignore[reportIndexIssue]
         sources = [each["source"] for each in found if each["cell_type"] == "code"]
         joined = ["".join(each) if isinstance(each, list) else str(each) for each in sources]
     except (ValueError, KeyError, TypeError, RecursionError):
