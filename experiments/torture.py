@@ -36,7 +36,7 @@ seed = { count = 40 }
 # Small shards: many moments between the first part and the last.
 SWEEP = """
 from jax_backprop.engine import tiles
-tiles.SHARD_WORK = 5e9
+tiles.CPU = tiles.CPU._replace(shard_work=5e9)
 from jax_backprop.cli import main
 main()
 """

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_backprop.activations import ACTIVATIONS
-from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.losses import LOSSES
 from jax_backprop.network import dense_backward, l2_penalty, l2_penalty_backward, layer_inputs
 from jax_backprop.settings import Network
@@ -19,7 +19,7 @@ def value_and_grad(
     *,
     network: Network,
     penalties: Penalties = Penalties(),
-    block_size: int | None = BLOCK_SIZE,
+    block_size: BlockSize = "auto",
     scaling: Scaling = Scaling(),
 ) -> tuple[Scalars, Params]:
     """Return the mean loss and its gradient, with the pytree of ``jax.value_and_grad(loss)``.

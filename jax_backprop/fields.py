@@ -12,6 +12,7 @@ LossName = Literal["softmax_cross_entropy", "squared_error"]
 GradientName = Literal["hand", "autodiff"]
 ParametrizationName = Literal["standard", "ntk", "mup"]
 ReductionName = Literal["mean", "sum"]
+PrecisionName = Literal["highest", "high", "default"]
 
 UNUSED = "unused"  # the kind of error
 # What memory, time and JAX's own types can hold is checked here, before any of it is spent.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jax_backprop import lanes
 from jax_backprop.activations import ACTIVATIONS
-from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
 from jax_backprop.parametrization import init_factors
@@ -221,7 +221,7 @@ def evaluate(
     batch: Batch,
     *,
     network: Network,
-    block_size: int | None = BLOCK_SIZE,
+    block_size: BlockSize = "auto",
     scaling: Scaling = Scaling(),
 ) -> Evaluation:
     """Return mean loss, without penalties, and accuracy over any number of examples.

@@ -23,6 +23,7 @@ from jax_backprop.fields import (
     Positive,
     PositiveFraction,
     PositiveInt,
+    PrecisionName,
     ReductionName,
     Seed,
     Settings,
@@ -36,7 +37,7 @@ __all__ = ["Network", "Optimizer", "Rule", "Run", "Schedule"]
 # Fields of a run that are arguments of ``fit`` and ``sweep``, in their order.
 OF_TRAINING = (
     *("optimizer", "rate_rule", "learning_rate", "schedule", "reduction", "layer_factors"),
-    *("data_fraction", "batch_size", "epochs", "steps", "eval_every"),
+    *("data_fraction", "batch_size", "epochs", "steps", "eval_every", "matmul_precision"),
 )
 TWO_LENGTHS = {
     "got": "it beside epochs",
@@ -135,6 +136,9 @@ class Run(Settings, frozen=True):
     """What the rate multiplies: the gradient of the mean over a batch, or of the sum, which is the
     batch size times as much. Losses are means in any case."""
     rate_rule: Rule = Rule()
+    matmul_precision: PrecisionName = "highest"
+    """Of float32 products. On a GPU, default means TensorFloat32: faster, 10 bits a factor, and a
+    gradient error about 3,000 times as large. A CPU gives the same bits at each."""
     seed: Seed = 0
     """Of the initial weights and of the order of examples."""
 

@@ -57,6 +57,4 @@ def stop_after(cells: int) -> Options:
 
 def make_shards_small(patch: pytest.MonkeyPatch) -> None:
     """Three shards of four tiles for the study above, four cells a tile."""
-    patch.setattr(tiles, "MAX_WIDTH", 4)
-    patch.setattr(tiles, "SHARD_WORK", 1.0)
-    patch.setattr(tiles, "MIN_SHARD_TILES", 4)
+    patch.setattr(tiles, "CPU", tiles.CPU._replace(shard_work=1.0, shard_tiles=4, widest=4))

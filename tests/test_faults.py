@@ -96,7 +96,7 @@ from pathlib import Path
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
 from jax_backprop.engine import Options, tiles
-tiles.SHARD_WORK, tiles.MIN_SHARD_TILES, tiles.MAX_WIDTH = 1.0, 4, 4
+tiles.CPU = tiles.CPU._replace(shard_work=1.0, shard_tiles=4, widest=4)
 sys.path.insert(0, "tests")
 import small_study as store
 options = Options(on_progress=lambda progress: print(progress.done_cells, flush=True))

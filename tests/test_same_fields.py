@@ -58,6 +58,7 @@ SAID: dict[str, Any] = {
     "learning_rate": 0.02,
     "schedule": {"name": "step_decay", "decay_rate": 0.5, "drops": 2},
     "reduction": "sum",
+    "matmul_precision": "default",
     "rate_rule": {"name": "curvature", "every": 3, "iterations": 4},
     "seed": 2,
 }

@@ -59,7 +59,7 @@ def test_an_interrupted_or_damaged_study_continues(whole: Path, tmp_path: Path) 
 
 def test_a_shard_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch) -> None:
     """Stopped in the middle of its cells: the same bits as without, and no segment twice."""
-    monkeypatch.setattr(tiles, "SEGMENT_WORK", 1.0)
+    monkeypatch.setattr(tiles, "CPU", tiles.CPU._replace(segment_work=1.0))
     go(tmp_path / "whole", epochs=6)
     seen: list[SweepProgress] = []
     options = Options(on_progress=seen.append, should_stop=lambda: len(seen) > 8)
@@ -74,7 +74,7 @@ def test_a_shard_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch) -> Non
 
 
 def test_a_damaged_checkpoint_is_not_used(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(tiles, "SEGMENT_WORK", 1.0)
+    monkeypatch.setattr(tiles, "CPU", tiles.CPU._replace(segment_work=1.0))
     seen: list[SweepProgress] = []
     options = Options(on_progress=seen.append, should_stop=lambda: len(seen) > 1)
     with pytest.raises(InterruptedSweepError):

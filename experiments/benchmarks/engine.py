@@ -16,6 +16,7 @@ from jax_backprop import (
     Evaluation,
     Grid,
     Network,
+    Penalties,
     init_params,
     network_learner,
     role_keys,
@@ -28,7 +29,7 @@ from jax_backprop.engine.program import Running
 from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.shard import segment_inputs, tile_inputs
 from jax_backprop.engine.workload import Workload
-from jax_backprop.training import epoch_orders, init_state, run_steps
+from jax_backprop.training import epoch_orders, init_state, network_functions, run_steps
 
 
 def no_evaluation(params: Any, _: Batch) -> Evaluation:
@@ -46,12 +47,13 @@ def tiles(
     epochs: int,
     width: int | None = None,
     curves: str = "none",
+    matmul_precision: str = "highest",
 ) -> tuple[Group, Callable[[], Running]]:
     """Return the group and its training, all tiles in one segment; ``width`` None is the rule's."""
-    learner = network_learner(network)
-    fixed = {"batch_size": batch_size, "epochs": epochs}
+    gradient, *_ = network_functions(network, Penalties())
+    fixed = {"batch_size": batch_size, "epochs": epochs, "matmul_precision": matmul_precision}
     workload = Workload(
-        partial(_init, network), learner.value_and_grad, no_evaluation, data, fixed, curves=curves
+        partial(_init, network), gradient, no_evaluation, data, fixed, curves=curves
     )
     runner = Runner(workload, ["learning_rate"], Options(tile_width=width))
     runner.add(resolve(Grid({"learning_rate": peaks}).cells(), fixed))

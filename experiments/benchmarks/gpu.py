@@ -47,12 +47,12 @@ SECTIONS: dict[str, Section] = {
     "distances": gpu_accuracy.distances,
     "streamed": gpu_speed.streamed,
     "map": gpu_studies.trainability_map,
-    "graphs": gpu_speed.graphs,
 }
 # What the sections above run in a process of its own.
 CHILDREN: dict[str, Section] = {
     "host_cores": gpu_speed.host_cores,
     "study_hash": gpu_accuracy.study_hash,
+    "killed_study": gpu_accuracy.killed_study,
     "study_losses": gpu_accuracy.study_losses,
 }
 

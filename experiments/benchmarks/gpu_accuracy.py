@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import signal
 import tempfile
 import time
 from functools import partial
@@ -12,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gpu_sheet import Sheet, on_gpu
+from gpu_sheet import Sheet
 
 from jax_backprop import (
     Batch,
@@ -23,11 +26,14 @@ from jax_backprop import (
     loss,
     value_and_grad,
 )
-from jax_backprop.engine import Options, load_tables, run_study
+from jax_backprop.engine import Options, load_tables, run_study, tiles
+from jax_backprop.engine.progress import SweepProgress
 
 EPS = float(np.finfo(np.float32).eps)
-SETTINGS = {"default": {}, "highest": {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}}
-FLAGS = ("", "--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
+PRECISIONS = ("highest", "default")
+PROCESSES = 3
+# What a process of its own is told by.
+FOLDER, PRECISION = "GPU_BENCHMARK_FOLDER", "GPU_BENCHMARK_PRECISION"
 TRAINS = 4.0  # the largest rate at which the small study's networks train
 
 
@@ -91,18 +97,23 @@ def _farthest(gradient: Any, exact: Any) -> float:
 
 
 def bits(sheet: Sheet) -> None:
-    """Hash a small study: twice in one process, then in others, each flag in two processes."""
-    first, again = _hash(), _hash()
+    """Hash a small study: twice in one process, in others, and after a kill."""
     unit = "first digits of a SHA-256"
-    sheet.add("study's bits, no flags, process 1", first, unit, flags="", again=again)
-    for flags in FLAGS if on_gpu() else FLAGS[:1]:
-        for process in (1, 2) if flags else (2,):
-            name = f"study's bits, {flags or 'no flags'}, process {process}"
-            if sheet.spent(name):
-                continue
-            environment = {"XLA_FLAGS": flags} if flags else {}
-            (row,) = sheet.child("study_hash", JAX_ENABLE_COMPILATION_CACHE="false", **environment)
-            sheet.add(name, row["value"], unit, flags=flags)
+    sheet.add("study's bits, this process", _hash(), unit, again=_hash())
+    fresh = {"JAX_ENABLE_COMPILATION_CACHE": "false"}  # a program of its own in each process
+    for process in range(1, PROCESSES):
+        name = f"study's bits, process {process}"
+        if sheet.spent(name):
+            continue
+        (row,) = sheet.child("study_hash", **fresh)
+        sheet.add(name, row["value"], unit)
+    if sheet.spent("after a kill"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.suppress(RuntimeError):  # that is how a killed process ends
+            sheet.child("killed_study", **fresh, **{FOLDER: folder})
+        kept = len(list(Path(folder).rglob("*.parquet")))
+        sheet.add("study's bits, after a kill", _hash(Path(folder)), unit, parts_kept=kept)
 
 
 def study_hash(sheet: Sheet) -> None:
@@ -110,22 +121,44 @@ def study_hash(sheet: Sheet) -> None:
     sheet.add("study's bits", _hash(), "first digits of a SHA-256")
 
 
-def _hash() -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        run_study(_small_study(), Path(folder) / "study", Options())
-        parts = sorted((Path(folder) / "study").rglob("*.parquet"))
+def killed_study(_: Sheet) -> None:
+    """Run the small study into a folder, and kill this process when half of it is there."""
+
+    def kill(progress: SweepProgress) -> None:
+        if progress.done_cells >= progress.total_cells / 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _run_small(Path(os.environ[FOLDER]), Options(tile_width=8, on_progress=kill))
+
+
+def _hash(folder: Path | None = None) -> str:
+    """Return the hash of the small study's parts; what a folder holds of it isn't run again."""
+    with tempfile.TemporaryDirectory() as fresh:
+        place = folder or Path(fresh)
+        _run_small(place, Options(tile_width=8))
+        parts = sorted((place / "study").rglob("*.parquet"))
         return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:16]
+
+
+def _run_small(folder: Path, options: Options) -> None:
+    """Run the small study in parts of two tiles, so that there is something to kill between."""
+    kept = tiles.CPU, tiles.GPU
+    tiles.CPU, tiles.GPU = (room._replace(shard_work=1.0, shard_tiles=2) for room in kept)
+    try:
+        run_study(_small_study(), folder / "study", options)
+    finally:
+        tiles.CPU, tiles.GPU = kept
 
 
 def distances(sheet: Sheet) -> None:
     """Measure how far the small study's losses lie from the CPU's, by precision."""
     cpu = _losses_there(sheet, JAX_PLATFORMS="cpu")
-    for name, environment in SETTINGS.items():
-        here = _losses_there(sheet, **environment)
+    for precision in PRECISIONS:
+        here = _losses_there(sheet, **{PRECISION: precision})
         gaps = np.abs(here[:, 1] - cpu[:, 1]) / cpu[:, 1]
         calm = gaps[cpu[:, 0] <= TRAINS]
         sheet.add(
-            f"validation loss after 3 epochs, {name}, from the CPU's, rates to {TRAINS:g}",
+            f"validation loss after 3 epochs, {precision}, from the CPU's, rates to {TRAINS:g}",
             float(np.median(calm)),
             "relative, median",
             worst=float(calm.max()),
@@ -140,14 +173,15 @@ def _losses_there(sheet: Sheet, **environment: str) -> np.ndarray:
 
 def study_losses(sheet: Sheet) -> None:
     """Note the small study's rates and validation losses."""
+    precision = os.environ.get(PRECISION, "highest")
     with tempfile.TemporaryDirectory() as folder:
-        run_study(_small_study(), Path(folder) / "study", Options(tile_width=8))
+        run_study(_small_study(precision), Path(folder) / "study", Options(tile_width=8))
         cells = load_tables(Path(folder) / "study").cells
     pairs = np.stack([cells[name].to_numpy() for name in ("learning_rate", "validation_loss")], 1)
     sheet.add("rates and losses", pairs.tolist(), "nats")
 
 
-def _small_study() -> Study:
+def _small_study(precision: str = "highest") -> Study:
     return Study.model_validate(
         {
             "title": "Bits",
@@ -156,6 +190,7 @@ def _small_study() -> Study:
             "hidden_sizes": [32],
             "batch_size": 32,
             "epochs": 3,
+            "matmul_precision": precision,
             "axes": {
                 "learning_rate": {"low": 1e-2, "high": 1e1, "count": 40},
                 "seed": {"count": 4},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -11,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from engine import peaks, products_work, tiles
-from gpu_sheet import Sheet, first_call, least, on_gpu
+from gpu_sheet import Sheet, first_call, least
 from problems import mnist_like
 
 from jax_backprop import Batch, Dataset, Network, init_params, load_dataset, loss, value_and_grad
+from jax_backprop.engine import program
+from jax_backprop.training import compiler_options, with_precision
 
 PRODUCTS = (
     ("float32", None),
@@ -22,11 +25,6 @@ PRODUCTS = (
     ("float32", "highest"),
     ("bfloat16", None),
     ("float64", None),
-)
-GRAPHS = (
-    "--xla_gpu_enable_command_buffer="
-    "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
-    " --xla_gpu_graph_min_graph_size=1"
 )
 SCAN_STEPS = 1000
 
@@ -55,7 +53,7 @@ class Shape(NamedTuple):
 
 def shapes(small: bool) -> Iterator[Shape]:
     """Yield digits as it is, and random data of MNIST's shape."""
-    widths = (64, 256, 1024, 4096, 16384, 65536), (4, 16, 64, 256, 1024)
+    widths = (64, 256, 1024, 4096, 16384, 65536), (16, 64, 256, 1024)
     peers = (1024, 16384), (64, 1024)
     if small:
         widths, peers = ((64, 256), (4, 16)), ((64,), (16,))
@@ -107,43 +105,53 @@ def throughput(sheet: Sheet) -> None:
         for width in shape.widths:
             if sheet.spent(f"{shape.label}, {width} wide"):
                 break
-            for precision in (None, "highest") if width in shape.widths[1::2] else (None,):
-                with jax.default_matmul_precision(precision):
-                    _add_training(sheet, shape, width, width, precision)
+            for precision in (
+                ("highest", "default") if width in shape.widths[1::2] else ("highest",)
+            ):
+                _add_training(sheet, shape, width, width, precision)
+        width = shape.widths[2]
+        with _bits_as_they_come():
+            _add_training(sheet, shape, width, width, more=", not deterministic")
+
+
+@contextlib.contextmanager
+def _bits_as_they_come() -> Iterator[None]:
+    """Let the compiler choose what it measures as the fastest, other bits in each process."""
+    kept = program.compiler_options
+    program.compiler_options = dict
+    try:
+        yield
+    finally:
+        program.compiler_options = kept
 
 
 def _add_training(
-    sheet: Sheet, shape: Shape, cells: int, width: int | None, precision: str | None = None
+    sheet: Sheet,
+    shape: Shape,
+    cells: int,
+    width: int | None,
+    precision: str = "highest",
+    more: str = "",
 ) -> None:
     """Time the training of some networks in tiles of a width (None is the rule's)."""
     settings: Any = {"batch_size": shape.batch_size, "epochs": shape.epochs, "width": width}
+    settings |= {"matmul_precision": precision}
     group, train = tiles(shape.network, shape.data, peaks(cells), **settings)
     compiled = first_call(train)
     seconds = least(train, 3)
-    named = precision or "default"
     inputs, hidden, classes = shape.network.layer_sizes
     work = products_work((inputs, hidden, classes), shape.batch_size)
     sheet.add(
-        f"training, {shape.label}, {group.width} wide, {named}",
+        f"training, {shape.label}, {group.width} wide, {precision}{more}",
         cells * shape.steps / seconds,
         "run-steps/s",
         network=shape.label,
         width=group.width,
         networks=cells,
-        precision=named,
+        precision=precision,
         tflops=work * cells * shape.steps / seconds / 1e12,
         first_call_s=compiled,
     )
-
-
-def graphs(sheet: Sheet) -> None:
-    """Measure the same throughput with the whole training loop in one CUDA graph."""
-    if not on_gpu():
-        sheet.skip("all of it", "CUDA graphs need a GPU")
-        return
-    for row in sheet.child("throughput", XLA_FLAGS=GRAPHS):
-        more = {key: row[key] for key in row if key not in ("section", "name", "value", "unit")}
-        sheet.add(row["name"], row["value"], row["unit"], **more, flags=GRAPHS)
 
 
 def host(sheet: Sheet) -> None:
@@ -171,17 +179,19 @@ def streamed(sheet: Sheet) -> None:
         params = init_params(network, key=jax.random.key(0))
         by_hand = partial(value_and_grad, network=network)
         sides: dict[str, Any] = {
-            f"by hand, blocks of {size}": partial(by_hand, block_size=size)
-            for size in (1024, 4096, 16384)
+            f"by hand, blocks of {size}": partial(by_hand, block_size=size) for size in (1024, 8192)
         }
         sides["by hand, whole"] = partial(by_hand, block_size=None)
         sides["autodiff, whole"] = jax.value_and_grad(partial(loss, network=network))
+        sides = {f"{name}, highest": with_precision(f, "highest") for name, f in sides.items()}
+        sides["by hand, whole, default"] = partial(by_hand, block_size=None)
         for name, function in sides.items():
             if sheet.spent(f"H {hidden}, {name}"):
                 break
-            program = jax.jit(function).lower(params, batch).compile()
-            seconds = least(partial(program, params, batch))
-            memory = program.memory_analysis()
+            lowered = jax.jit(function).lower(params, batch)
+            compiled = lowered.compile(compiler_options=compiler_options())
+            seconds = least(partial(compiled, params, batch))
+            memory = compiled.memory_analysis()
             sheet.add(
                 f"gradient of {examples:,} x 784, H {hidden}, {name}",
                 seconds * 1e3,

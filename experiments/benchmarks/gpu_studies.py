@@ -20,7 +20,7 @@ CALLS = ("start", "segment", "finish")
 
 
 def trainability_map(sheet: Sheet) -> None:
-    """Time a million networks of 16-16-2, 200 steps each, stored; at the rule's width and wider."""
+    """Time a million networks of 16-16-2, 200 steps each, stored."""
     side = 64 if sheet.small else 1024
     study = Study.model_validate(
         {
@@ -38,17 +38,15 @@ def trainability_map(sheet: Sheet) -> None:
             },
         }
     )
-    for width in (None, 256 if sheet.small else 65536):
-        for time_of in ("cold", "warm"):
-            wide = f"{width} wide" if width else "the rule's width"
-            name = f"map of {side * side:,} networks, {wide}, {time_of}"
-            if sheet.spent(name):
-                continue
-            with tempfile.TemporaryDirectory() as folder, _seconds_in_calls() as calls:
-                started = time.perf_counter()
-                run_study(study, Path(folder) / "map", Options(tile_width=width))
-                seconds = time.perf_counter() - started
-            sheet.add(name, seconds, "s", networks=side * side, width=width, **calls)
+    for time_of in ("cold", "warm"):
+        name = f"map of {side * side:,} networks, {time_of}"
+        if sheet.spent(name):
+            continue
+        with tempfile.TemporaryDirectory() as folder, _seconds_in_calls() as calls:
+            started = time.perf_counter()
+            run_study(study, Path(folder) / "map", Options())
+            seconds = time.perf_counter() - started
+        sheet.add(name, seconds, "s", networks=side * side, **calls)
 
 
 @contextlib.contextmanager
@@ -102,14 +100,16 @@ def mnist(sheet: Sheet) -> None:
             "seed": tuple(range(1 if sheet.small else 5)),
         }
     )
-    for time_of in ("cold", "warm"):
+    settings: dict[str, Any] = {"batch_size": 128, "epochs": 1 if sheet.small else 10}
+    for time_of, precision in (("cold", "highest"), ("warm", "highest"), ("cold", "default")):
+        if sheet.spent(f"{time_of}, {precision}"):
+            continue
+        settings["matmul_precision"] = precision
         started = time.perf_counter()
-        cells = sweep(
-            None, data, grid, network=network, batch_size=128, epochs=1 if sheet.small else 10
-        ).cells
+        cells = sweep(None, data, grid, network=network, **settings).cells
         seconds = time.perf_counter() - started
         sheet.add(
-            f"study of {grid.size} networks on MNIST, {time_of}",
+            f"study of {grid.size} networks on MNIST, {precision}, {time_of}",
             seconds,
             "s",
             split=", ".join(f"{len(s.labels)}" for s in (data.train, data.validation, data.test)),

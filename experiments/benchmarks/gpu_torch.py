@@ -15,7 +15,6 @@ from problems import peers_work
 
 WAYS: dict[str, Callable[[Work], Callable[[], Any]]] = {
     "torch.func.vmap, compiled": partial(torch_vmap, compiled=True),
-    "torch.func.vmap": torch_vmap,
     "batched products": torch_batched,
 }
 # PyTorch's words for float32's own products, and for TF32.

@@ -26,7 +26,7 @@ def run() -> list[dict[str, Any]]:
         step_work = 6.0 * (FEATURES + CLASSES) * hidden * batch * CELLS
         steps = int(np.clip(WORK / step_work, 4, 400))
         data = _two_batches(batch)
-        settings = {"batch_size": batch, "epochs": max(1, steps // 2)}
+        settings: Any = {"batch_size": batch, "epochs": max(1, steps // 2)}
         group, train = tiles(network, data, peaks(CELLS), curves="steps", **settings)
         single, _ = one_by_one(network, data, peaks(CELLS), **settings)
         found = in_turn({"sweep": train, "single": single}, 5)

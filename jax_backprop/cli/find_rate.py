@@ -124,6 +124,7 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
         batch_size=run.batch_size,
         epochs=run.epochs,
         steps=run.steps,
+        matmul_precision=run.matmul_precision,
         budget=budget,
         rates=rates,
         seed=run.seed,

@@ -41,7 +41,7 @@ def sweep(
     tile_width: MaybeInt = None,
     json_progress: bool = False,
     max_cells: int = 4_000_000,
-    max_gib: float = 8.0,
+    max_gib: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None,
     widen: bool = False,
     cluster: Cluster = None,
     jobs: MaybeInt = None,
@@ -93,7 +93,8 @@ def sweep(
       tile_width: Cells a tile, instead of the study file's or the rule's.
       json_progress: Write progress to standard output, a JSON object a line.
       max_cells: Refuse a larger grid.
-      max_gib: Memory that a program may use on a device beside its data, in GiB.
+      max_gib: Memory that a program may use on a device beside its data, in GiB; by default 8, and
+        three quarters of a GPU's.
       widen: While the best rate of a series is the least or the largest tried, go on a decade
         beyond it, up to 4 decades; what is there is kept. The same command continues.
       cluster: Compute on a cluster's workers, with the same bytes: a Dask scheduler's address,
@@ -149,13 +150,13 @@ def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional
 
 
 def _options(
-    study: Study, part: str | None, tile_width: int | None, max_cells: int, max_gib: float
+    study: Study, part: str | None, tile_width: int | None, max_cells: int, max_gib: float | None
 ) -> Options:
     """Return the options of a run; the devices are set up here."""
     share = _share(part)
     check_number("--tile-width", 1 if tile_width is None else tile_width, 1, MOST_WIDTH)
     check_number("--max-cells", max_cells, 1, 10**9)
-    check_number("--max-gib", max_gib, 1 / 1024, 2**20)
+    check_number("--max-gib", 1 if max_gib is None else max_gib, 1 / 1024, 2**20)
     from jax_backprop.engine import Options
 
     console.use_all_cores()
@@ -163,7 +164,7 @@ def _options(
         tile_width=tile_width or study.tile_width,
         share=share,
         max_cells=max_cells,
-        max_bytes=int(max_gib * GIB),
+        max_bytes=None if max_gib is None else int(max_gib * GIB),
         on_notice=lambda sentence: console.complain(f"note: {sentence}"),
     )
 

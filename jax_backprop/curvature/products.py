@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jax_backprop.activations import ACTIVATIONS
-from jax_backprop.blocks import BLOCK_SIZE, sum_over_blocks
+from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.losses import LOSSES
 from jax_backprop.network import dense, dense_backward, l2_penalty_backward
 from jax_backprop.settings import Network
@@ -61,7 +61,7 @@ def hessian_vector_product(
     *,
     network: Network,
     penalties: Penalties = Penalties(),
-    block_size: int | None = BLOCK_SIZE,
+    block_size: BlockSize = "auto",
 ) -> Params:
     """Return the Hessian of ``network.loss`` at ``params`` times ``direction``, by the R-operator.
 
@@ -108,7 +108,7 @@ def gauss_newton_vector_product(
     *,
     network: Network,
     penalties: Penalties = Penalties(),
-    block_size: int | None = BLOCK_SIZE,
+    block_size: BlockSize = "auto",
 ) -> Params:
     """Return the generalised Gauss-Newton matrix times ``direction``.
 

@@ -24,11 +24,12 @@ from jax_backprop.training import make_plan, used_examples
 _READ = (
     *("learning_rate", "schedule", "seed", "split_seed", "optimizer", "rate_rule", "reduction"),
     *("batch_size", "epochs", "steps", "data_fraction", "eval_every"),
+    "matmul_precision",
 )
 ENGINE_DEFAULTS: dict[str, Any] = {name: Run.model_fields[name].default for name in _READ}
 _LENGTH = ("batch_size", "epochs", "steps", "data_fraction")  # decide how many steps a run has
 # What another program is compiled for: shapes and steps, and how a step is made.
-STATIC = (*_LENGTH, "eval_every", "rate_rule", "split_seed")
+STATIC = (*_LENGTH, "eval_every", "rate_rule", "split_seed", "matmul_precision")
 ID_LENGTH = 16
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import pyarrow as pa
@@ -11,10 +12,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax_backprop.engine.cells import Hashes
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.planning import Group
-from jax_backprop.engine.program import Program, Running, make_mesh
+from jax_backprop.engine.program import Program, make_mesh
 from jax_backprop.engine.shard import ShardRun, prepare, real_lanes, to_record, train_shard
 from jax_backprop.engine.tables import to_tables
-from jax_backprop.engine.tile_program import Splits
+from jax_backprop.engine.tile_program import Final, Splits
 from jax_backprop.engine.workload import Workload
 from jax_backprop.storage import sha256
 from jax_backprop.training import check_dataset
@@ -22,6 +23,14 @@ from jax_backprop.types import Dataset, Device
 
 PROBE_STEPS = 8  # after which any difference of the machine's shows
 ALWAYS_SHOWN = ("learning_rate", "schedule", "seed")
+
+
+class Rows(NamedTuple):
+    """A shard's cells, their ids, and the hashes of their functions by axis."""
+
+    cells: Cells
+    ids: list[str]
+    hashes: dict[str, Hashes]
 
 
 class Computer:
@@ -90,14 +99,14 @@ class Computer:
         """Return a shard's tables."""
         program = self.prepared(group)
         *_, (run, running) = train_shard(program, group, group.layout.shard(shard)[0])
-        return self.tables(group, shard, run, program, running)
+        return self.tables(group, shard, self.cells(group, shard), run, program.finish(running))
 
     def tables(
-        self, group: Group, shard: int, run: ShardRun, program: Program, running: Running
+        self, group: Group, shard: int, rows: Rows, run: ShardRun, final: Final
     ) -> dict[str, pa.Table]:
-        """Return the tables of a shard whose last segment has run."""
-        record = to_record(group, shard, run, program.finish(running))
-        cells, ids, hashes = self.cells(group, shard)
+        """Return the tables of a shard that has run; nothing is computed on the devices."""
+        record = to_record(group, shard, run, final)
+        cells, ids, hashes = rows
         names = [*self._axes, *(name for name in ALWAYS_SHOWN if name not in self._axes)]
         shown = Cells(
             {name: cells.values[name] for name in names},
@@ -105,12 +114,13 @@ class Computer:
         )
         return to_tables(shown, ids, record, hashes)
 
-    def cells(self, group: Group, shard: int) -> tuple[Cells, list[str], dict[str, Hashes]]:
+    def cells(self, group: Group, shard: int) -> Rows:
         """Return a shard's cells, repeats left out, their ids, and their functions' hashes."""
         rows, real = group.layout.shard(shard)
-        cells = group.cells.take(rows[real_lanes(rows, real)])
+        chosen = rows[real_lanes(rows, real)]
+        cells = group.cells.take(chosen)
         hashes = self._workload.hashes(cells)
-        return cells, self._workload.ids(cells, hashes), hashes
+        return Rows(cells, self._workload.ids(cells, hashes), hashes)
 
     def _on_devices(self, data: Dataset) -> Splits:
         """Return a group's data on the devices, put there once for all groups."""

@@ -75,14 +75,16 @@ def fastest_width(
       options: how it is run.
       tell: called with each width and its expected seconds.
     """
-    groups = list(groups)
+    groups, platform = list(groups), options.devices[0].platform
     most = max(int(np.bincount(group.cells.codes["seed"]).max()) for group in groups)
     expected: dict[int, float] = {}
     for width in WIDTHS:
         if width > 2 * most:
             break
         try:
-            found = [group_cost(runner, with_width(group, width), options) for group in groups]
+            found = [
+                group_cost(runner, with_width(group, width, platform), options) for group in groups
+            ]
         except OutOfMemoryError:
             break
         expected[width] = sum(each.seconds for each in found)

@@ -15,6 +15,7 @@ from jax_backprop.engine.tile_program import Recipe
 from jax_backprop.engine.tiles import (
     Layout,
     Size,
+    cached,
     cell_size,
     lanes_last,
     lay_out,
@@ -125,24 +126,25 @@ def _check_fractions(cells: Cells, examples: int) -> None:
             )
 
 
-def with_width(group: Group, width: int) -> Group:
+def with_width(group: Group, width: int, platform: str) -> Group:
     """Return a group laid out anew in tiles of another width."""
-    layout = lay_out(_sharing(group.cells, group.recipe), width, group.size)
+    layout = lay_out(_sharing(group.cells, group.recipe), width, group.size, platform)
     return group._replace(layout=layout, capacity=layout.capacity)
 
 
 def rates(group: Group, rows: np.ndarray, first: int, steps: int) -> np.ndarray:
     """Return the learning rates of some cells, (*rows.shape, steps): peak x shape, rounded once."""
-    peaks = _peaks(group.cells, group.plan)[rows]
-    codes = group.cells.codes["schedule"][rows]
-    shapes = np.stack(
-        [
-            unit_rates(_bare(schedule), group.plan.steps)[first : first + steps]
-            for schedule in group.cells.values["schedule"]
-        ]
-    )
-    with np.errstate(over="ignore"):
-        return (peaks[..., None] * shapes[codes]).astype(canonical(np.float64))
+    peaks = _peaks(group.cells, group.plan)[rows].reshape(-1)
+    codes = group.cells.codes["schedule"][rows].reshape(-1)
+    table = np.empty((len(peaks), steps), canonical(np.float64))
+    for code in np.unique(codes):
+        schedule = _bare(group.cells.values["schedule"][code])
+        shape = unit_rates(schedule, group.plan.steps)[first : first + steps]
+        own = np.flatnonzero(codes == code)
+        for part in cached(len(own), steps):
+            with np.errstate(over="ignore"):
+                table[own[part]] = peaks[own[part], None] * shape
+    return table.reshape(*rows.shape, steps)
 
 
 def _make_group(
@@ -163,8 +165,9 @@ def _make_group(
     names = [name for name, is_traced in traced.items() if is_traced]
     recipe, size, hyper = _recipe(workload, cells, static, names, plan, examples)
     sharing = _sharing(cells, recipe)
-    width = width or tile_width(size, platform)
-    layout = lay_out(sharing, width, size)
+    together = int(np.unique(sharing, return_counts=True)[1].max())
+    width = width or tile_width(size, platform, together)
+    layout = lay_out(sharing, width, size, platform)
     most = width * layout.capacity  # cells at once
     kept = 4 * plan.steps * len(recipe.metrics)
     check_memory("cells side by side", most * (COPIES * size.params_bytes + 2 * kept))
@@ -176,7 +179,7 @@ def _make_group(
         cells=cells,
         size=size,
         plan=plan,
-        segment=segment_length(plan.periods, work),
+        segment=segment_length(plan.periods, work, platform),
         recipe=recipe,
         layout=layout,
         hyper=hyper,
@@ -205,7 +208,7 @@ def _recipe(
     if workload.direction is not None:
         check_descends(workload.direction, shapes)
     example_bytes = workload.data.features * np.dtype(canonical(np.float64)).itemsize
-    size = cell_size(shapes, plan.batch, example_bytes, plan.steps)
+    size = cell_size(shapes, plan.batch, example_bytes, plan.steps, examples)
     evaluated, full_batch = workload.curves != "none", plan.batch_size is None
     bare = named == Optimizer() and (workload.rate_rule or static["rate_rule"]) == Rule()
     recipe = Recipe(

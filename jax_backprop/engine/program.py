@@ -29,7 +29,7 @@ from jax_backprop.engine.tile_program import (
     start_tile,
 )
 from jax_backprop.errors import InputError
-from jax_backprop.training import TrainState
+from jax_backprop.training import TrainState, compiler_options
 from jax_backprop.types import Device
 
 
@@ -195,7 +195,8 @@ class _Compiled:
 
     def __init__(self, function: Callable[..., Any], donate: int = 0) -> None:
         """Take a function; so many of its arguments, after the first, are given away by calls."""
-        self._jitted = jax.jit(function, donate_argnums=tuple(range(1, 1 + donate)))
+        given = tuple(range(1, 1 + donate))
+        self._jitted = jax.jit(function, donate_argnums=given, compiler_options=compiler_options())
         self._outputs: Any = None
         self._compiling: Future[Any] | None = None
         self._bytes: int | None = None
@@ -264,4 +265,6 @@ def make_mesh(devices: Sequence[Device]) -> Any:
 
 
 def _fetch(tree: Any, where: np.ndarray) -> Any:
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[where], tree)
+    in_order = bool(np.all(where == np.arange(len(where))))
+    chosen = slice(len(where)) if in_order else where  # a slice is no copy
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], tree)

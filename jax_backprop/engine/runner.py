@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from jax_backprop.engine.behind import Behind
 from jax_backprop.engine.checkpoint import pack, unpack
-from jax_backprop.engine.computing import Computer
+from jax_backprop.engine.computing import Computer, Rows
 from jax_backprop.engine.distribution import Place, Workers, outcomes
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.options import InterruptedSweepError, Options
@@ -19,7 +21,7 @@ from jax_backprop.engine.progress import Meter
 from jax_backprop.engine.provenance import machine
 from jax_backprop.engine.shard import ShardRun, train_shard
 from jax_backprop.engine.store import StudyFolder, refuse_difference
-from jax_backprop.engine.worker import Slice, dumps, source_of
+from jax_backprop.engine.worker import Slice, dumps, other_bits, source_of
 from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 from jax_backprop.storage import sha256
@@ -50,13 +52,15 @@ class Runner:
         """
         self._workload, self._options, self._folder = workload, options, folder
         self.groups: list[Group] = []
-        self.computer = Computer(workload, axes, options.devices, options.max_bytes)
+        self.computer = Computer(workload, axes, options.devices, options.room)
         self._axes = axes
+        self._platform = options.devices[0].platform
         self._widths = dict(folder.widths) if folder is not None else {}
         self._meter = Meter(options.on_progress)
         # What is kept with the results: the first tile's bits among it.
         self._kept: dict[str, Any] = folder.manifest if folder is not None else {}
         self._computed: set[tuple[int, int]] = set()  # groups and shards, without a folder
+        self._behind = Behind(self._finished)
 
     def add(self, cells: Cells) -> None:
         """Lay out the cells that the grid began with, or those of an extension, behind the others.
@@ -68,7 +72,7 @@ class Runner:
             cells,
             widths=self._widths,
             tile_width=self._options.tile_width,
-            platform=self._options.devices[0].platform,
+            platform=self._platform,
         )
         self._widths |= {group.key: group.width for group in added}
         first = {group.key: group for group in reversed(self.groups)}
@@ -117,13 +121,7 @@ class Runner:
             return
         if host is None and self._folder is not None:
             refuse_difference(self._folder.path, known, probe)
-        raise InputError(
-            "worker",
-            got=f"{host} ({probe['processor']}), which gives other bits than this study has "
-            f"({known['processor']})",
-            expected="workers that give the same bits for the study's first tile",
-            remedy="Leave that worker out, or give all of them one XLA_FLAGS=--xla_cpu_max_isa=...",
-        )
+        raise other_bits(host, probe, known)
 
     def run(self) -> Iterator[dict[str, pa.Table]]:
         """Compute the parts of this run's share that aren't there; yield each when it is saved."""
@@ -158,18 +156,31 @@ class Runner:
             group = self.groups[index]
             program = self.computer.prepared(group)
             try:
-                for shard in missing:
-                    if self._options.should_stop():
-                        raise InterruptedSweepError
-                    run, running = self._train(program, index, shard)
-                    tables = self.computer.tables(group, shard, run, program, running)
-                    yield self._finished(index, shard, tables)
+                yield from self._run_shards(program, index, missing)
             except OutOfMemoryError as error:
                 self._narrow(index, error)
 
+    def _run_shards(
+        self, program: Program, index: int, shards: Sequence[int]
+    ) -> Iterator[dict[str, pa.Table]]:
+        """Compute shards of a group; the tables of each are made while the next one trains."""
+        group = self.groups[index]
+        try:
+            for shard in shards:
+                if self._options.should_stop():
+                    raise InterruptedSweepError
+                rows = self.computer.cells(group, shard)
+                run, running = self._train(program, index, shard, rows)
+                given = (group, shard, rows, run, program.finish(running))
+                self._behind.make(index, shard, functools.partial(self.computer.tables, *given))
+                yield from self._behind.saved()
+        finally:
+            self._behind.save()
+        yield from self._behind.saved()
+
     def _run_on(self, workers: Workers) -> Iterator[dict[str, pa.Table]]:
         """Compute what isn't there on an executor's workers."""
-        source = source_of(self._workload, self._axes, self._options.max_bytes)
+        source = source_of(self._workload, self._axes, self._options.room)
 
         def payload(places: Sequence[Place]) -> bytes:
             first = self.groups[0]  # as wide as it is now
@@ -204,11 +215,12 @@ class Runner:
         self._meter.add(tables["cells"])
         return tables
 
-    def _train(self, program: Program, index: int, shard: int) -> tuple[ShardRun, Running]:
+    def _train(
+        self, program: Program, index: int, shard: int, named: Rows
+    ) -> tuple[ShardRun, Running]:
         """Run a shard's segments, from its checkpoint if there is one; save one when it is due."""
         group, part = self.groups[index], self._first_part(index) + shard
-        _, ids, _ = self.computer.cells(group, shard)
-        about = {"part": part, "width": group.width, "cells": sha256("".join(ids).encode())}
+        about = {"part": part, "width": group.width, "cells": sha256("".join(named.ids).encode())}
         saved = self._folder.read_checkpoint() if self._folder is not None else None
         resumed = unpack(saved, about) if saved is not None else None
         begun = len(resumed[0].segments) if resumed is not None else 0
@@ -224,6 +236,7 @@ class Runner:
             stop = self._options.should_stop()
             due = stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS
             if due and done > begun and self._folder is not None:
+                self._behind.save()  # parts in their order
                 self._folder.write_checkpoint(pack(run, program.snapshot(running), about))
                 last_saved = time.perf_counter()
             if stop:
@@ -241,13 +254,16 @@ class Runner:
         behind = range(index, len(self.groups))
         if begun or wide == 1 or any(there for i in behind for _, there in self._shards(i)):
             raise error
-        narrow = wide // 2
+        narrow, platform = wide // 2, self._platform
         self._options.on_notice(
             f"out of memory with tiles of {wide} cells ({error.got}): going on with {narrow}"
         )
         self._widths[key] = narrow
         self._place(
-            [with_width(group, narrow) if group.key == key else group for group in self.groups]
+            [
+                with_width(group, narrow, platform) if group.key == key else group
+                for group in self.groups
+            ]
         )
         self._kept.pop("probe", None)  # it was of the wider tiles
         self._kept.setdefault("narrowed", {})[key] = {"from": wide, "to": narrow}

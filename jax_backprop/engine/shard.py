@@ -109,7 +109,8 @@ def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
     kept = real_lanes(*group.layout.shard(shard))
 
     def pick(leaf: Any) -> np.ndarray:
-        return np.asarray(leaf)[kept]
+        lanes = np.asarray(leaf)
+        return lanes.reshape(-1, *lanes.shape[2:]) if kept.all() else lanes[kept]
 
     metrics = {
         name: _joined([pick(each.metrics[name]) for each in run.segments], int(kept.sum()))

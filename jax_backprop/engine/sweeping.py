@@ -21,7 +21,7 @@ from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.tables import Tables, join_tables
 from jax_backprop.engine.workload import Workload, taken_names
 from jax_backprop.errors import InputError, unknown_name
-from jax_backprop.fields import ReductionName
+from jax_backprop.fields import PrecisionName, ReductionName
 from jax_backprop.network import init_params
 from jax_backprop.schedules import StepToRate, peak_and_shape
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
@@ -57,6 +57,7 @@ def sweep(
     epochs: int | None = None,
     steps: int | None = None,
     eval_every: int | None = None,
+    matmul_precision: PrecisionName | None = None,
     curves: str = "evaluations",
     sharpness_iterations: int = 0,
     out: Path | None = None,
@@ -67,8 +68,8 @@ def sweep(
 ) -> Tables:
     """Train every cell of a grid.
 
-    From ``network`` to ``eval_every`` the arguments are those of ``fit``: what all cells share. One
-    that is left out has the default of ``fit``, unless an axis gives it.
+    From ``network`` to ``matmul_precision`` the arguments are those of ``fit``: what all cells
+    share. One that is left out has the default of ``fit``, unless an axis gives it.
 
     Args:
       init: ``key -> params``, any pytree; None for the network's own.
@@ -93,6 +94,7 @@ def sweep(
       epochs: passes over the train split.
       steps: updates of the parameters, instead of ``epochs``.
       eval_every: steps between evaluations.
+      matmul_precision: of float32 products, as in ``fit``.
       curves: what is kept beside the summaries: "none", "evaluations" or "steps".
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
         at each evaluation; 0 for none.
@@ -125,6 +127,7 @@ def sweep(
         "epochs": epochs,
         "steps": steps,
         "eval_every": eval_every,
+        "matmul_precision": matmul_precision,
         **_of_network(network, penalties),
         **fixed,
     }

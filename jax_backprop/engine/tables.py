@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from jax_backprop.engine.cells import Hashes
 from jax_backprop.engine.columns import setting_columns
 from jax_backprop.engine.grid import Cells
+from jax_backprop.engine.tiles import cached
 from jax_backprop.study_file import CHOICES
 
 CURVE_POINTS = 100  # a longer curve keeps every n-th point, and its last
@@ -121,6 +122,13 @@ def loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndar
       how often the loss grew by more than 1e-6 of its start; ``first_rise``, the first point after
       such growth, 0 for never; ``non_finite``.
     """
+    found = [_loss_statistics(losses[rows], finite[rows]) for rows in cached(*losses.shape)] or [
+        _loss_statistics(losses, finite)
+    ]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def _loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndarray]:
     finite = finite & np.isfinite(losses).all(axis=1)
     exact = losses.astype(np.float64)
     start, after = exact[:, :1], exact[:, 1:]

@@ -13,7 +13,7 @@ import pickle
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -180,11 +180,25 @@ def _made(source: bytes) -> tuple[Workload, Computer, dict[bytes, dict[str, Any]
 
 def _group(workload: Workload, tiles: Slice) -> Group:
     """Return some tiles as a group of their own, laid out as they are in the whole."""
-    (group,) = make_groups(workload, tiles.cells, widths={}, tile_width=tiles.width)
+    platform = jax.local_devices()[0].platform
+    (group,) = make_groups(
+        workload, tiles.cells, widths={}, tile_width=tiles.width, platform=platform
+    )
     first = np.cumsum(tiles.real) - tiles.real
     lanes = np.minimum(np.arange(tiles.width)[None, :], tiles.real[:, None] - 1)
     layout = Layout(first[:, None] + lanes, tiles.real, len(tiles.real))
     return group._replace(layout=layout, segment=tiles.segment, capacity=tiles.capacity)
+
+
+def other_bits(host: str | None, probe: Mapping[str, Any], known: Mapping[str, Any]) -> InputError:
+    """Return the error for a worker that computes the study's first tile otherwise."""
+    return InputError(
+        "worker",
+        got=f"{host} ({probe['processor']}), which gives other bits than this study has "
+        f"({known['processor']})",
+        expected="workers that give the same bits for the study's first tile",
+        remedy="Leave that worker out, or give all of them one XLA_FLAGS=--xla_cpu_max_isa=...",
+    )
 
 
 def _check_release(wanted: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.settings import Optimizer
-from jax_backprop.training import Learner, RateRule, make_learner
+from jax_backprop.training import Learner, RateRule, make_learner, with_precision
 from jax_backprop.types import Batch, Dataset, Evaluation, Params
 
 
@@ -161,6 +161,7 @@ class Functions:
             vector_product=self._bound(product, hyper) if product else None,
             scaling=self.workload.data.scaling,
             factors=self._factors(named, hyper),
+            matmul_precision=self.settings["matmul_precision"],
         )
 
     def _factors(self, named: Optimizer, hyper: Hyper) -> Params | None:
@@ -173,6 +174,7 @@ class Functions:
         """Return an estimate of the largest eigenvalue of the Hessian of the batch's loss."""
         assert self.workload.vector_product is not None, "checked before anything is traced"
         product = self._bound(self.workload.vector_product, hyper)
+        product = with_precision(product, self.settings["matmul_precision"])
         scaled = batch._replace(inputs=self.workload.data.scaling.apply(batch.inputs))
         return sharpness_from_products(
             lambda direction: product(params, scaled, direction),

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array
 
 from jax_backprop.errors import InputError
-from jax_backprop.fields import ReductionName
+from jax_backprop.fields import PrecisionName, ReductionName
 from jax_backprop.finding.found import FoundRate
 from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
 from jax_backprop.finding.rounds import search
@@ -76,6 +76,7 @@ def find_learning_rate(
     batch_size: int | None = None,
     epochs: int | None = None,
     steps: int | None = None,
+    matmul_precision: PrecisionName = "highest",
     budget: int | float = BUDGET,
     rates: tuple[int | float, int | float] | None = None,
     seed: int = 0,
@@ -98,8 +99,8 @@ def find_learning_rate(
       evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
         loss``. By default the loss alone, which a step at rate 0 tells.
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
-      rate_rule, vector_product, layer_factors, reduction, batch_size, epochs, steps: as for
-        ``fit``.
+      rate_rule, vector_product, layer_factors, reduction, batch_size, epochs, steps,
+        matmul_precision: as for ``fit``.
       factors: of the rate, a number for each array of the parameters, as a parametrisation has
         them (``parametrization.rate_factors``).
       schedule: a name, a Schedule, a callable ``step -> factor`` over the whole training, or a row.
@@ -159,6 +160,7 @@ def find_learning_rate(
             vector_product=vector_product,
             scaling=data.scaling,
             factors=factors,
+            matmul_precision=matmul_precision,
         )
         params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
         if not isinstance(optimizer, str | Optimizer):

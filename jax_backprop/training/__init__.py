@@ -2,6 +2,7 @@
 
 from jax_backprop.training.checkpoint import (
     InterruptedTrainingError,
+    compiler_options,
     environment,
     sealed_arrays,
     unsealed_arrays,
@@ -14,6 +15,7 @@ from jax_backprop.training.learner import (
     network_functions,
     network_learner,
     role_keys,
+    with_precision,
     with_scaling,
 )
 from jax_backprop.training.loop import check_dataset, check_fit, fit, share_of
@@ -47,6 +49,7 @@ __all__ = [
     "check_dataset",
     "check_direction",
     "check_fit",
+    "compiler_options",
     "environment",
     "epoch_orders",
     "fit",
@@ -63,5 +66,6 @@ __all__ = [
     "step",
     "unsealed_arrays",
     "used_examples",
+    "with_precision",
     "with_scaling",
 ]

@@ -216,6 +216,15 @@ def environment() -> dict[str, Any]:
     }
 
 
+def compiler_options() -> dict[str, bool]:
+    """Return what a program is compiled with so that every process gets the same bits.
+
+    Without it a GPU's compiler takes the product that it measures as the fastest, another one in
+    another process (`make gpu`, rows "bits").
+    """
+    return {} if jax.default_backend() == "cpu" else {"xla_gpu_deterministic_ops": True}
+
+
 def tree_sha256(tree: Any) -> str:
     """Return a hash of a tree's arrays, with their places, shapes and types."""
     leaves, structure = jax.tree.flatten(tree)

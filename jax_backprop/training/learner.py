@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Int
 from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
+from jax_backprop.fields import PrecisionName
 from jax_backprop.optimizers import as_trained, direction, evaluated_params, make_direction
 from jax_backprop.parametrization import rate_factors
 from jax_backprop.settings import Network, Optimizer, Rule
@@ -56,6 +57,9 @@ class Learner(NamedTuple):
     evaluated: Callable[[Any, Any], Any] = as_trained
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
 class Keys(NamedTuple):
     """The keys of one seed, each with its role."""
 
@@ -78,6 +82,7 @@ def make_learner(
     vector_product: BatchVectorProduct | None = None,
     scaling: Scaling = Scaling(),
     factors: Params | None = None,
+    matmul_precision: PrecisionName = "highest",
 ) -> Learner:
     """Return what a step is made of, from functions and choices; the one place that puts it so.
 
@@ -90,11 +95,15 @@ def make_learner(
       vector_product: ``(params, batch, direction) -> Hessian x direction``, for ``curvature``.
       scaling: of the features.
       factors: of the rate, a number for each array of the parameters: a parametrisation's.
+      matmul_precision: of these functions' float32 products, where a device would round.
 
     Raises:
       InputError: a rule that can't go with that optimizer or without ``vector_product``.
     """
     evaluated = as_trained
+    value_and_grad = with_precision(value_and_grad, matmul_precision)
+    evaluate = evaluate and with_precision(evaluate, matmul_precision)
+    vector_product = vector_product and with_precision(vector_product, matmul_precision)
     if isinstance(rate_rule, Rule):
         check_direction(rate_rule, optimizer)
         rate_rule = make_rule(rate_rule, value_and_grad, vector_product)
@@ -106,6 +115,19 @@ def make_learner(
         optimizer = _by_array(optimizer, factors)
     evaluate = evaluate or loss_alone(value_and_grad)
     return with_scaling(Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated), scaling)
+
+
+def with_precision(function: Function, matmul_precision: PrecisionName) -> Function:
+    """Return a function whose float32 products are traced at a precision of their own."""
+    if matmul_precision == "default":
+        return function
+
+    @functools.wraps(function)
+    def run(*args: Any, **named: Any) -> Any:
+        with jax.default_matmul_precision(matmul_precision):
+            return function(*args, **named)
+
+    return run  # pyright: ignore[reportReturnType]
 
 
 def _by_array(

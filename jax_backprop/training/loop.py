@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from jax_backprop.data import check_features, check_labels
 from jax_backprop.errors import InputError
-from jax_backprop.fields import ReductionName, Settings
+from jax_backprop.fields import PrecisionName, ReductionName, Settings
 from jax_backprop.optimizers import check_descends
 from jax_backprop.parametrization import rate_factors
 from jax_backprop.parsing import check_number
@@ -55,6 +55,7 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     eval_every: int | None = DEFAULT.eval_every,
+    matmul_precision: PrecisionName = DEFAULT.matmul_precision,
     out: Path | None = None,
     described: Mapping[str, Any] = MappingProxyType({}),
     on_progress: Callable[[FitProgress], None] | None = None,
@@ -62,7 +63,7 @@ def fit(
 ) -> FitResult:
     """Train, and return the parameters with the run's history. Same arguments, same bits.
 
-    From ``network`` to ``eval_every`` the arguments are those of ``sweep``.
+    From ``network`` to ``matmul_precision`` the arguments are those of ``sweep``.
 
     Args:
       params: where to start, a pytree; their dtype is the dtype of the run.
@@ -88,6 +89,8 @@ def fit(
       epochs: passes over the train split; 50, unless ``steps`` says how long the run is.
       steps: updates of the parameters, instead of ``epochs``.
       eval_every: steps between evaluations; by default an epoch, or a 100th of a full-batch run.
+      matmul_precision: of float32 products, where a GPU would round their factors: "highest",
+        "high", or JAX's "default".
       out: a folder, in which a run of more than 10 seconds is saved now and then, and at its end.
         The same call goes on from there, with the same bits, or returns at once.
       described: more of what the run is, as JSON holds it: named where a checkpoint is another's.
@@ -113,7 +116,8 @@ def fit(
     if network is not None:
         check_fit(params, dataset, network)
     functions = (value_and_grad, evaluate, vector_product)
-    learner = _learner(dataset, network, penalties, functions, optimizer, rate_rule)
+    how = (optimizer, rate_rule, matmul_precision)
+    learner = _learner(dataset, network, penalties, functions, *how)
     named = {
         "network": network and network.model_dump(mode="json"),
         "penalties": [float(each) for each in penalties],
@@ -126,6 +130,7 @@ def fit(
         "batch_size": batch_size,
         "steps": plan.steps,
         "eval_every": plan.period,
+        "matmul_precision": matmul_precision,
     }
     factors = factors_of(params, layer_factors, {})({})
     run = SingleRun(dataset, key, rates, learner, factors, plan)
@@ -186,6 +191,7 @@ def _learner(
     functions: tuple[ValueAndGrad | None, Evaluate | None, BatchVectorProduct | None],
     optimizer: str | Optimizer | optax.GradientTransformation,
     rate_rule: str | Rule | RateRule,
+    matmul_precision: PrecisionName,
 ) -> Learner:
     """Return what a step is made of: a network's functions where one's own aren't given."""
     if isinstance(optimizer, str):
@@ -223,6 +229,7 @@ def _learner(
         vector_product=vector_product,
         scaling=dataset.scaling,
         factors=rate_factors(network, optimizer) if network is not None else None,
+        matmul_precision=matmul_precision,
     )
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from jax_backprop.training.checkpoint import (
     Checkpoints,
     InterruptedTrainingError,
+    compiler_options,
     restored,
     run_identity,
 )
@@ -41,12 +42,14 @@ class FitProgress(NamedTuple):
     validation: Evaluation
 
 
-_run_segment = jax.jit(run_periods, static_argnames="learner")
-
-
-@functools.partial(jax.jit, static_argnames="learner")
 def _evaluate(params: Any, split: Batch, *, learner: Learner) -> Evaluation:
     return learner.evaluate(params, split)
+
+
+@functools.cache
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Return a function as a program; made once, when devices are known."""
+    return jax.jit(function, static_argnames="learner", compiler_options=compiler_options())
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class SingleRun:
 
     def identity(self, params: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return all that decides the bits, with a name each."""
-        program = _run_segment.lower(
+        program = _compiled(run_periods).lower(
             init_state(params, self.learner),
             *self.arguments(0, *self.plan.segments()[0]),
             learner=self.learner,
@@ -105,13 +108,13 @@ class SingleRun:
         if saved is not None:
             state = restored(state, saved.state)
         else:
-            start = [_evaluate(params, split, learner=learner) for split in self.splits]
+            start = [_compiled(_evaluate)(params, split, learner=learner) for split in self.splits]
             record.add(None, start)
         for periods, period in plan.segments():
             first, done = done, done + periods * period
             if saved is not None and done <= saved.done:
                 continue
-            state, (reported, evaluated, _) = _run_segment(
+            state, (reported, evaluated, _) = _compiled(run_periods)(
                 state,
                 *self.arguments(first, periods, period),
                 learner=learner,
