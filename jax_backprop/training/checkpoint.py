@@ -216,7 +216,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def compiler_options() -> dict[str, bool]:
+def compiler_options() -> dict[str, str | bool]:
     """Return what a program is compiled with so that every process gets the same bits.
 
     Without it a GPU's compiler takes the product that it measures as the fastest, another one in
