@@ -48,13 +48,14 @@ def test_other_tools_read_it_as_one_table(whole: Path) -> None:
 def test_an_interrupted_or_damaged_study_continues(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(InterruptedSweepError):
         go(tmp_path, stop_after(12))
+    kept = 12 * (len(parts(tmp_path)) // 2 - 1)  # of cells and curves, the damaged part apart
     damaged = tmp_path / "cells" / "part-00000.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match="damaged"):
         load_study(tmp_path)
     progress: list[SweepProgress] = []
     go(tmp_path, Options(on_progress=progress.append))
-    assert progress[-1].computed_cells == 36 and parts(tmp_path) == parts(whole)
+    assert progress[-1].computed_cells == 36 - kept and parts(tmp_path) == parts(whole)
 
 
 def test_a_shard_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch) -> None:

@@ -38,15 +38,15 @@ Section = Callable[[Sheet], None]
 SECTIONS: dict[str, Section] = {
     "machine": machine,
     "ceilings": gpu_speed.ceilings,
+    "bits": gpu_accuracy.bits,
+    "correctness": gpu_accuracy.correctness,
+    "distances": gpu_accuracy.distances,
+    "map": gpu_studies.trainability_map,
+    "mnist": gpu_studies.mnist,
     "throughput": gpu_speed.throughput,
+    "streamed": gpu_speed.streamed,
     "torch_peers": gpu_torch.torch_peers,
     "host": gpu_speed.host,
-    "mnist": gpu_studies.mnist,
-    "correctness": gpu_accuracy.correctness,
-    "bits": gpu_accuracy.bits,
-    "distances": gpu_accuracy.distances,
-    "streamed": gpu_speed.streamed,
-    "map": gpu_studies.trainability_map,
 }
 # What the sections above run in a process of its own.
 CHILDREN: dict[str, Section] = {

@@ -109,7 +109,7 @@ def throughput(sheet: Sheet) -> None:
                 ("highest", "default") if width in shape.widths[1::2] else ("highest",)
             ):
                 _add_training(sheet, shape, width, width, precision)
-        width = shape.widths[2]
+        width = shape.widths[min(2, len(shape.widths) - 1)]
         with _bits_as_they_come():
             _add_training(sheet, shape, width, width, more=", not deterministic")
 

@@ -58,6 +58,9 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
             codes[name] = np.zeros(len(cells), np.int32)
     for name, (model, _) in CHOICES.items():
         dotted = [axis for axis in values if axis.startswith(f"{name}.")]
+        if not dotted and len(values[name]) == 1:  # as in most studies: nothing to sort
+            values[name] = (_combined(model, values[name][0], {}),)
+            continue
         rows = np.stack([codes[axis] for axis in (name, *dotted)])
         combinations, inverse = np.unique(rows, axis=1, return_inverse=True)
         values[name] = tuple(
