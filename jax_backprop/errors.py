@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 # What a terminal obeys instead of showing, and what turns the direction of writing.
 _OBEYED = [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -22,6 +24,20 @@ def printable(text: str) -> str:
       'red\\x1b[31m'
     """
     return text.translate(_NUMBERED)
+
+
+def finite(value: Any) -> Any:
+    """Return data for JSON: None for a number that it has none for; tuples as lists.
+
+    Example:
+      >>> finite({"slope": float("inf"), "rates": (0.1, 1.0)})
+      {'slope': None, 'rates': [0.1, 1.0]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def spreadsheet_cell(text: str) -> str:

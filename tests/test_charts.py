@@ -148,11 +148,45 @@ def test_the_curves_are_medians_at_each_rate(summary: Summary) -> None:
 
 def test_each_run_is_embedded_as_it_is_stored(summary: Summary) -> None:
     found = embedded.runs(summary)
-    assert found["series"] == summary.cells["series"].tolist()
+    cells = summary.cells
+
+    def column(coded: dict) -> list:
+        return [coded["values"][code] for code in coded["codes"]]
+
+    assert column(found["series"]) == cells["series"].tolist()
+    assert column(found["axes"]["learning_rate"]) == cells["learning_rate"].tolist()
     for name in ("validation_loss", "test_accuracy"):
-        values = summary.cells[name].to_numpy()
-        kept = np.array([np.nan if each is None else each for each in found[name]], values.dtype)
-        np.testing.assert_array_equal(kept, np.where(np.isfinite(values), values, np.nan))
+        values = cells[name].to_numpy()
+        kept = [np.nan if each is None else each for each in found["measures"][name]]
+        stored = np.where(np.isfinite(values), values, np.nan)
+        np.testing.assert_array_equal(np.array(kept, values.dtype), stored)
+    curves = summary.curves.assign(cell=summary.curves["cell"].astype(str)).groupby("cell")
+    for place in (0, 40, len(cells) - 1):
+        mine = curves.get_group(found["cell"][place])
+        steps = found["curves"]["steps"][found["curves"]["of"][place]]
+        assert len(steps) <= embedded.POINTS and steps[0] == 0
+        losses = mine.set_index("step").loc[steps, "train_loss"].to_numpy()
+        told = [np.nan if each is None else each for each in found["curves"]["losses"][place]]
+        np.testing.assert_allclose(told, np.where(np.isfinite(losses), losses, np.nan), rtol=1e-3)
+
+
+def test_an_axis_is_given_again_as_a_study_file_has_it(summary: Summary) -> None:
+    """What names one value of each axis is the TOML that runs the one network."""
+    cells = summary.cells.head(4).assign(
+        **{"optimizer": ["heavy_ball", "adam"] * 2, "optimizer.momentum": [0.5, np.nan] * 2},
+        **{
+            "optimizer.b1": [np.nan, 0.9] * 2,
+            "hidden_sizes": [(8, 4)] * 4,
+            "batch_size": [None] * 4,
+        },
+    )
+    axes = ["optimizer", "hidden_sizes", "batch_size", "learning_rate"]
+    manifest = {**summary.manifest, "identity": {**summary.manifest["identity"], "axes": axes}}
+    found = embedded.runs(replace(summary, cells=cells, manifest=manifest, curves=None))["axes"]
+    assert found["optimizer"]["toml"] == ['{ name = "heavy_ball", momentum = 0.5 }', '"adam"']
+    assert found["optimizer"]["values"] == ["heavy_ball(momentum=0.5)", "adam"]
+    assert found["hidden_sizes"]["toml"] == ["[8, 4]"] and found["batch_size"]["toml"] == ['"full"']
+    assert found["batch_size"]["values"] == ["full"]
 
 
 def test_the_heat_map_shows_the_state_of_each_rate(summary: Summary) -> None:
@@ -185,7 +219,7 @@ def test_the_forest_is_sorted_clipped_and_says_which_way_is_better() -> None:
     }
     accuracy = {r["series"]: r["verdict"] for r in comparisons.forest_rows(given, "test_accuracy")}
     assert (accuracy["b"], accuracy["c"]) == ("better", "worse")
-    marks = of_kind(drawn(comparisons.forest(given)), "point")
+    marks = of_kind(drawn(comparisons.forest(given, "test_loss", "a")), "point")
     clipped = next(row for row in marks[0].rows if row["series"] == "far")
     assert clipped["mean"] == 100.0 and clipped["shown"] < 20
     assert marks[0].colors()["better"] == BLUE and marks[0].colors()["worse"] == RED

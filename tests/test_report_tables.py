@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import tomllib
@@ -11,11 +13,14 @@ from pathlib import Path
 from blobs_study import BATCH, contrast
 
 from jax_backprop.report import write_report
+from jax_backprop.report.labels import labels
+from jax_backprop.report.page import write_comparison
 from jax_backprop.report.study_toml import study_toml
 from jax_backprop.report.tables import (
     best_table,
     compare_table,
     control_table,
+    latex,
     versus_table,
     what_was_run,
 )
@@ -23,6 +28,7 @@ from jax_backprop.study import Summary
 from jax_backprop.study.overview import overview
 from jax_backprop.study.rows import TunedRow
 from jax_backprop.study.tuned import against_control, sensitivities
+from jax_backprop.study.two_studies import two_studies
 
 
 def test_the_table_of_best_rates(summary: Summary) -> None:
@@ -121,5 +127,39 @@ def test_a_report_puts_each_picture_under_its_own_name(blobs_study: Path) -> Non
         assert (blobs_study / f"{name}.svg").read_text().startswith("<svg")
     assert "#0072b2" not in json.dumps(data["specs"]) and "var(--c4)" in json.dumps(data["specs"])
     places = [page.index(f'id="figure-{name}"') for name in names]
-    assert places == sorted(places) and len(data["runs"]["series"]) == 156
+    assert places == sorted(places)
+    (packed,) = re.findall(r'id="packed">(.*?)</script>', page, re.DOTALL)
+    runs = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert len(runs["cell"]) == len(set(runs["cell"])) == 156
     assert tomllib.loads(study_toml(overview(blobs_study).manifest["study"]))["axes"]
+
+
+def test_a_table_for_papers_escapes_what_latex_reads() -> None:
+    text = latex((["within 10%", "a_b"], [["50% & more", "x_1"]]))
+    assert r"within 10\% & a\_b \\" in text and r"50\% \& more & x\_1 \\" in text
+    assert r"\toprule" in text and text.count(r"\\") == 2
+
+
+def test_labels_say_once_what_all_names_share() -> None:
+    found = labels(["width=8, l2=0.00359381, cosine", "width=16, l2=0.01, cosine"])
+    assert found.title == "width, l2, schedule"
+    assert list(found.of.values()) == ["8, 0.00359, cosine", "16, 0.01, cosine"]
+    close = labels(["l2=0.123451", "l2=0.123452"])  # as many digits as tell them apart
+    assert list(close.of.values()) == ["0.123451", "0.123452"]
+    names = ["cosine(final_fraction=0.1)", "width=8", "constant"]
+    assert labels(names).of == {name: name for name in names}
+
+
+def test_a_page_of_two_studies(blobs_study: Path, tmp_path: Path) -> None:
+    found = two_studies(blobs_study, blobs_study)
+    page, lines = write_comparison(found, tmp_path)
+    assert page == tmp_path / "versus-study.html" and (tmp_path / "b_minus_a.png").exists()
+    assert lines[0] == "6 seeds are too few to tell 2 series from A."
+    text = page.read_text()
+    assert "The two studies have the same fields and axes." in text
+    spec = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)[0])["specs"]
+    shown = json.dumps(spec["loss_by_rate"])
+    assert all(f"{side}: {name}" in shown for side in "AB" for name in ("constant", "cosine"))
+    none, paths = write_comparison(found, tmp_path, ["pdf", "tex"], figures_only=True)
+    assert none is None and str(tmp_path / "b_minus_a.pdf") in paths
+    assert (tmp_path / "series.tex").read_text().startswith(r"\begin{tabular}")

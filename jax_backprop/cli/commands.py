@@ -207,6 +207,8 @@ def _next(then: str, said: Mapping[str, Any]) -> str:
         return f"sweep {values['study']} {'--out DIR' if said.get('dry_run') else '--dry-run'}"
     if said.get("part"):
         return "merge DIR SHARE-1 SHARE-2 ..."
+    if said.get("other"):
+        return ""
     if said.get("new"):
         values["out"] = values["new"]
     return then.format_map(values) if set(re.findall(r"{(\w+)}", then)) <= set(values) else ""

@@ -16,7 +16,7 @@ from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.cli.flags import Flag, MaybeFolder, for_each_field, run_flags
 from jax_backprop.cli.signals import stop_on_signal
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, finite
 from jax_backprop.settings import Run
 
 if TYPE_CHECKING:
@@ -181,16 +181,7 @@ def _as_json(found: FoundRate, known: list[str], command: str) -> dict[str, Any]
         "command": command,
         "trials": found.rows(),
     }
-    return _finite(told)
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data with null for what JSON can't say."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite(told)
 
 
 def _picture(searched: Searched) -> None:

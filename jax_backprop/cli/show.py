@@ -13,6 +13,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import Folder
+from jax_backprop.errors import finite
 
 if TYPE_CHECKING:
     from jax_backprop.report.tables import Table
@@ -23,6 +24,7 @@ First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
 Second = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
 MOST_LABELS = 8  # of an axis, in its line
+MOST_LISTED = 100  # series
 LEFT_COLUMNS = ("series", "measure", "field", "A", "B")
 
 
@@ -33,7 +35,7 @@ def show(folder: Folder, /, as_json: AsJson = False) -> None:
     validation chose: interquartile means with 95% intervals, over seeds at one split or over splits
     (their seeds averaged first), and how many runs diverged. Then each series minus the first,
     paired, with its p, also after Holm's correction, and its learning-rate sensitivity. A study of
-    hundreds of series or more, such as the trainability map, is counted instead: its axes, how many
+    more than 100 series, such as the trainability map, is counted instead: its axes, how many
     diverged, its best network.
 
     Args:
@@ -49,7 +51,8 @@ def show(folder: Folder, /, as_json: AsJson = False) -> None:
         _print_json(printed)
         return
     _print_head(found)
-    if found.summary is not None:
+    few = found.summary is not None and len(found.summary.best) <= MOST_LISTED
+    if found.summary is not None and few:
         _print_series(found, found.summary)
     elif found.best:
         _print_best_cell(found)
@@ -146,7 +149,7 @@ def _print_best_cell(found: Overview) -> None:
 
     cells = math.prod(each.values for each in found.axes if each.name not in REPLICATES)
     console.say(
-        f"{cells:,} combinations are too many to list: `jax-backprop report` draws two axes"
+        f"{cells:,} combinations are too many to list here: `jax-backprop report` makes their page"
     )
     told = ", ".join(
         f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
@@ -182,8 +185,6 @@ def _print_table(title: str | None, content: Table) -> None:
 
 
 def _print_json(value: Any) -> None:
-    from jax_backprop.referee.report import finite
-
     sys.stdout.write(json.dumps(finite(value), indent=1, default=_number) + "\n")
 
 

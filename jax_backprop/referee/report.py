@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jax_backprop.errors import finite
 from jax_backprop.referee.directions import Directional
 from jax_backprop.referee.distances import Distance
 
@@ -254,14 +255,3 @@ def raise_unless_passed(report: Report, allow_undecided: bool = False) -> None:
     __tracebackhide__ = True
     if not report.passed and not (allow_undecided and report.verdict == "undecided"):
         raise AssertionError(report.text())
-
-
-def finite(value: Any) -> Any:
-    """Replace what JSON has no number for by None (an infinite slope is an exact gradient)."""
-    if isinstance(value, dict):
-        return {key: finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value

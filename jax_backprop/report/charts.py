@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import altair as alt
 import numpy as np
 
+from jax_backprop.errors import finite
+from jax_backprop.report.labels import labels
 from jax_backprop.report.palette import BLUE, GREEN, GREY, INK, LINE, RED, SERIES, SOFT
 from jax_backprop.study import Summary
 from jax_backprop.study.boundaries import Boundaries
@@ -27,16 +29,13 @@ MARKS = {  # boundaries of a search, as they are labelled
 }
 CHOSEN = "chosen"  # the signal that the slider, arrow keys and pointer set: a rate's place
 PICKED = "picked"  # the signal of the series that are ticked
+PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
+LABELS = 190  # pixels of a name before it is cut
 
 
 def data(rows: Rows) -> alt.Data:
     """Return rows as a chart's data; what isn't finite is null."""
-    plain = [{key: _finite(value) for key, value in row.items()} for row in rows]
-    return alt.Data(values=plain)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return alt.Data(values=finite(list(rows)))
 
 
 def styled(chart: Any, *, height: int | None = HEIGHT, **given: Any) -> Chart:
@@ -54,7 +53,7 @@ def configured(chart: Any) -> Chart:
         .configure_axis(
             gridColor=LINE, domainColor=SOFT, tickColor=SOFT, titleFontWeight=400, **text
         )
-        .configure_legend(**text, symbolOpacity=1, orient="top", title=None)
+        .configure_legend(**text, symbolOpacity=1, orient="top", titleFontWeight=400)
         .configure_title(color=INK, fontSize=12, anchor="start")
         .configure_text(color=INK, fontSize=12)
     )
@@ -156,32 +155,35 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
     return [rules, text.encode(text="name:N", y=alt.value(HEIGHT))]
 
 
-def loss_by_rate(summary: Summary, names: Sequence[str], title: str) -> Chart:
+def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
     """Return loss against rate, a line a series; a cross where most runs failed."""
-    rows = [
-        {"series": name, "learning_rate": row.learning_rate, "validation_loss": row.loss}
-        | {"test_accuracy": row.test_accuracy.mean, "diverged": row.diverged, "runs": row.runs}
-        | {"fails": row.fails}
-        for name in names
-        for row in summary.of_series(name)
+    names = list(dict.fromkeys(row.series for row in rows))
+    named = labels(names)
+    shown = [
+        {"series": row.series, "label": named.of[row.series], "learning_rate": row.learning_rate}
+        | {"validation_loss": row.loss, "test_accuracy": row.test_accuracy.mean}
+        | {"failed": row.diverged, "runs": row.runs, "fails": row.fails}
+        for row in rows
         if row.learning_rate > 0 and np.isfinite(row.loss) and row.loss > 0
     ]
-    scale = color_of(names)
-    legend = alt.Legend(labelLimit=260, columns=3)
-    color = alt.Color("series:N", scale=scale, legend=legend)
-    picked = alt.param(name=PICKED, value=[])
-    seen = alt.condition(_picked(), alt.value(1), alt.value(0.1))
-    base = alt.Chart(data(rows)).encode(
-        x=rate_axis([row["learning_rate"] for row in rows]), color=color, opacity=seen
+    domain = [named.of[name] for name in names]
+    legend = alt.Legend(labelLimit=260, columns=3, title=named.title or None)
+    color = alt.Color("label:N", scale=color_of(domain), legend=legend)
+    seen = alt.condition(PICK, alt.value(1), alt.value(0.1))
+    base = alt.Chart(data(shown)).encode(
+        x=rate_axis([row["learning_rate"] for row in shown]), color=color, opacity=seen
     )
     y = log_axis("validation_loss:Q", title)
-    dashes = alt.StrokeDash("series:N", scale=_dashes(names), legend=legend)
+    dashes = alt.StrokeDash("label:N", scale=_dashes(domain), legend=legend)
     line = base.mark_line(clip=True).encode(y=y, strokeDash=dashes)
     tips = [alt.Tooltip("series:N"), *(_tip(name) for name in ("learning_rate", "validation_loss"))]
-    tips += [_tip("test_accuracy"), alt.Tooltip("diverged:Q"), alt.Tooltip("runs:Q")]
+    tips += [_tip("test_accuracy"), alt.Tooltip("failed:Q"), alt.Tooltip("runs:Q")]
     points = base.mark_point(filled=True, size=30, clip=True).encode(y=y, tooltip=tips)
-    cross = base.transform_filter("datum.fails").mark_point(shape="cross", size=60, angle=45)
-    return styled(alt.layer(line, points, cross.encode(y=y, tooltip=tips)).add_params(picked))
+    layers = [line, points]
+    if any(row["fails"] for row in shown):
+        cross = base.transform_filter("datum.fails").mark_point(shape="cross", size=60, angle=45)
+        layers.append(cross.encode(y=y, tooltip=tips))
+    return styled(alt.layer(*layers).add_params(picked()))
 
 
 def curves_chart(rows: Rows, title: str, guess: float, place: int) -> Chart:
@@ -233,8 +235,23 @@ def _dashes(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=dashes)
 
 
-def _picked() -> str:
-    return f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
+def picked() -> alt.Parameter:
+    """Return the signal of the series that are ticked, by which ``PICK`` judges."""
+    return alt.param(name=PICKED, value=[])
+
+
+def series_axis(names: Sequence[str]) -> alt.Y:
+    """Return an axis of series by their labels, in this order."""
+    axis = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
+    scale = alt.Scale(domain=list(labels(names).of.values()))
+    return alt.Y("label:N", title=None, scale=scale, axis=axis)
+
+
+def headed(names: Sequence[str]) -> dict[str, alt.TitleParams]:
+    """Return the title of a chart of series: what the parts of their labels are."""
+    title = labels(names).title
+    head = alt.TitleParams(title, frame="bounds", fontWeight=400, offset=4)
+    return {"title": head} if title else {}
 
 
 def _tip(name: str) -> alt.Tooltip:

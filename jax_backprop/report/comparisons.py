@@ -8,17 +8,30 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from jax_backprop.report.charts import PICKED, Chart, data, log_axis, rate_axis, styled
+from jax_backprop.report.charts import (
+    PICK,
+    Chart,
+    color_of,
+    data,
+    headed,
+    log_axis,
+    picked,
+    rate_axis,
+    series_axis,
+    styled,
+)
+from jax_backprop.report.labels import labels
 from jax_backprop.report.palette import BLUE, GREY, INK, RED, SOFT, STATE_COLORS
 from jax_backprop.study import Summary
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import level
 from jax_backprop.study.rows import Contrast
+from jax_backprop.study.series import value_text
 from jax_backprop.study.states import STATES, state
 
 ROW = 21
 MOST = 40  # rows of a chart
-LABELS = 190  # pixels of a name before it is cut
+MOST_LINES = 14  # of a chart: the colours twice
 BETTER, WORSE, UNDECIDED = "better", "worse", "not told apart"
 COLORS = {BETTER: BLUE, WORSE: RED, UNDECIDED: GREY}
 SIGNS = (
@@ -28,7 +41,6 @@ SIGNS = (
     "-",
     "\N{MULTIPLICATION SIGN}",
 )  # of the states, for readers without the colours
-PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
 
 
 def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, Any]]:
@@ -54,27 +66,26 @@ def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, A
     return sorted(rows, key=lambda row: -sign * row["mean"])
 
 
-def forest(contrasts: Sequence[Contrast], measure: str = "test_loss") -> Chart:
+def forest(contrasts: Sequence[Contrast], measure: str, against: str) -> Chart:
     """Return paired differences with 95% intervals, sorted by effect; outliers are clipped."""
     rows = forest_rows(contrasts, measure)
     rows = rows if len(rows) <= MOST else [*rows[: MOST // 2], *rows[-MOST // 2 :]]
-    control, names = contrasts[0].control.series, [row["series"] for row in rows]
+    names = [row["series"] for row in rows]
+    named = labels(names)
     means = np.array([row["mean"] for row in rows])
     reach = 4 * float(np.median(np.abs(means))) or float(np.abs(means).max()) or 1.0
     ends = [v for row in rows for v in (row["mean"], row["low"], row["high"]) if v is not None]
     low, high = max(min(0.0, *ends), -reach), min(max(0.0, *ends), reach)
     for row in rows:
         row["shown"] = float(np.clip(row["mean"], low, high))
-    title = f"{measure.replace('_', ' ')} minus {control}"
+        row["label"] = named.of[row["series"]]
+    title = f"{measure.replace('_', ' ')} minus {against}"
     scale = alt.Scale(domain=[low, high], clamp=True)
     x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
-    labels = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
-    y = alt.Y("series:N", title=None, scale=alt.Scale(domain=names), axis=labels)
     told = alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
-    picked = alt.param(name=PICKED, value=[])
     base = alt.Chart(data(rows)).encode(
-        y=y,
-        color=alt.Color("verdict:N", scale=told),
+        y=series_axis(names),
+        color=alt.Color("verdict:N", title=None, scale=told),
         opacity=alt.condition(PICK, alt.value(1), alt.value(0.15)),
     )
     tips = ["series:N", *(alt.Tooltip(f"{n}:Q", format=".3g") for n in ("mean", "low", "high"))]
@@ -87,7 +98,7 @@ def forest(contrasts: Sequence[Contrast], measure: str = "test_loss") -> Chart:
     right = beyond.transform_filter("datum.mean > 0").mark_point(shape="triangle-right", size=80)
     points = [part.encode(x=x, tooltip=tips) for part in (inside, left, right)]
     layers = alt.layer(zero, bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q"), *points)
-    return styled(layers.add_params(picked), height=max(60, ROW * len(names)))
+    return styled(layers.add_params(picked()), height=max(60, ROW * len(names)), **headed(names))
 
 
 def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -99,7 +110,7 @@ def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
             "learning_rate": row.learning_rate,
             "state": state(row, best[row.series]),
             "validation_loss": row.loss,
-            "diverged": row.diverged,
+            "failed": row.diverged,
             "runs": row.runs,
         }
         for name in names
@@ -113,26 +124,24 @@ def states_chart(summary: Summary, names: Sequence[str]) -> Chart:
     rows = state_rows(summary, names)
     rates = np.unique([row["learning_rate"] for row in rows])
     half = float(np.median(rates[1:] / rates[:-1])) ** 0.5 if len(rates) > 1 else 1.2
-    signs = dict(zip(STATES, SIGNS, strict=True))
+    signs, named = dict(zip(STATES, SIGNS, strict=True)), labels(names)
     for row in rows:
+        row["label"] = named.of[row["series"]]
         row["left"], row["right"] = row["learning_rate"] / half, row["learning_rate"] * half
         row["sign"] = signs[row["state"]]
     x = rate_axis([rates[0], rates[-1]], field="left", margin=half)
-    labels = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
-    y = alt.Y("series:N", title=None, scale=alt.Scale(domain=list(names)), axis=labels)
     scale = alt.Scale(domain=list(STATES), range=list(STATE_COLORS))
-    tips = ["series:N", "state:N", "diverged:Q", "runs:Q"]
+    tips = ["series:N", "state:N", "failed:Q", "runs:Q"]
     tips += [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("learning_rate", "validation_loss")]
-    picked = alt.param(name=PICKED, value=[])
     base = alt.Chart(data(rows)).encode(
-        y=y, opacity=alt.condition(PICK, alt.value(1), alt.value(0.15))
+        y=series_axis(names), opacity=alt.condition(PICK, alt.value(1), alt.value(0.15))
     )
     cells = base.mark_rect().encode(
-        x=x, x2="right:Q", color=alt.Color("state:N", scale=scale), tooltip=tips
+        x=x, x2="right:Q", color=alt.Color("state:N", title=None, scale=scale), tooltip=tips
     )
     text = base.mark_text(fontSize=10, color=INK).encode(x="learning_rate:Q", text="sign:N")
-    layers = alt.layer(cells, text).add_params(picked)
-    return styled(layers, height=max(60, ROW * len(names)))
+    layers = alt.layer(cells, text).add_params(picked())
+    return styled(layers, height=max(60, ROW * len(names)), **headed(names))
 
 
 def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
@@ -141,15 +150,23 @@ def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
     for row in summary.best:
         value = level(summary, axis, summary.settings[row.series].get(axis))
         if value is not None and value > 0 and row.learning_rate > 0:
-            others = [f"{k} {v}" for k, v in summary.settings[row.series].items() if k != axis]
+            others = [
+                f"{k}={value_text(v)}" for k, v in summary.settings[row.series].items() if k != axis
+            ]
             rows.append({"value": value, "others": ", ".join(others), **row.plain()})
+    named = labels(list(dict.fromkeys(row["others"] for row in rows)))
     values = sorted({row["value"] for row in rows})
     ticks = alt.Axis(values=values, format="~g", grid=False)
     scale = alt.Scale(type="log", nice=False, padding=20)
     x = alt.X("value:Q", title=words.removeprefix("the "), scale=scale, axis=ticks)
     base = alt.Chart(data(rows)).encode(x=x, color=alt.value(BLUE))
     if any(row["others"] for row in rows):
-        base = base.encode(color=alt.Color("others:N"))
+        shown = [{**row, "label": named.of[row["others"]]} for row in rows]
+        domain = list(named.of.values())
+        few = len(domain) <= MOST_LINES
+        legend = alt.Legend(title=named.title or None, columns=4) if few else None
+        color = alt.Color("label:N", scale=color_of(domain), legend=legend)
+        base = base.properties(data=data(shown)).encode(color=color)
     y = log_axis("learning_rate:Q", "best learning rate")
     bars = base.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
     tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("value", "learning_rate")]

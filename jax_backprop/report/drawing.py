@@ -20,12 +20,19 @@ WRITTEN: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
 
 
 def write_chart(
-    folder: Path, name: str, spec: dict[str, Any], formats: Sequence[str] = ("svg", "png")
+    folder: Path,
+    name: str,
+    spec: dict[str, Any],
+    formats: Sequence[str] = ("svg", "png"),
+    svg: str | None = None,
 ) -> list[Path]:
-    """Write a Vega-Lite specification as NAME.svg, NAME.png ...; return their paths."""
+    """Write a Vega-Lite specification as NAME.svg, NAME.png ...; return their paths.
+
+    ``svg`` is what the specification gives, where that is known.
+    """
     paths = []
     for kind in formats:
         path = folder / f"{name}.{kind}"
-        write_atomic(path, WRITTEN[kind](spec))
+        write_atomic(path, svg if svg and kind == "svg" else WRITTEN[kind](spec))
         paths.append(path)
     return paths

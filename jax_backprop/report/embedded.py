@@ -2,40 +2,123 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
+from jax_backprop.report.study_toml import toml_key, toml_value
 from jax_backprop.study import Summary
 from jax_backprop.study.rows import BestRate, Frame
 from jax_backprop.study.runs import run_keys
-from jax_backprop.study.summary import MEASURES
+from jax_backprop.study.series import choice_text, plain_value, value_text
+from jax_backprop.study.summary import MEASURES, axis_order
+from jax_backprop.study_file import CHOICES
 
-MOST_RUNS = 20_000  # of a page: with more, the exact numbers are in the files beside it
+MOST_RUNS = 50_000  # of a page: with more, the exact numbers are in the files beside it
 POINTS = 17  # of a curve
-Columns = dict[str, list[Any]]
+Columns = dict[str, Any]
 
 
 def runs(summary: Summary) -> Columns:
-    """Return every run as columns: its series, axes, rate, seeds, measures and outcome.
+    """Return every run: its series, axes, measures, outcome and id, and its thinned curve.
 
-    Numbers are the shortest decimals that give the stored ones back. {} with too many runs.
+    A column of few values holds them once, and a code a run. Numbers are the shortest decimals that
+    give the stored ones back. {} with too many runs.
     """
     cells = summary.cells
     if len(cells) > MOST_RUNS:
         return {}
-    axes = [name for name in summary.manifest["identity"]["axes"] if name in cells]
-    names = dict.fromkeys([*axes, "learning_rate", *run_keys(cells)])
-    found = {"series": cells["series"].tolist()}
-    found |= {name: [_plain(value) for value in cells[name]] for name in names}
-    for name in MEASURES:
-        if name in cells:
-            found[name] = [stored(value) for value in cells[name].to_numpy()]
-    return found | {"outcome": cells["outcome"].tolist(), "cell": cells["cell"].tolist()}
+    axes = [name for name in axis_order(summary.manifest) if name in cells]
+    names = list(dict.fromkeys([*axes, "learning_rate", *run_keys(cells)]))
+    found: Columns = {"axes": {name: _axis(summary, name) for name in names}}
+    found |= {name: _coded(cells[name]) for name in ("series", "outcome")}
+    found["measures"] = {
+        name: [stored(value) for value in cells[name].to_numpy()]
+        for name in MEASURES
+        if name in cells
+    }
+    found["cell"] = cells["cell"].tolist()
+    if summary.curves is not None and len(summary.curves):
+        found["curves"] = _curves(summary.curves, found["cell"])
+    return found
+
+
+def alone(study: Mapping[str, Any]) -> list[str]:
+    """Return what a study's command needs, beside one value of each axis, to run one network."""
+    return [f"{name}=[]" for name in ("include", "exclude") if study.get(name)]
+
+
+def _coded(column: Frame) -> Columns:
+    codes, values = pd.factorize(column)
+    return {"values": [str(value) for value in values], "codes": codes.tolist()}
+
+
+def _axis(summary: Summary, name: str) -> Columns:
+    """Return an axis: its values as they are shown, and as ``--set`` takes them; a code a run."""
+    cells, own = summary.cells, f"{name}."
+    axes = summary.manifest["identity"]["axes"]
+    parameters = [str(column) for column in cells.columns if str(column).startswith(own)]
+    beside = [each for each in parameters if name in CHOICES and each not in axes]
+    codes, _ = pd.factorize(pd.MultiIndex.from_frame(cells[[name, *beside]].astype(object)))
+    first = cells.iloc[np.unique(codes, return_index=True)[1]][[name, *beside]]
+    rows = [
+        {key: plain_value(value) for key, value in row.items()} for row in first.to_dict("records")
+    ]
+    numbers = all(isinstance(row[name], int | float) for row in rows)
+    shown = [row[name] if numbers else _text(row, name) for row in rows]
+    given = [toml_value(_chosen(row, name)) for row in rows]
+    return {
+        "key": f"axes.{toml_key(name)}",
+        "values": shown,
+        "toml": given,
+        "codes": codes.tolist(),
+    }
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    return choice_text(row, name) if name in CHOICES else value_text(row[name])
+
+
+def _chosen(row: Mapping[str, Any], name: str) -> Any:
+    """Return an axis' value as a study file gives it."""
+    if name not in CHOICES:
+        return "full" if row[name] is None else row[name]
+    defaults = CHOICES[name][1].get(row[name], {})
+    given = {key.partition(".")[2]: value for key, value in row.items() if key != name}
+    changed = {k: v for k, v in given.items() if k in defaults and v not in (None, defaults[k])}
+    return {"name": row[name], **changed} if changed else row[name]
+
+
+def _curves(curves: Frame, cells: list[str]) -> Columns:
+    """Return of each run at most ``POINTS`` of its training losses, and at which steps they are."""
+    order, names = pd.factorize(curves["cell"].astype(str))
+    bounds = [*np.flatnonzero(np.diff(order, prepend=-1)).tolist(), len(order)]
+    steps, losses = (curves[name].to_numpy() for name in ("step", "train_loss"))
+    grids: dict[tuple[int, ...], int] = {}
+    of: dict[str, tuple[int, list[float | None]]] = {}
+    for place, name in enumerate(names):
+        first, end = bounds[place : place + 2]
+        kept = first + thinned(end - first)
+        grid = grids.setdefault(tuple(steps[kept].tolist()), len(grids))
+        of[name] = (grid, [_short(value) for value in losses[kept].tolist()])
+    found = [of.get(cell, (-1, [])) for cell in cells]
+    return {
+        "steps": [list(grid) for grid in grids],
+        "of": [grid for grid, _ in found],
+        "losses": [values for _, values in found],
+    }
+
+
+def thinned(points: int) -> np.ndarray:
+    """Return which of a curve's points are kept: at most ``POINTS``, the first and last of them."""
+    return np.unique(np.linspace(0, points - 1, POINTS).round().astype(int))
 
 
 def curves(summary: Summary, best: BestRate) -> list[dict[str, Any]]:
@@ -46,7 +129,7 @@ def curves(summary: Summary, best: BestRate) -> list[dict[str, Any]]:
     cells = cells[cells["learning_rate"] > 0][["cell", "learning_rate"]].astype({"cell": str})
     places = {rate: n for n, rate in enumerate(sorted(cells["learning_rate"].unique()))}
     steps = np.sort(summary.curves["step"].unique())
-    kept = steps[np.unique(np.linspace(0, len(steps) - 1, POINTS).round().astype(int))]
+    kept = steps[thinned(len(steps))]
     points = summary.curves[summary.curves["step"].isin(kept)][["cell", "step", "train_loss"]]
     points = points.astype({"cell": str}).merge(cells, on="cell")
     numbers = points["train_loss"].astype(np.float64)
@@ -63,7 +146,7 @@ def curves(summary: Summary, best: BestRate) -> list[dict[str, Any]]:
 
 def script_json(value: Mapping[str, Any]) -> str:
     """Return data as JSON that can stand in a page: nothing in it ends the script."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json_bytes(value).decode()
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
@@ -81,15 +164,14 @@ def is_page_of(path: Path, command: str) -> bool:
         return False
 
 
-def _plain(value: Any) -> Any:
-    """Return an axis' value: a number, or text."""
-    if isinstance(value, tuple | list | np.ndarray):
-        return "-".join(map(str, value))
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, int | float | str) else str(value)
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return data as JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def packed(content: bytes) -> str:
+    """Return bytes compressed and in letters: equal ones give equal text."""
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
 def stored(value: np.generic) -> float | None:
@@ -97,5 +179,5 @@ def stored(value: np.generic) -> float | None:
     return float(str(value)) if np.isfinite(value) else None
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
+def _short(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None

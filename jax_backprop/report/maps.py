@@ -1,4 +1,4 @@
-"""A study of two numeric axes as a picture: a pixel a network, converged or diverged, how fast."""
+"""A study of two numeric axes as a picture: a pixel a network, converged or failed, how fast."""
 
 from __future__ import annotations
 
@@ -11,15 +11,26 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from jax_backprop.engine import load_study
+from jax_backprop.report import charts
+from jax_backprop.report.pictures import Picture
+from jax_backprop.report.sections import Page, toml_of
+from jax_backprop.report.study_toml import toml_key
+from jax_backprop.report.tables import made_with
+from jax_backprop.storage import write_atomic
+from jax_backprop.study.headline import Figure
 from jax_backprop.study.outcomes import has_diverged
+from jax_backprop.study.overview import Overview
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import REPLICATES, run_keys
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network
+MOST_SIDE = 1024  # networks of an axis that a page holds
 FEWEST_VALUES = 32  # of an axis
+SHADES = 128  # of each colour
 # Dark where the change is fast, light near the boundary: blue for falling loss, red for growing.
 CONVERGED_COLORS = ((8, 29, 88), (65, 182, 196), (255, 255, 217))
 DIVERGED_COLORS = ((103, 0, 13), (239, 59, 44), (255, 245, 240))
@@ -29,21 +40,101 @@ class Map(NamedTuple):
     """A picture with what its axes are.
 
     Args:
-      pixels: (rows, columns, 3) uint8, the row of the largest second axis on top.
+      levels: shade of each network, the row of the largest second axis on top: below ``SHADES`` it
+        converged, from there on it failed; the lower the faster.
       axes: names of the horizontal and the vertical axis.
-      ends: of each axis, its least and largest value.
-      converged: share of the networks that didn't end above their start.
+      values: of each axis, rising.
+      speeds: of each level, the median of what it was ranked by: the mean of the loss over its
+        start, or of the start over the loss.
     """
 
-    pixels: np.ndarray
+    levels: UInt8[np.ndarray, "rows columns"]
     axes: tuple[str, str]
-    ends: tuple[tuple[float, float], tuple[float, float]]
-    converged: float
+    values: tuple[list[float], list[float]]
+    speeds: list[float | None]
+
+    @property
+    def ends(self) -> list[tuple[float, float]]:
+        """The least and the largest value of each axis."""
+        return [(values[0], values[-1]) for values in self.values]
 
     @property
     def networks(self) -> int:
         """How many there are."""
-        return self.pixels.shape[0] * self.pixels.shape[1]
+        return self.levels.size
+
+    @property
+    def converged(self) -> float:
+        """The share of the networks that didn't end above their start."""
+        return float(np.mean(self.levels < SHADES))
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "rows columns 3"]:
+        """The colour of each network."""
+        return colors()[self.levels]
+
+
+def colors() -> UInt8[np.ndarray, "levels 3"]:
+    """Return the colour of each level."""
+    shares = np.linspace(0, 1, SHADES)
+    ramps = [_shade(shares, ends) for ends in (CONVERGED_COLORS, DIVERGED_COLORS)]
+    return np.concatenate(ramps).round().astype(np.uint8)
+
+
+def map_page(found: Overview, folder: Path) -> Page | None:
+    """Return the page of a grid of two numbers without a rate: its picture; None of others."""
+    axes = found.manifest["identity"]["axes"]
+    drawn = None if "learning_rate" in axes else map_of(folder, found.manifest)
+    if drawn is None:
+        return None
+    write_atomic(folder / "map.png", png(drawn.pixels))
+    sentence = f"{drawn.converged:.1%} of {drawn.networks:,} networks ended below their start."
+    caption = (
+        "A pixel a network. Blue: it ended below its start; red: above, it failed; the darker, the "
+        "faster. map.png has the pixels as they are."
+    )
+    ends = [
+        [name, f"{low:g}", f"{high:g}"]
+        for name, (low, high) in zip(drawn.axes, drawn.ends, strict=True)
+    ]
+    chart = charts.configured(map_chart(drawn))
+    picture = Picture("map_axes", caption, sentence, chart, (["axis", "from", "to"], ends))
+    study = found.manifest["study"]
+    step = -(-max(drawn.levels.shape) // MOST_SIDE)
+    texts = {"facts": made_with(found.manifest), "toml": toml_of(study)}
+    texts |= {"map": picture, "step": step}
+    figures = [
+        Figure("Networks", f"{drawn.networks:,}", "one a pixel"),
+        Figure("Ended below their start", f"{drawn.converged:.1%}", "blue"),
+        Figure("Failed", f"{1 - drawn.converged:.1%}", "red: they ended above their start"),
+    ]
+    return Page(
+        study.get("title", "A sweep"),
+        study.get("question", ""),
+        sentence,
+        figures,
+        [sentence],
+        {"files": [picture]},
+        {"map": _embedded(drawn, step)},
+        texts,
+        drawn.levels[::step, ::step].tobytes(),
+        ("page.js", "map.js"),
+    )
+
+
+def _embedded(drawn: Map, step: int) -> dict[str, Any]:
+    rows, columns = drawn.levels[::step, ::step].shape
+    across, up = drawn.values
+    return {
+        "axes": [axis_title(name) for name in drawn.axes],
+        "keys": [f"axes.{toml_key(name)}" for name in drawn.axes],
+        "x": across[::step],
+        "y": up[::-1][::step],
+        "size": [columns, rows],
+        "colors": colors().tolist(),
+        "speeds": drawn.speeds,
+        "shades": SHADES,
+    }
 
 
 def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
@@ -51,15 +142,13 @@ def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     falling, growing = (
         _grid(cells, axes, name) for name in ("mean_relative_loss", "mean_inverse_loss")
     )
-    failed = cells.assign(failed=has_diverged(cells))
-    diverged = _grid(failed, axes, "failed").astype(bool)
-    pixels = np.where(
-        diverged[..., None],
-        _shade(_ranked(growing, diverged), DIVERGED_COLORS),
-        _shade(_ranked(falling, ~diverged), CONVERGED_COLORS),
-    )
-    ends = tuple((float(cells[name].min()), float(cells[name].max())) for name in axes)
-    return Map(pixels.astype(np.uint8), axes, ends, float(np.mean(~diverged)))  # pyright: ignore
+    failed = _grid(cells.assign(failed=has_diverged(cells)), axes, "failed").astype(bool)
+    levels = np.where(failed, SHADES + _ranked(growing, failed), _ranked(falling, ~failed))
+    speeds = np.where(failed, growing, falling)
+    medians = pd.Series(speeds.ravel()).groupby(levels.ravel()).median()
+    values = tuple(sorted(cells[name].astype(float).unique().tolist()) for name in axes)
+    told = [float(f"{medians[n]:.3g}") if n in medians else None for n in range(2 * SHADES)]
+    return Map(levels.astype(np.uint8), axes, values, told)  # pyright: ignore[reportArgumentType]
 
 
 def map_of(folder: Path, manifest: Mapping[str, Any]) -> Map | None:
@@ -96,10 +185,12 @@ def _is_drawn(values: Frame) -> bool:
     return values.nunique() >= FEWEST_VALUES
 
 
-def _ranked(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return each value's rank among the chosen ones, 0 to 1: every shade is used alike."""
+def _ranked(
+    values: Float[np.ndarray, "rows columns"], among: np.ndarray
+) -> Int[np.ndarray, "rows columns"]:
+    """Return each value's rank among the chosen ones as a shade: every shade is used alike."""
     order = np.sort(values[among])
-    return np.searchsorted(order, values) / max(1, len(order))
+    return (np.searchsorted(order, values) * SHADES // max(1, len(order))).clip(0, SHADES - 1)
 
 
 def _shade(shares: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
@@ -122,7 +213,7 @@ def map_chart(found: Map) -> Any:
     (left, right), (bottom, top) = found.ends
     middle = {"x": np.sqrt(left * right), "y": np.sqrt(bottom * top), "url": url}
     scales = [
-        alt.Scale(type="log", domain=list(ends), nice=False, padding=0) for ends in found.ends
+        alt.Scale(type="log", domain=list(each), nice=False, padding=0) for each in found.ends
     ]
     names = [axis_title(name) for name in found.axes]
     axis = alt.Axis(format="~g", tickCount=6)

@@ -1,34 +1,59 @@
 // @ts-check
-// What a study's page does: charts that share a rate and a selection, a table to sort, downloads.
+// What every study's page does: charts that share a rate and a selection, downloads of what it holds.
 "use strict";
 
-/** @typedef {Record<string, number|string|null>} Row */
-/** @typedef {{specs: Record<string, any>, rates?: Row[], runs?: Record<string, any[]>, axes?: string[]}} Data */
+/** @typedef {Record<string, any>} Row */
+/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, map?: any}} Data */
 /** @type {Data} */
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
-/** @type {Record<string, any>} */
+/** Charts by their place. @type {Record<string, any>} */
 const views = {};
+/** Called once the charts stand, in the order of the scripts. @type {(() => void)[]} */
+const STARTS = [];
 const by = (/** @type {string} */ id) => document.getElementById(id);
-const short = (/** @type {any} */ value) => typeof value === "number" ? String(Number(value.toPrecision(3))) : "none";
+const have = (/** @type {string} */ id) => /** @type {HTMLElement} */ (by(id));
+const short = (/** @type {any} */ value) => typeof value === "number" ? String(Number(value.toPrecision(3))) : value ?? "none";
 
 for (const each of document.querySelectorAll(".needs-script")) each.classList.remove("needs-script");
 
-/** @param {string} id @param {any} spec */
-async function draw(id, spec) {
-  const place = /** @type {HTMLElement} */ (by(id));
-  const options = { actions: false, ast: true, renderer: "svg", tooltip: { theme: "page", disableDefaultStyle: false } };
+/** What the page holds compressed. @returns {Promise<ArrayBuffer>} */
+async function unpacked() {
+  const bytes = Uint8Array.from(atob((by("packed")?.textContent || "").trim()), (each) => each.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+/** @type {Record<string, ResizeObserver>} */
+const watching = {};
+
+/** Draw a chart into its place, instead of what is there. @param {string} id @param {any} spec @param {"svg"|"canvas"} renderer */
+async function draw(id, spec, renderer = "svg") {
+  const place = have(id);
+  const options = { actions: false, ast: true, renderer, tooltip: { theme: "page", disableDefaultStyle: false } };
   const shown = document.createElement("div");
   shown.style.width = "100%";
   const wide = spec.width === "container";
   if (wide) spec = { ...spec, width: Math.max(200, place.clientWidth), autosize: { type: "fit-x", contains: "padding" } };
-  const { view } = await /** @type {any} */ (window).vegaEmbed(shown, spec, options);
+  const { view } = await /** @type {any} */ (window).vegaEmbed(shown, renderer === "canvas" ? coloured(spec) : spec, options);
+  watching[id]?.disconnect();
+  views[id]?.finalize();
   place.replaceChildren(shown);
   views[id] = view;
-  if (wide) new ResizeObserver(() => {
-    const width = Math.max(200, place.clientWidth);
-    if (Math.abs(view.width() - width) > 1 && view.__width !== width) { view.__width = width; view.width(width).runAsync(); }
-  }).observe(place);
+  if (wide) {
+    watching[id] = new ResizeObserver(() => {
+      const width = Math.max(200, place.clientWidth);
+      if (Math.abs(view.width() - width) > 1 && view.__width !== width) { view.__width = width; view.width(width).runAsync(); }
+    });
+    watching[id].observe(place);
+  }
   return view;
+}
+
+/** A specification or drawing with the page's colours written out. @template T @param {T} drawn @returns {T} */
+function coloured(drawn) {
+  const style = getComputedStyle(document.documentElement);
+  const text = typeof drawn === "string" ? drawn : JSON.stringify(drawn);
+  const out = text.replace(/var\((--c\d+)\)/g, (_, name) => style.getPropertyValue(name).trim());
+  return typeof drawn === "string" ? /** @type {any} */ (out) : JSON.parse(out);
 }
 
 /** Set a signal in each chart that has it. @param {string} name @param {any} value */
@@ -44,8 +69,7 @@ const slider = /** @type {HTMLInputElement|null} */ (by("slider"));
 
 /** @param {number} place */
 function choose(place) {
-  const rates = DATA.rates || [];
-  const row = rates.find((each) => each.n === place);
+  const row = (DATA.rates || []).find((each) => each.n === place);
   const out = by("readout");
   if (slider) { slider.value = String(place); slider.setAttribute("aria-valuetext", row ? `rate ${short(row.learning_rate)}` : "no finite loss"); }
   if (out) out.textContent = row
@@ -56,7 +80,7 @@ function choose(place) {
 
 /** @param {any} view */
 function follow(view) {
-  const chart = /** @type {HTMLElement} */ (by("answer"));
+  const chart = have("answer");
   chart.tabIndex = 0;
   chart.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -72,59 +96,6 @@ function follow(view) {
     const best = (DATA.rates || []).reduce((a, b) => (near(a) <= near(b) ? a : b));
     choose(Number(best.n));
   });
-}
-
-/* The table of series: sorted by any column, filtered by name, ticked for the charts. */
-
-/** @param {HTMLTableElement} table */
-function compareTable(table) {
-  const body = table.tBodies[0], rows = [...body.rows], most = sensitivities(rows);
-  const picked = new Set();
-  for (const row of rows) {
-    const box = document.createElement("input");
-    box.type = "checkbox";
-    const name = row.cells[0].textContent || "";
-    box.setAttribute("aria-label", `show ${name}`);
-    box.addEventListener("change", () => { box.checked ? picked.add(name) : picked.delete(name); signal("picked", [...picked]); });
-    row.cells[0].prepend(box, " ");
-    const last = row.cells[row.cells.length - 1], value = parseFloat(last.textContent || "");
-    if (value > 0) { const bar = document.createElement("span"); bar.className = "bar"; bar.style.width = `${(40 * value) / most}px`; last.append(bar); }
-    row.dataset.name = name;
-  }
-  [...table.tHead?.rows[0].cells || []].forEach((head, column) => {
-    const button = document.createElement("button");
-    button.textContent = head.textContent;
-    head.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === "ascending";
-      for (const other of table.tHead?.rows[0].cells || []) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (/** @type {HTMLTableRowElement} */ row) => (row.cells[column].textContent || "").trim();
-      rows.sort((a, b) => order(key(a), key(b)) * (down ? -1 : 1));
-      body.append(...rows);
-    });
-  });
-  by("filter")?.addEventListener("input", (event) => {
-    const wanted = /** @type {HTMLInputElement} */ (event.target).value.toLowerCase();
-    for (const row of rows) row.hidden = !(row.dataset.name || "").toLowerCase().includes(wanted);
-  });
-  by("clear")?.addEventListener("click", () => {
-    for (const box of body.querySelectorAll("input")) box.checked = false;
-    picked.clear();
-    signal("picked", []);
-  });
-}
-
-/** @param {HTMLTableRowElement[]} rows */
-function sensitivities(rows) {
-  return Math.max(1e-300, ...rows.map((row) => parseFloat(row.cells[row.cells.length - 1].textContent || "") || 0));
-}
-
-/** Compare numbers as numbers, and put what is none last. @param {string} a @param {string} b */
-function order(a, b) {
-  const [x, y] = [parseFloat(a), parseFloat(b)];
-  if (Number.isNaN(x) && Number.isNaN(y)) return a.localeCompare(b);
-  return Number.isNaN(x) ? 1 : Number.isNaN(y) ? -1 : x - y;
 }
 
 /* Downloads, all made from what the page holds. */
@@ -149,19 +120,11 @@ function cell(value) {
 /** @param {any[][]} rows */
 const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
 
-/** @param {Record<string, any[]>} columns */
-function runsCsv(columns) {
-  const names = Object.keys(columns);
-  return csv([names, ...columns[names[0]].map((_, row) => names.map((name) => columns[name][row]))]);
-}
-
-/** A chart as a file of its own, the page's colours written out. @param {string} id */
+/** A chart as a file of its own. @param {string} id */
 async function svgOf(id) {
-  const drawn = views[id] ? await views[id].toSVG() : /** @type {HTMLElement} */ (by(id)).innerHTML;
-  const style = getComputedStyle(document.documentElement);
-  const text = drawn.replace(/var\((--c\d+)\)/g, (/** @type {string} */ _, /** @type {string} */ name) => style.getPropertyValue(name).trim());
-  const paper = style.getPropertyValue("--c2").trim();
-  return text.replace(/(<svg[^>]*>)/, `$1<rect width="100%" height="100%" fill="${paper}"/>`);
+  const drawn = views[id] ? await views[id].toSVG() : have(id).innerHTML;
+  const paper = getComputedStyle(document.documentElement).getPropertyValue("--c2").trim();
+  return coloured(drawn).replace(/(<svg[^>]*>)/, `$1<rect width="100%" height="100%" fill="${paper}"/>`);
 }
 
 /** @param {string} id */
@@ -176,82 +139,33 @@ async function savePng(id) {
 }
 
 document.addEventListener("click", async (event) => {
-  const { svg, png, table } = /** @type {HTMLElement} */ (event.target).dataset || {};
+  const { svg, png, table, copy } = /** @type {HTMLElement} */ (event.target).dataset || {};
   if (svg) save(`${svg}.svg`, await svgOf(svg), "image/svg+xml");
   if (png) await savePng(png);
+  if (copy) navigator.clipboard?.writeText(by(copy)?.textContent || "");
   if (table) {
-    const rows = [.../** @type {HTMLElement} */ (by(`figure-${table}`)).querySelectorAll("tr")];
+    const rows = [...have(`figure-${table}`).querySelectorAll("tr")];
     save(`${table}.csv`, csv(rows.map((row) => [...row.cells].map((each) => each.textContent))), "text/csv");
   }
 });
-by("all-data")?.addEventListener("click", () => DATA.runs && save("runs.csv", runsCsv(DATA.runs), "text/csv"));
-by("copy")?.addEventListener("click", () => navigator.clipboard?.writeText(by("toml")?.textContent || ""));
 
-/* Explore: any axis and measure against another. */
+/* On paper, boxes are open and charts have the colours of light paper. */
 
-/** @param {Record<string, any[]>} columns */
-function explore(columns) {
-  const measures = Object.keys(columns).filter((name) => /_(loss|accuracy)$/.test(name));
-  const axes = (DATA.axes || []).filter((name) => name in columns && name !== "seed");
-  const choices = { x: [...axes, ...measures], y: [...measures, ...axes], colour: ["series", ...axes, "outcome", "none"], facet: ["none", "series", ...axes] };
-  const start = { x: axes.includes("learning_rate") ? "learning_rate" : axes[0], y: "validation_loss", colour: "series", facet: "none" };
-  const rows = columns.series.map((_, n) => Object.fromEntries(Object.keys(columns).map((name) => [name, columns[name][n]])));
-  const place = /** @type {HTMLElement} */ (by("pickers"));
-  /** @type {Record<string, HTMLSelectElement>} */
-  const pickers = {};
-  for (const [name, options] of Object.entries({ ...choices, scale: ["log", "linear"] })) {
-    const label = document.createElement("label"), select = document.createElement("select");
-    for (const option of new Set(options)) select.add(new Option(option.replaceAll("_", " "), option));
-    if (name in start) select.value = /** @type {any} */ (start)[name];
-    select.id = `pick-${name}`;
-    label.append(`${name} `, select);
-    place.append(label);
-    pickers[name] = select;
-    select.addEventListener("change", show);
-  }
-  function show() {
-    const chosen = Object.fromEntries(Object.entries(pickers).map(([name, select]) => [name, select.value]));
-    const note = by("explored-note");
-    const shown = rows.filter((row) => row[chosen.x] !== null && row[chosen.y] !== null);
-    if (note) note.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} runs; click a point for its run.`;
-    draw("explored", exploreSpec(shown, chosen)).then((view) => view.addEventListener("click", (/** @type {any} */ _, /** @type {any} */ item) => {
-      if (item?.datum?.series && note) note.textContent = Object.entries(item.datum).filter(([name]) => name in columns).map(([name, value]) => `${name} ${typeof value === "number" ? short(value) : value}`).join(", ");
-    }));
-  }
-  show();
-}
+/** @type {HTMLDetailsElement[]} */
+let opened = [];
+window.addEventListener("beforeprint", () => {
+  opened = [.../** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("details:not([open]):not(.numbers)"))];
+  for (const each of opened) each.open = true;
+});
+window.addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
 
-/** @param {Row[]} rows @param {Record<string, string>} chosen */
-function exploreSpec(rows, chosen) {
-  const numeric = (/** @type {string} */ name) => rows.every((row) => typeof row[name] === "number");
-  const scale = (/** @type {string} */ name) => chosen.scale === "log" && !/accuracy/.test(name) && rows.every((row) => Number(row[name]) > 0) ? "log" : "linear";
-  const axis = (/** @type {string} */ name) => numeric(name)
-    ? { field: name, type: "quantitative", title: name.replaceAll("_", " "), scale: scale(name) === "log" ? { type: "log" } : { zero: false }, axis: { format: "~g", tickCount: 6, grid: false } }
-    : { field: name, type: "nominal", title: name.replaceAll("_", " ") };
-  const base = /** @type {any} */ (DATA.specs.loss_by_rate || Object.values(DATA.specs)[0]);
-  const colors = [4, 5, 6, 7, 8, 9, 10].map((n) => `var(--c${n})`);
-  const encoding = /** @type {any} */ ({ x: axis(chosen.x), y: axis(chosen.y), tooltip: ["series", chosen.x, chosen.y, "outcome"].map((field) => ({ field })) });
-  if (chosen.colour !== "none") encoding.color = { field: chosen.colour, type: "nominal", scale: { range: colors }, legend: new Set(rows.map((row) => row[chosen.colour])).size > 20 ? null : {} };
-  if (chosen.facet !== "none") encoding.facet = { field: chosen.facet, type: "nominal", columns: 3, title: null };
-  const size = chosen.facet === "none" ? { width: "container", height: 300 } : { width: 220, height: 180 };
-  return { $schema: base.$schema, config: base.config, data: { values: rows }, mark: { type: "point", filled: true, size: 22, opacity: 0.6 }, encoding, ...size };
-}
-
-/* Start: the charts in their order; Explore once it comes into sight. */
-
-(async () => {
-  const names = Object.keys(DATA.specs);
-  for (const name of names) {
-    const view = await draw(name, DATA.specs[name]);
+document.addEventListener("DOMContentLoaded", async () => {
+  for (const [name, spec] of Object.entries(DATA.specs)) {
+    const view = await draw(name, spec);
     if (name === "answer" && slider) follow(view);
   }
   slider?.addEventListener("input", () => choose(Number(slider.value)));
   if (slider) choose(Number(slider.value));
-  const table = /** @type {HTMLTableElement|null} */ (by("compared"));
-  if (table) compareTable(table);
-  const runs = DATA.runs, section = by("explore");
-  if (runs && runs.series && section) new IntersectionObserver((seen, watcher) => {
-    if (seen.some((each) => each.isIntersecting)) { watcher.disconnect(); explore(runs); }
-  }, { rootMargin: "400px" }).observe(section);
+  for (const start of STARTS) start();
   document.documentElement.dataset.ready = "yes";
-})();
+});

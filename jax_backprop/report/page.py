@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import vl_convert as vlc
 from markupsafe import Markup
 
-from jax_backprop.report.charts import WIDE, Chart
-from jax_backprop.report.drawing import write_chart
-from jax_backprop.report.embedded import script_json
+from jax_backprop.errors import InputError
+from jax_backprop.report.charts import WIDE
+from jax_backprop.report.drawing import WRITTEN, write_chart
+from jax_backprop.report.embedded import packed, script_json
+from jax_backprop.report.maps import map_page
 from jax_backprop.report.palette import look, themed
 from jax_backprop.report.policy import content_security_policy
-from jax_backprop.report.sections import Page, page_of
-from jax_backprop.report.study_toml import study_toml
+from jax_backprop.report.sections import Page, series_page
+from jax_backprop.report.tables import latex
+from jax_backprop.report.versus import two_studies_page
 from jax_backprop.storage import write_atomic
 from jax_backprop.study.overview import Overview
+from jax_backprop.study.two_studies import TwoStudies
 
 FORMATS = ("svg", "png")  # of the figures' files, where nothing else is asked for
+TABLE = "tex"  # the format of the table that compares series, for papers
+Spec = dict[str, Any]
+
+
+def page_of(found: Overview, folder: Path) -> Page:
+    """Return what a study's page says and shows: its series, or its picture.
+
+    Raises:
+      InputError: a study of too many series that isn't a grid of two numbers.
+    """
+    drawn = map_page(found, folder)
+    if drawn is not None:
+        return drawn
+    if found.summary is not None:
+        return series_page(found, found.summary, folder)
+    raise InputError(
+        "results folder",
+        got=f"{folder}, a study of too many series for a page",
+        expected="a study whose series can be listed, or a finished grid of two numbers above 0",
+        remedy="`jax-backprop show` counts any study; `jax-backprop export` writes its tables.",
+    )
 
 
 def write_figures(found: Overview, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -32,9 +57,10 @@ def write_figures(found: Overview, folder: Path, formats: Sequence[str] = FORMAT
     Args:
       found: the study.
       folder: of its results.
-      formats: of "svg", "png" and "pdf".
+      formats: of "svg", "png" and "pdf"; "tex" is the table that compares the series.
     """
-    return _drawn(page_of(found, folder), folder, formats)
+    page = page_of(found, folder)
+    return _written(page, _specs(page), folder, formats, {})
 
 
 def write_report(found: Overview, folder: Path, formats: Sequence[str] = FORMATS) -> Path:
@@ -45,62 +71,103 @@ def write_report(found: Overview, folder: Path, formats: Sequence[str] = FORMATS
     Args:
       found: the study.
       folder: of its results.
-      formats: of the figures' files: of "svg", "png" and "pdf".
+      formats: of the figures' files, as of ``write_figures``.
 
     Raises:
       InputError: a study of too many series for a page that isn't a grid of two numbers.
     """
     page = page_of(found, folder)
-    _drawn(page, folder, formats)
     write_atomic(folder / "answer.txt", "\n".join(page.answer) + "\n")
-    write_atomic(folder / "report.html", html(page, found.manifest))
-    return folder / "report.html"
+    return _write(page, folder, "report", formats)
 
 
-def _drawn(page: Page, folder: Path, formats: Sequence[str]) -> list[Path]:
-    return [
+class Comparison(NamedTuple):
+    """What was written of two studies: the page, or None where figures alone are; what it says."""
+
+    page: Path | None
+    lines: list[str]
+
+
+def write_comparison(
+    found: TwoStudies, folder: Path, formats: Sequence[str] = FORMATS, figures_only: bool = False
+) -> Comparison:
+    """Write versus-NAME.html and its figures into the second study's folder.
+
+    Args:
+      found: the two studies, A and B; NAME is the folder of A.
+      folder: where to.
+      formats: of the figures' files, as of ``write_figures``.
+      figures_only: write no page.
+    """
+    page = two_studies_page(found)
+    if figures_only:
+        paths = _written(page, _specs(page), folder, formats, {})
+        return Comparison(None, [str(path) for path in paths])
+    name = f"versus-{found.folders[0].resolve().name}"
+    return Comparison(_write(page, folder, name, formats), [page.sentence, *page.answer])
+
+
+def _write(page: Page, folder: Path, name: str, formats: Sequence[str]) -> Path:
+    specs = _specs(page)
+    svgs = {key: vlc.vegalite_to_svg(_static(spec)) for key, spec in specs.items()}
+    _written(page, specs, folder, formats, svgs)
+    write_atomic(folder / f"{name}.html", html(page, specs, svgs))
+    return folder / f"{name}.html"
+
+
+def _specs(page: Page) -> dict[str, Spec]:
+    return {each.name: each.chart.to_dict() for each in page.pictures()}
+
+
+def _static(spec: Spec) -> Spec:
+    """Return a chart's specification with a width of its own."""
+    return spec | ({"width": WIDE} if spec.get("width") == "container" else {})
+
+
+def _written(
+    page: Page, specs: dict[str, Spec], folder: Path, formats: Sequence[str], svgs: dict[str, str]
+) -> list[Path]:
+    drawn = [kind for kind in formats if kind in WRITTEN]
+    paths = [
         path
-        for picture in page.pictures()
-        for path in write_chart(folder, picture.name, _static(picture.chart), formats)
+        for name, spec in specs.items()
+        for path in write_chart(folder, name, _static(spec), drawn, svgs.get(name))
     ]
+    table = page.texts.get("compared")
+    if TABLE in formats and table:
+        paths.append(folder / f"series.{TABLE}")
+        write_atomic(paths[-1], latex((table[0], [*table[1], *page.data["compared"]])))
+    return paths
 
 
-def html(page: Page, manifest: Mapping[str, Any]) -> str:
-    """Return the page as text."""
-    specs = {each.name: json.loads(themed(each.chart.to_json())) for each in page.pictures()}
-    for name in page.texts.get("pictures_only", ()):
-        specs.pop(name, None)
-    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if specs else ""
-    own = files("jax_backprop.report").joinpath("page.js").read_text(encoding="utf-8")
-    scripts = [bundle.replace("</script", "<\\/script"), own]
-    study = manifest["study"]
+def html(page: Page, specs: dict[str, Spec], svgs: dict[str, str]) -> str:
+    """Return the page as text; ``svgs`` are its charts, which stand until scripts draw them."""
+    live = json.loads(themed(json.dumps({} if "map" in page.data else specs)))
+    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if live else ""
+    own = [_file(name) for name in page.scripts]
+    scripts = [each for each in (bundle.replace("</script", "<\\/script"), *own) if each]
     return _template().render(
-        title=study.get("title", "A sweep"),
-        question=study.get("question", ""),
         page=page,
-        svgs={each.name: Markup(inline_svg(each.chart)) for each in page.pictures()},
+        title=page.title,
+        svgs={name: Markup(_inline(svg)) for name, svg in svgs.items()},
         look=Markup(look()),
         scripts=[Markup(script) for script in scripts],
         policy=content_security_policy(scripts),
-        data=Markup(script_json({"specs": specs, **page.data})),
-        toml=study_toml(study) if "dataset" in study else "",
+        data=Markup(script_json({"specs": live, **page.data})),
+        packed=Markup(packed(page.held)) if page.held else "",
         **page.texts,
     )
 
 
-def inline_svg(chart: Chart) -> str:
-    """Return a chart as SVG that is as wide as its place and follows the page's colours."""
-    svg = themed(vlc.vegalite_to_svg(_static(chart)))
-    return re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", svg, count=1)
+def _inline(svg: str) -> str:
+    """Return an SVG that is as wide as its place and follows the page's colours."""
+    return re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", themed(svg), count=1)
 
 
-def _static(chart: Chart) -> dict[str, Any]:
-    """Return a chart's specification with a width of its own."""
-    spec = chart.to_dict()
-    return {**spec, "width": WIDE} if spec.get("width") == "container" else spec
+def _file(name: str) -> str:
+    return files("jax_backprop.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _template() -> jinja2.Template:
-    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        files("jax_backprop.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_file("page.html.j2"))

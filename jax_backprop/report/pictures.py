@@ -16,8 +16,9 @@ from jax_backprop.report.tables import Table, best_table, in_nats, rate_table, s
 from jax_backprop.study import Summary
 from jax_backprop.study.answers import spoken
 from jax_backprop.study.boundaries import Boundaries
-from jax_backprop.study.headline import AXIS, BOUNDARIES, RATES, Headline
+from jax_backprop.study.headline import AXIS, BOUNDARIES, RATES, SERIES, Headline
 from jax_backprop.study.overview import Overview
+from jax_backprop.study.rows import Contrast
 from jax_backprop.study.sharpness import along_training
 
 
@@ -64,16 +65,24 @@ def answer_pictures(
             charts.rate_chart(summary, head.series, title, beside),
             rate_table(summary.of_series(head.series.series)),
         )
-    elif forest := _forest(found, "answer"):
+    elif found.contrasts and (forest := forest_picture(found.contrasts, "answer")):
         yield forest
+    else:
+        yield from _lines(summary, _best_names(summary))
 
 
-def _forest(found: Overview, name: str) -> Picture | None:
-    """Return the forest plot of the first measure that any two series share."""
+def forest_picture(contrasts: Sequence[Contrast], name: str, against: str = "") -> Picture | None:
+    """Return the forest plot of the first measure that any two series share.
+
+    Args:
+      contrasts: of each series.
+      name: of the picture.
+      against: what each is minus; the control, where nothing is said.
+    """
     for measure in ("test_loss", "test_accuracy"):
-        rows = comparisons.forest_rows(found.contrasts, measure)
+        rows = comparisons.forest_rows(contrasts, measure)
         if rows:
-            unit, control = found.contrasts[0].unit, found.contrasts[0].control.series
+            unit, control = contrasts[0].unit, against or contrasts[0].control.series
             words = measure.replace("_", " ")
             return Picture(
                 name,
@@ -81,7 +90,7 @@ def _forest(found: Overview, name: str) -> Picture | None:
                 "intervals (none where too few pairs bound it); arrows: beyond the axis.",
                 f"{sum(r['verdict'] == comparisons.BETTER for r in rows)} of {len(rows)} series "
                 f"have a better {words} than {control} beyond chance.",
-                comparisons.forest(found.contrasts, measure),
+                comparisons.forest(contrasts, measure, control),
                 (
                     ["series", f"{words} minus {control}", "95% from", "to", "p (Holm)"],
                     [[r["series"], *map(_short, _numbers(r))] for r in rows],
@@ -129,18 +138,32 @@ def compare_pictures(
     """Yield series side by side, beside the chart that answers."""
     if len(summary.best) < 2:
         return
-    forest = _forest(found, "against_control")
+    forest = forest_picture(found.contrasts, "against_control") if found.contrasts else None
     if forest is not None and head.kind in (RATES, AXIS, BOUNDARIES):
         yield forest
+    if found.contrasts or head.kind != SERIES:
+        yield from _lines(summary, [name for name in names if name in _best_names(summary)])
+
+
+def _best_names(summary: Summary) -> list[str]:
+    """Return the best series by validation loss: as many as colours and dashes tell apart."""
+    best = sorted(summary.best, key=lambda row: row.loss)
+    return [row.series for row in best[: comparisons.MOST_LINES]]
+
+
+def _lines(summary: Summary, names: Sequence[str]) -> Iterator[Picture]:
     if any(row.learning_rate > 0 and row.rates > 1 for row in summary.best):
-        best = min(summary.best, key=lambda row: row.loss)
+        best, rows = summary.chosen, [row for name in names for row in summary.of_series(name)]
+        few = f"the best {len(names)} of {len(summary.best):,} series, "
         yield Picture(
             "loss_by_rate",
-            f"Final validation loss against the learning rate, interquartile mean "
-            f"{summary.design.over}; a cross: most {summary.design.run}s diverged.",
-            f"Of {len(names)} series {best.series} ends lowest, at {best.learning_rate:.3g}.",
-            charts.loss_by_rate(summary, names, f"validation loss ({unit(summary)})"),
-            rate_table([row for name in names for row in summary.of_series(name)]),
+            f"Final validation loss against the learning rate, "
+            f"{few if len(names) < len(summary.best) else ''}interquartile mean "
+            f"{summary.design.over}; a cross: most {summary.design.run}s failed.",
+            f"Of {len(summary.best):,} series {best.series} ends lowest, at rate "
+            f"{best.learning_rate:.3g}.",
+            charts.loss_by_rate(rows, f"validation loss ({unit(summary)})"),
+            rate_table(rows),
         )
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from jax_backprop.study import Summary, setting
 from jax_backprop.study.comparisons import Difference
 from jax_backprop.study.rows import Contrast, RateRow
@@ -76,6 +78,15 @@ def state_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         [*key, f"{len(rates)}: {min(rates):.3g} to {max(rates):.3g}"]
         for key, rates in grouped.items()
     ]
+
+
+def latex(content: Table) -> str:
+    """Return a table for papers, by the rules of LaTeX's package booktabs."""
+    heads, rows = content
+    shown = pd.DataFrame(rows, columns=pd.Index(heads)).style.hide(axis="index")
+    shown.format(escape="latex")
+    shown.format_index(escape="latex", axis="columns")
+    return shown.to_latex(hrules=True)
 
 
 def control_table(

@@ -34,13 +34,19 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
     if not any(math.isfinite(row.loss) for row in summary.best):
         return ["These results can't answer the question: no run ended with a finite loss."]
     contrasts = against_control(summary) if contrasts is None else contrasts
-    compared = [_compared(contrasts, found)] if contrasts else []
+    tuned = ", each at its own tuned rate," if found.rates else ""
+    paired = (
+        f"Paired by {contrasts[0].unit} with {contrasts[0].control.series}{tuned}"
+        if contrasts
+        else ""
+    )
+    told = [compared(contrasts, paired)] if contrasts else []
     if found.is_about_rates:
-        lines = [*of_rates(summary), _by_series(summary), *compared]
+        lines = [*of_rates(summary), _by_series(summary), *told]
     else:
         lines = [] if found.can_be_answered else [_cannot(found)]
         lines += [_moved(summary, axis) for axis in found.numeric if found.rates]
-        lines += [*compared, _by_series(summary), *_rate_free(summary, found)]
+        lines += [*told, _by_series(summary), *_rate_free(summary, found)]
         lines += [_range(summary)] if found.rates else []
     return [*lines, _over(summary)]
 
@@ -118,10 +124,8 @@ def _by_series(summary: Summary) -> str:
     return f"Test {words} at the rate that validation chose{which}: {'; '.join(rows)}."
 
 
-def _compared(contrasts: Sequence[Contrast], found: Asked) -> str:
-    """Say which series differ from the control beyond chance, each at its own tuned rate."""
-    tuned = ", each at its own tuned rate," if found.rates else ""
-    head = f"Paired by {contrasts[0].unit} with {contrasts[0].control.series}{tuned}"
+def compared(contrasts: Sequence[Contrast], head: str) -> str:
+    """Say which series differ from their controls beyond chance; ``head`` says how they pair."""
     told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
     words = "test loss"
     if not told:

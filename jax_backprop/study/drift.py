@@ -45,9 +45,9 @@ def drift(summary: Summary, axis: str) -> Drift | None:
     }
     if len(levels) < len(given_levels):
         return None
-    unit, found, edges = unit_key(summary.cells), [], []
+    best, found, edges = _best_places(summary.cells), [], []
     for names in _groups(summary.settings, axis):
-        places = [best_places(summary.cells[summary.cells["series"] == n], unit) for n in names]
+        places = [best.get(name, {}) for name in names]
         units = sorted(set.intersection(*(set(place) for place in places)))
         if len(names) < 2 or not units:
             continue
@@ -58,33 +58,37 @@ def drift(summary: Summary, axis: str) -> Drift | None:
     common = sorted(set.intersection(*(set(each) for each in found))) if found else []
     if not common:
         return None
-    slopes = np.array([np.mean([each[unit] for each in found]) for unit in common])
+    # What is left of equal rates by round-off has a sign, and is no move.
+    slopes = np.array([np.mean([each[unit] for each in found]) for unit in common]).round(12)
     slope = paired_difference(slopes, np.zeros(len(slopes)), overlap=summary.design.overlap)
     return Drift(
         slope, min(levels.values()), max(levels.values()), len(found), float(np.mean(edges))
     )
 
 
-def best_places(cells: Frame, unit: str) -> dict[int, tuple[float, bool]]:
-    """Return each unit's best log10 rate, and whether it is at an edge of its rates.
+def _best_places(cells: Frame) -> dict[str, dict[int, tuple[float, bool]]]:
+    """Return each series' and unit's best log10 rate, and whether it is at an edge of its rates.
 
     Units with fewer than three rates above 0, or no finite loss at any, are left out.
     """
-    values, _ = by_unit(
-        cells[cells["learning_rate"] > 0], ["learning_rate"], "validation_loss", unit
-    )
-    found = {}
-    for name, column in values.items():
-        losses = column.dropna()  # a rate that this unit lost, or was never run at
-        places = np.log10(losses.index.to_numpy(np.float64))
-        if len(losses) < 3:
-            continue
-        best = int(np.argmin(losses.to_numpy()))
-        edge = best in (0, len(losses) - 1)
-        near = slice(best - 1, best + 2)
-        place = places[best] if edge else _vertex(places[near], losses.to_numpy()[near])
-        found[name] = (float(place), edge)
+    rated = cells[cells["learning_rate"] > 0]
+    table, _ = by_unit(rated, ["series", "learning_rate"], "validation_loss", unit_key(cells))
+    found: dict[str, dict[int, tuple[float, bool]]] = {}
+    for name, mine in table.groupby(level="series"):
+        places = np.log10(mine.index.get_level_values("learning_rate").to_numpy(np.float64))
+        for unit, losses in zip(mine.columns, mine.to_numpy(np.float64).T, strict=True):
+            known = np.isfinite(losses)  # a rate that this unit lost, or was never run at, isn't
+            if known.sum() >= 3:
+                found.setdefault(str(name), {})[unit] = _best_place(places[known], losses[known])
     return found
+
+
+def _best_place(places: np.ndarray, losses: np.ndarray) -> tuple[float, bool]:
+    best = int(np.argmin(losses))
+    if best in (0, len(losses) - 1):
+        return float(places[best]), True
+    near = slice(best - 1, best + 2)
+    return _vertex(places[near], losses[near]), False
 
 
 def level(summary: Summary, axis: str, value: Any) -> float | None:
@@ -112,7 +116,10 @@ def _groups(settings: Mapping[str, Mapping[str, Any]], axis: str) -> list[list[s
 
 def _vertex(places: np.ndarray, losses: np.ndarray) -> float:
     """Return where the parabola through three points is least, the middle one being the least."""
-    curvature, slope, _ = np.polyfit(places - places[1], losses, 2)
+    left, right = places[0] - places[1], places[2] - places[1]
+    falls, rises = (losses[0] - losses[1]) / left, (losses[2] - losses[1]) / right
+    curvature = (rises - falls) / (right - left)
     if curvature <= 0:
         return float(places[1])
-    return float(places[1] + np.clip(-slope / (2 * curvature), *(places[[0, 2]] - places[1])))
+    slope = rises - curvature * right
+    return float(places[1] + np.clip(-slope / (2 * curvature), left, right))

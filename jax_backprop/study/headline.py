@@ -14,6 +14,7 @@ from jax_backprop.study.rows import BestRate, Contrast
 from jax_backprop.study.runs import counted
 from jax_backprop.study.states import MATTERS, loss_at
 from jax_backprop.study.summary import Summary
+from jax_backprop.study.tuned import MOST_COMPARED
 
 MISSED = 3.0  # the factor by which a rate is missed, in what that costs
 # What answers a question: the loss over rates, the best rate over an axis, series side by side.
@@ -65,7 +66,20 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
     moved = drift(summary, axis) if axis in found.numeric and found.rates else None
     if moved is not None and (found.about or not _has_others(found)):
         return Headline(AXIS, axis, _axis(axis, moved), figures, best)
+    if len(summary.best) > MOST_COMPARED:
+        return Headline(SERIES, "", _many(summary), figures, best)
     return Headline(SERIES, "", _series(contrasts, found), figures, best)
+
+
+def between(contrasts: Sequence[Contrast]) -> str:
+    """Return in one sentence whether a second study, B, differs from a first, A."""
+    sides = [
+        each._replace(
+            series=each.series._replace(series="B"), control=each.control._replace(series="A")
+        )
+        for each in contrasts
+    ]
+    return _against("A", sides, ", each at its own tuned rate")
 
 
 def _has_others(found: Asked) -> bool:
@@ -104,19 +118,33 @@ def _axis(axis: str, found: Drift) -> str:
 
 
 def _series(contrasts: Sequence[Contrast], found: Asked) -> str:
+    if not contrasts:
+        return "Nothing can be compared: no run is common to two series."
+    tuned = ", each at its own tuned rate" if found.rates else ""
+    return _against(contrasts[0].control.series, contrasts, tuned)
+
+
+def _against(control: str, contrasts: Sequence[Contrast], tuned: str) -> str:
     told = [(each, each.test_loss or each.test_accuracy) for each in contrasts]
     known = [(each, difference) for each, difference in told if difference is not None]
     if not known:
         return "Nothing can be compared: no run is common to two series."
-    control = contrasts[0].control.series
     if no_power(contrasts):
         pairs = counted(min(found.pairs for _, found in known), contrasts[0].unit)
-        return f"{pairs} are too few to tell {len(known)} series from {control}."
+        few = "is too few" if pairs.startswith("1 ") else "are too few"
+        return f"{pairs} {few} to tell {len(known)} series from {control}."
     if len(known) == 1:
         return _one(*known[0], control)
     better = sum(_gains(*pair) for pair in known)
-    tuned = ", each at its own tuned rate" if found.rates else ""
     return f"{better} of {len(known)} series beat {control} beyond chance{tuned}."
+
+
+def _many(summary: Summary) -> str:
+    best = summary.chosen
+    return (
+        f"Of {len(summary.best):,} series {best.series} ends lowest, at {best.loss:.3g}; "
+        "so many can't be told from chance."
+    )
 
 
 def _one(each: Contrast, found: Difference, control: str) -> str:

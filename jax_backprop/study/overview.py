@@ -19,7 +19,7 @@ from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary, axis_order, summarize
 from jax_backprop.study.tuned import against_control, sensitivities
 
-MANY_SERIES = 100  # from so many on they are counted, not listed
+MOST_SERIES = 10_000  # with more they are counted, not listed
 
 
 class Axis(NamedTuple):
@@ -72,7 +72,7 @@ def overview(folder: Path) -> Overview:
     table = load_study(folder).unify_dictionaries()  # each part has its own list of labels
     names = axis_order(manifest)
     listed = [name for name in names if name not in ("learning_rate", *REPLICATES)]
-    summary = summarize(folder) if _combinations(table, listed) < MANY_SERIES else None
+    summary = summarize(folder) if _combinations(table, listed) <= MOST_SERIES else None
     has_rates = summary is not None and "learning_rate" in names
     return Overview(
         manifest,

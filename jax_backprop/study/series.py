@@ -113,13 +113,13 @@ def _parts(settings: Mapping[str, Any], text: Any) -> list[str]:
     for name, value in settings.items():
         choice, dot, _ = name.partition(".")
         if name in CHOICES:
-            parts.append(_choice(settings, name, text))
+            parts.append(choice_text(settings, name, text))
         elif not (dot and choice in CHOICES and choice in settings):
             parts.append(f"{name}={text(value)}")
     return parts
 
 
-def _choice(settings: Mapping[str, Any], choice: str, text: Any) -> str:
+def choice_text(settings: Mapping[str, Any], choice: str, text: Any = value_text) -> str:
     """Return a choice's name, with the parameters that aren't the default."""
     name = str(settings[choice])
     defaults = CHOICES[choice][1].get(name, {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,11 @@ class Summary:
 
     def of_series(self, name: str) -> list[RateRow]:
         """Return the rows of a series' rates, rising."""
-        return [row for row in self.rates if row.series == name]
+        return self._by_series.get(name, [])
+
+    @cached_property
+    def _by_series(self) -> dict[str, list[RateRow]]:
+        return {name: list(rows) for name, rows in groupby(self.rates, lambda row: row.series)}
 
     @property
     def chosen(self) -> BestRate:

@@ -21,6 +21,7 @@ from jax_backprop.study.statistics import interquartile_mean
 from jax_backprop.study.summary import Summary
 
 FEWEST_RATES = 3
+MOST_COMPARED = 100  # series
 SHOWN = ("validation_loss", "test_loss", "test_accuracy")
 
 
@@ -54,7 +55,12 @@ class _Pair(NamedTuple):
 
 
 def against_control(summary: Summary) -> list[Contrast]:
-    """Compare every series with the study's first, in the order of the study; [] for one series."""
+    """Compare every series with the study's first, in the order of the study; [] for one series.
+
+    Of more than ``MOST_COMPARED`` series none is compared: no p would survive its correction.
+    """
+    if len(summary.best) > MOST_COMPARED:
+        return []
     control, *others = by_series(summary).values()
     return contrasts([(other, control) for other in others], overlap=summary.design.overlap)
 
@@ -142,8 +148,11 @@ def sensitivities(summary: Summary) -> dict[str, Sensitivity]:
     Over the rates that are even in log, refinements between them left out, and the seeds (or the
     splits, their seeds averaged) that were run at all of them; a run is capped at its training loss
     at the start. Beyond the statuses of ``learning_rate_sensitivity``: "one rate", "uneven rates"
-    (no three of them are even in log) and "unfinished" (no seed was run at all of them).
+    (no three of them are even in log) and "unfinished" (no seed was run at all of them). {} of more
+    than ``MOST_COMPARED`` series.
     """
+    if len(summary.best) > MOST_COMPARED:
+        return {}
     unit, overlap = unit_key(summary.cells), summary.design.overlap
     return {name: _sensitivity(cells, unit, overlap) for name, cells in by_series(summary).items()}
 

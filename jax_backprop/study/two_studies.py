@@ -12,7 +12,7 @@ from jax_backprop.study.matching import settings_by_series
 from jax_backprop.study.rows import Contrast, Frame
 from jax_backprop.study.runs import REPLICATES, SPLIT, counted
 from jax_backprop.study.summary import Summary, summarize
-from jax_backprop.study.tuned import by_series, contrasts
+from jax_backprop.study.tuned import MOST_COMPARED, by_series, contrasts
 
 # Said of a study, and without influence on its numbers.
 DESCRIPTION = ("title", "question", "about", "curves", "tile_width")
@@ -60,8 +60,10 @@ def _finished(folder: Path) -> Summary:
         planned = sum(generation["cells"] for generation in manifest["generations"])
         got = f"a study of {planned:,} networks that is unfinished"
         remedy = f"`jax-backprop sweep STUDY.toml --out {folder}` continues it."
+    elif len((found := summarize(folder)).best) > MOST_COMPARED:
+        got, remedy = "a study of too many series", "Compare studies of 100 series at most."
     else:
-        return summarize(folder)
+        return found
     raise InputError(
         "results folder",
         got=f"{folder}, {got}",

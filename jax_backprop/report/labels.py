@@ -1,0 +1,46 @@
+"""Names of series as charts have room for them: what all share stands once, in the title."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+PART = re.compile(r"(?:([\w.]+)=)?([^=,()]+)")
+
+
+class Labels(NamedTuple):
+    """What stands for each series, and what its parts are, in words.
+
+    Example:
+      >>> labels(["width=8, l2=0", "width=16, l2=0"])
+      Labels(title='width, l2', of={'width=8, l2=0': '8, 0', 'width=16, l2=0': '16, 0'})
+    """
+
+    title: str
+    of: dict[str, str]
+
+
+def labels(names: Sequence[str]) -> Labels:
+    """Return a label for each name: its values, where all names are of the same axes."""
+    parts = [[PART.fullmatch(part) for part in name.split(", ")] for name in names]
+    axes = {tuple(part[1] if part else None for part in each) for each in parts}
+    known = next(iter(axes)) if len(axes) == 1 else ()
+    if not any(known) or not all(part for each in parts for part in each):
+        return Labels("", {name: name for name in names})
+    for shown in (_rounded, str):
+        short = [", ".join(shown(part[2]) for part in each if part) for each in parts]
+        if len(set(short)) == len(set(names)):
+            break
+    else:
+        return Labels("", {name: name for name in names})
+    title = ", ".join(str(axis or "schedule").replace("_", " ") for axis in known)
+    return Labels(title, dict(zip(names, short, strict=True)))
+
+
+def _rounded(value: str) -> str:
+    """Return a number to three digits, and any other text as it is."""
+    try:
+        return f"{float(value):.3g}" if "." in value or "e" in value else value
+    except ValueError:
+        return value
