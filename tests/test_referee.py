@@ -233,6 +233,24 @@ def test_a_slow_function_stays_within_its_budget() -> None:
     assert "1 of 3 directions" in report.notes[-1]
 
 
+def test_a_spent_budget_leaves_the_search_for_a_name_out() -> None:
+    report = check_gradient(cubes, lambda x: -squares(x), X, budget=1e-9)
+    assert (report.diagnosis[0].bug, report.diagnosis[0].place) == ("sign", "")
+
+
+def test_integers_of_numpy_are_those_that_were_traced() -> None:
+    places = np.array([3, 0, 3])  # int64, which JAX takes for int32
+
+    def loss(x: Any, places: Any) -> Any:
+        return jnp.sum(x[places] ** 2)
+
+    def gradient(x: Any, places: Any) -> Any:
+        return jnp.zeros_like(x).at[places].add(2 * x[places])
+
+    assert check_gradient(loss, gradient, X, places).passed
+    assert not check_gradient(loss, lambda x, at: gradient(x, at[1:]), X, places).passed
+
+
 def test_assert_gradient_shows_the_report() -> None:
     assert_gradient(cubes, squares, X)
     with pytest.raises(AssertionError) as failure:

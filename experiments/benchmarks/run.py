@@ -14,7 +14,7 @@ import jax
 from jax_backprop.engine.provenance import provenance
 from jax_backprop.storage import write_atomic
 
-PARTS = ("blocks", "cross_entropy", "throughput", "sizes", "million")
+PARTS = ("blocks", "cross_entropy", "throughput", "sizes", "million", "large_trees")
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     import blocks
     import cross_entropy
+    import large_trees
     import million
     import sizes
     import throughput
@@ -36,6 +37,7 @@ def main() -> None:
         "throughput": lambda: throughput.run(options.out),
         "sizes": sizes.run,
         "million": million.run,
+        "large_trees": large_trees.run,
     }
     rows: list[dict[str, Any]] = []
     for name, run in parts.items():

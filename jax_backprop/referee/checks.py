@@ -231,7 +231,7 @@ def _at_point(
     laws = second_order.of_gradient(case) if options.order == 2 else ()
     return Report(
         tuple(judged.rows),
-        diagnosis=tuple(diagnoses(case, values, judged.rows, judged.estimates, network)),
+        diagnosis=tuple(diagnoses(case, values, judged.rows, judged.estimates, network, deadline)),
         laws=tuple(laws),
         notes=(*_notes(case, values, judged.rows), *judged.notes),
     )

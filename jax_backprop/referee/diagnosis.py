@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from jax_backprop.settings import Network
 # differences, and a judged gradient that exists in a narrower dtype.
 EXACT, BY_DIFFERENCES, NARROW = 1e-6, 1e-4, 1e-3
 ROUNDED64, ROUNDED = 1e-10, 3e-6  # what rounding leaves of a gradient's error in either case
+SEARCH = 20.0  # seconds for a name, at most
 ROUNDING = 1e-7  # no wrong formula is so nearly right in float64
 
 
@@ -32,6 +34,7 @@ def diagnoses(
     rows: list[LeafReport],
     estimates: dict[int, np.ndarray],
     network: Network | None,
+    deadline: float,
 ) -> list[Diagnosis]:
     """Return the likely bugs of the failing leaves, the value's first.
 
@@ -65,16 +68,17 @@ def diagnoses(
         why = "no true gradient to compare with: more budget would find it"
         formulas = [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
     else:
-        formulas = _formulas(case, facts, seen)
+        formulas = _formulas(case, facts, seen, deadline)
     return [*of_value, *formulas, *others]
 
 
-def _formulas(case: Case, facts: Facts, seen: View | None) -> list[Diagnosis]:
+def _formulas(case: Case, facts: Facts, seen: View | None, deadline: float) -> list[Diagnosis]:
     if seen is not None:
         return diagnose_network(facts, seen)
     rounding = ROUNDED64 if facts.tolerance == EXACT else ROUNDED
     try:
-        return diagnose(_loss(case), facts, rounding=rounding)
+        left = min(SEARCH, deadline - time.monotonic())
+        return diagnose(_loss(case), facts, rounding=rounding, budget=left)
     except Exception as error:  # a name that isn't found must not cost the verdict
         why = f"the search for a name ended with {type(error).__name__}: {error}"
         paths = tuple(case.leaves[number].path for number in facts.failing)

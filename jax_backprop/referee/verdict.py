@@ -163,12 +163,14 @@ class Court:
         looked = list(rows)
         for number, leaf in enumerate(self.case.leaves):
             row, at = rows[number + self.offset], number + self.offset
-            if row.verdict != "fail" or time.monotonic() > self.deadline:
+            if row.verdict != "fail":
                 continue
             hand, make = self.values.best[at], self._lines(number)
             truth = self.values.truth
             if truth is not None and np.isfinite(truth[at]).all():
-                found = wrong_elements.worst_elements(make, hand, truth[at], leaf_size(leaf.array))
+                found = wrong_elements.worst_elements(
+                    make, hand, truth[at], leaf_size(leaf.array), deadline=self.deadline
+                )
                 looked[at] = row._replace(elements=found)
                 continue
             looked[at], estimate = self._located(leaf, row, hand, make, at)

@@ -55,8 +55,8 @@ class Widened:
 
     def run(self, jaxpr: Jaxpr, consts: Sequence[Any], values: Sequence[Any]) -> Values:
         """Evaluate the equations; floats come and go in float64."""
-        known: dict[Any, Any] = dict(zip(jaxpr.constvars, map(self._cast, consts), strict=True))
-        known |= dict(zip(jaxpr.invars, map(self._cast, values), strict=True))
+        given = zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *values), strict=True)
+        known: dict[Any, Any] = {v: self._cast(_of_kind(v, value)) for v, value in given}
 
         def read(atom: Any) -> Any:
             if isinstance(atom, Literal):
@@ -165,6 +165,13 @@ class Widened:
             value = np.asarray(value)
             dtype = value.dtype
         return jnp.asarray(value, self._of(dtype)) if self._differs(dtype) else value
+
+
+def _of_kind(variable: Any, value: Any) -> Any:
+    """Return an integer in the dtype of its trace: NumPy's are of 64 bits, JAX's of 32."""
+    dtype = aval(variable).dtype if hasattr(aval(variable), "dtype") else None
+    whole = dtype is not None and jnp.issubdtype(dtype, jnp.integer)
+    return jnp.asarray(value, dtype) if whole else value
 
 
 def _bind(equation: JaxprEqn, values: Values, params: dict[str, Any]) -> Values:

@@ -25,17 +25,19 @@ def along_element(make_line: MakeLine, shape: tuple[int, ...], index: tuple[int,
 
 
 def worst_elements(
-    make_line: MakeLine, hand: np.ndarray, truth: np.ndarray, size: float
+    make_line: MakeLine, hand: np.ndarray, truth: np.ndarray, size: float, *, deadline: float
 ) -> tuple[Element, ...]:
-    """Return the elements that are farthest from a known truth, a difference beside each."""
+    """Return the elements that are farthest from a known truth, with differences in time."""
     gap = np.abs(hand - truth)
     found = []
     for flat in np.argsort(gap, axis=None)[::-1][:SHOWN]:
         index = tuple(int(axis) for axis in np.unravel_index(int(flat), gap.shape))
         if gap[index] == 0 or gap[index] < 1e-3 * gap.max():
             break
-        beside = difference(along_element(make_line, hand.shape, index), size)
-        found.append(Element(index, float(hand[index]), float(truth[index]), beside.value))
+        beside = float("nan")
+        if time.monotonic() < deadline:
+            beside = difference(along_element(make_line, hand.shape, index), size).value
+        found.append(Element(index, float(hand[index]), float(truth[index]), beside))
     return tuple(found)
 
 

@@ -38,7 +38,7 @@ def diagnose(
       rounding: of the judged gradient, relative.
       budget: seconds.
     """
-    found = [] if loss is None else by_equations(loss, facts, rounding, budget)
+    found = [] if loss is None or budget <= 0 else by_equations(loss, facts, rounding, budget)
     leaves = tuple(facts.paths[position] for position in facts.failing)
     diagnoses = [each.diagnosis(leaves) for each in found]
     if found and found[0].bug != "unknown":
@@ -64,7 +64,9 @@ def by_equations(loss: Loss, facts: Facts, rounding: float, budget: float) -> li
             found = (explain(opened, target, rounding, deadline) if opened else []) or found
         if found:
             return found
-        where = place(passes, target)
+        if time.monotonic() > deadline:
+            return []
+        where = place(passes, target, deadline)
         return [] if where is None else [placed(passes, where)]
 
 

@@ -53,10 +53,9 @@ class Passes:
     def _quick(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(function, compiler_options=QUICK)
 
-    def _evaluate(self, leaves: Sequence[Any]) -> dict[int, Any]:
-        """Return every slot's value."""
-        values: dict[int, Any] = dict(self.program.constants)
-        values.update(zip(self.program.leaves, leaves, strict=True))
+    def _evaluate(self, leaves: Sequence[Any], constants: Mapping[int, Any]) -> dict[int, Any]:
+        """Return every slot's value; what is closed over would be folded while it is compiled."""
+        values = {**constants, **dict(zip(self.program.leaves, leaves, strict=True))}
         for each in self.program.equations:
             results = each.apply(*(values[slot] for slot in each.inputs))
             values.update(zip(each.outputs, results, strict=True))
@@ -104,7 +103,7 @@ class Passes:
     @cached_property
     def values(self) -> Arrays:
         """Each slot's value at the point."""
-        found = self._quick(self._evaluate)(self._leaves)
+        found = self._quick(self._evaluate)(self._leaves, self.program.constants)
         return {slot: np.asarray(value) for slot, value in found.items()}
 
     @cached_property
@@ -175,16 +174,19 @@ class Passes:
 
     def tangents(self, directions: Sequence[np.ndarray]) -> Arrays:
         """Return each active slot's derivatives along directions of the parameters, stacked."""
-        found = self._tangents(list(directions))
-        return {slot: np.asarray(array) for slot, array in found.items()}
+        found = self._tangents(self._leaves, self.program.constants, list(directions))
+        made = {slot: np.asarray(array) for slot, array in found.items()}
+        return made | dict(zip(self.program.leaves, directions, strict=True))
 
     @cached_property
     def _tangents(self) -> Callable[..., Any]:
-        def moved(leaves: Sequence[Any]) -> dict[int, Any]:
-            values = self._evaluate(leaves)
-            return {slot: values[slot] for slot in self.active}
+        made = [slot for slot in self.active if slot not in self.program.leaves]
 
-        def push(steps: Sequence[Any]) -> dict[int, Any]:
-            return jax.jvp(moved, (self._leaves,), (steps,))[1]
+        def push(leaves: Any, constants: Mapping[int, Any], steps: Sequence[Any]) -> dict[int, Any]:
+            def moved(leaves: Sequence[Any]) -> dict[int, Any]:
+                values = self._evaluate(leaves, constants)
+                return {slot: values[slot] for slot in made}
 
-        return self._quick(jax.vmap(push))
+            return jax.jvp(moved, (leaves,), (steps,))[1]
+
+        return self._quick(jax.vmap(push, in_axes=(None, None, 0)))

@@ -7,6 +7,7 @@ be had, by least squares on the linear map to the parameters.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.sketch import Target
 
 MOST = 384  # directions; with more parameters random ones stand for all
+FEWEST = 32  # of them, where they don't stand for all parameters
 MOST_BYTES = 6e8
 LEFT = 1e-6  # of the error, by least squares
 NOTHING = 1e-11  # of a direction's derivative: rounding
@@ -37,9 +39,15 @@ class Place(NamedTuple):
     rows: tuple[int, np.ndarray] | None = None
 
 
-def place(passes: Passes, target: Target) -> Place | None:
-    """Return where the error enters; None where neither an array nor an operation explains it."""
+def place(passes: Passes, target: Target, deadline: float = float("inf")) -> Place | None:
+    """Return where the error enters; None where neither an array nor an operation explains it.
+
+    Arrays whose cotangents reach just the failing parameters are asked first. ``deadline`` is one
+    of the monotonic clock.
+    """
     steps, wanted = _equations(passes, target)
+    if len(wanted) < FEWEST and len(wanted) < sum(error.size for error in target.error):
+        return None  # every array would explain so few equations
     tangents = passes.tangents(steps)
     flat = {slot: array.reshape(len(wanted), -1) for slot, array in tangents.items()}
     enough = LEFT * float(np.linalg.norm(wanted))
@@ -49,10 +57,14 @@ def place(passes: Passes, target: Target) -> Place | None:
         if each.source.own
         for slot in (*each.outputs, *each.inputs)
     }
-    explaining = [
-        slot for slot, rows in flat.items() if slot in own and _left(rows, wanted) <= enough
-    ]
-    narrow = [slot for slot in explaining if _reaches(passes, [slot], target)] or explaining
+    exact = {slot for slot in own & set(flat) if _reaches(passes, [slot], target)}
+    narrow: list[int] = []
+    for group in (exact, own & set(flat) - exact):
+        narrow = narrow or [
+            slot
+            for slot in sorted(group)
+            if time.monotonic() < deadline and _left(flat[slot], wanted) <= enough
+        ]
     if not narrow:
         return _operation(passes, target, flat, wanted, enough)
     sizes = {slot: passes.values[slot].size for slot in narrow}
@@ -80,7 +92,7 @@ def _equations(passes: Passes, target: Target) -> tuple[list[np.ndarray], np.nda
     """Return directions, and the error's product with each: an equation for every one."""
     total = sum(error.size for error in target.error)
     size = sum(passes.values[slot].size for slot in passes.active) * 8.0
-    count = int(min(total, MOST, max(MOST_BYTES / size, 8)))
+    count = int(min(total, MOST, MOST_BYTES / size))
     generator = np.random.default_rng(2)
     steps = []
     for error, scale in zip(target.error, target.scales, strict=True):
