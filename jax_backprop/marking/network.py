@@ -128,9 +128,14 @@ def example_losses(at: At) -> np.ndarray:
     outputs, labels = at("A"), at.labels
     if at.model.loss == "squared_error":
         return 0.5 * ((outputs - labels) ** 2).sum(axis=1)
-    given = np.where(labels == 0, 0, -labels * np.log(outputs))
-    if at.model.loss == "sigmoid_cross_entropy":
-        given = given + np.where(labels == 1, 0, -(1 - labels) * np.log1p(-outputs))
+    z, sigmoids = at("Z"), at.model.loss == "sigmoid_cross_entropy"
+    below = np.logaddexp(0, -z) if sigmoids else np.logaddexp.reduce(z, axis=1, keepdims=True) - z
+    with np.errstate(divide="ignore"):  # an output that is rounded to 0 or 1 has a finite loss
+        logs = np.where(outputs == 0, -below, np.log(outputs))
+        others = np.where(outputs == 1, -np.logaddexp(0, z), np.log1p(-outputs))
+    given = np.where(labels == 0, 0, -labels * logs)
+    if sigmoids:
+        given = given + np.where(labels == 1, 0, -(1 - labels) * others)
     return given.sum(axis=1)
 
 

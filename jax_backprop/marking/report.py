@@ -271,9 +271,10 @@ def _compared(base: StepReport, value: np.ndarray, right: np.ndarray) -> StepRep
     with np.errstate(invalid="ignore"):
         gap = np.abs(value - right)
         size = max(np.abs(value).max(), np.abs(right).max(), 1e-300)
-    index = np.unravel_index(int(np.argmax(gap)), gap.shape)
+        index = np.unravel_index(int(np.argmax(gap)), gap.shape)
+        distance = float(gap[index] / size)
     return base._replace(
-        distance=float(gap[index] / size),
+        distance=distance,
         worst_index=tuple(int(each) for each in index),
         got=float(value[index]),
         expected=float(right[index]),

@@ -112,6 +112,7 @@ class _Search:
     def __init__(self, tolerance: float, single: bool) -> None:
         self.tolerance, self.single = tolerance, single
         self.best: tuple[int, Hypothesis] | None = None
+        self.loss = ""  # its verdict there
 
     def tried(self, hypothesis: Hypothesis) -> bool:
         """Judge by a reading; True if all is right by it."""
@@ -122,10 +123,12 @@ class _Search:
             loss_given = any(row.step.kind == "E" for row in rows)
             if wrong or not loss_given:
                 return False
-        # With the loss at hand a single step fewer is no sign of another convention.
-        margin = 2 if wrong and any(row.step.kind == "E" for row in rows) else 1
+        # With the loss at hand a single step fewer is no sign of another convention, unless it is
+        # the loss that this one makes right.
+        loss = next((row.verdict for row in rows if row.step.kind == "E"), "")
+        margin = 2 if wrong and loss and loss in ("wrong", self.loss) else 1
         if self.best is None or wrong <= self.best[0] - margin:
-            self.best = (wrong, hypothesis)
+            self.best, self.loss = (wrong, hypothesis), loss
         return wrong == 0
 
     def report(self, hints: str) -> StepsReport:

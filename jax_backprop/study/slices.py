@@ -95,58 +95,67 @@ def slice_of(run: Run, rates: Sequence[float]) -> Slice:
         )
         origin = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), end))[0]
 
-        def gradient(at: Array) -> tuple[Array, Array]:
+        def gradient(at: Array, batch: Batch) -> tuple[Array, Array]:
             loss, grads = value_and_grad(unravel(at), batch, **given)
             return loss, ravel_pytree(grads)[0]
 
-        def product(direction: Array) -> Array:
-            params = unravel(origin)
-            return ravel_pytree(hessian_vector_product(params, batch, unravel(direction), **given))[
-                0
-            ]
+        def product(direction: Array, at: Array, batch: Batch) -> Array:
+            found = hessian_vector_product(unravel(at), batch, unravel(direction), **given)
+            return ravel_pytree(found)[0]
 
-        axes, distance = _axes(first - origin, product)
-        return _measured(run, gradient, origin, axes, float(distance), rates, curvatures)
+        axes, distance = _axes(product, first - origin, origin, batch)
+        return _measured(run, gradient, (origin, axes, batch), float(distance), rates, curvatures)
 
 
-def _axes(away: Array, product: Callable[[Array], Array]) -> tuple[Array, Array]:
+def _axes(
+    product: Callable[[Array, Array, Batch], Array], away: Array, origin: Array, batch: Batch
+) -> tuple[Array, Array]:
     """Return the plane's axes, orthonormal, as two rows, and the distance to the start."""
     distance = jnp.linalg.norm(away)
     along = away / distance
 
-    def iterate(_: Int[Array, ""], direction: Array) -> Array:
-        found = product(direction)
-        found = found - (found @ along) * along
-        return found / jnp.linalg.norm(found)
+    @jax.jit
+    def across(direction: Array, origin: Array, batch: Batch) -> Array:
+        def iterate(_: Int[Array, ""], direction: Array) -> Array:
+            found = product(direction, origin, batch)
+            found = found - (found @ along) * along
+            return found / jnp.linalg.norm(found)
+
+        return jax.lax.fori_loop(0, PRODUCTS, iterate, direction)
 
     random = jax.random.normal(jax.random.key(0), away.shape, away.dtype)
-    across = jax.jit(lambda vector: jax.lax.fori_loop(0, PRODUCTS, iterate, vector))(random)
-    return jnp.stack([across, along]), distance
+    return jnp.stack([across(random, origin, batch), along]), distance
 
 
 def _measured(
     run: Run,
-    gradient: Callable[[Array], tuple[Array, Array]],
-    origin: Array,
-    axes: Array,
+    gradient: Callable[[Array, Batch], tuple[Array, Array]],
+    place: tuple[Array, Array, Batch],
     distance: float,
     rates: Sequence[float],
     curvatures: list[float],
 ) -> Slice:
     across, along = (np.linspace(*ends, SIDE) * distance for ends in (ACROSS, ALONG))
     grid = np.stack(np.meshgrid(across, along), axis=-1).reshape(-1, 2)
-    loss = jax.jit(lambda points: jax.lax.map(lambda at: gradient(origin + at @ axes)[0], points))(
-        grid
-    )
 
-    def path(rate: Array) -> tuple[Array, Array]:
-        def step(at: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
-            value, grads = gradient(origin + at @ axes)
-            return at - rate * (axes @ grads), (at, value)
+    # What is measured is an argument: a constant of this size is folded at length when compiling.
+    @jax.jit
+    def losses_at(points: Array, origin: Array, axes: Array, batch: Batch) -> Array:
+        return jax.lax.map(lambda at: gradient(origin + at @ axes, batch)[0], points)
 
-        return jax.lax.scan(step, jnp.array([0.0, distance]), None, STEPS + 1)[1]
+    @jax.jit
+    def descents(rates: Array, origin: Array, axes: Array, batch: Batch) -> tuple[Array, Array]:
+        def path(rate: Array) -> tuple[Array, Array]:
+            def step(at: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+                value, grads = gradient(origin + at @ axes, batch)
+                return at - rate * (axes @ grads), (at, value)
 
-    paths, losses = jax.jit(lambda rows: jax.lax.map(path, rows))(jnp.asarray(rates))
+            return jax.lax.scan(step, jnp.array([0.0, distance]), None, STEPS + 1)[1]
+
+        return jax.lax.map(path, rates)
+
+    loss = losses_at(grid, *place)
+    paths, losses = descents(jnp.asarray(rates), *place)
     return Slice(
         run,
         across,
