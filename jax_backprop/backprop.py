@@ -29,7 +29,8 @@ def value_and_grad(
 
     Args:
       params: one Layer a weight matrix; their dtype is the dtype of everything here.
-      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, N examples.
+      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1 or numbers (batch, classes), of N
+        examples; with weights the mean is weighted.
       network: static.
       penalties: traced; a Python 0.0 costs nothing.
       block_size: more examples than this are streamed in blocks of so many rows, in memory that
@@ -53,11 +54,11 @@ def value_and_grad(
     References:
       Rumelhart, Hinton, Williams (1986), "Learning representations by back-propagating errors".
     """
-    examples = batch.labels.shape[0]
+    total = batch.total_weight(params[0].weights.dtype)
 
     def block_sums(block: Batch) -> tuple[Scalars, Params]:
         scaled = block._replace(inputs=scaling.apply(block.inputs))
-        return _sum_value_and_grad(params, scaled, examples, network, penalties.label_smoothing)
+        return _sum_value_and_grad(params, scaled, total, network, penalties.label_smoothing)
 
     value, grads = sum_over_blocks(block_sums, batch, block_size)
     if isinstance(penalties.l2, float) and penalties.l2 == 0.0:
@@ -67,14 +68,20 @@ def value_and_grad(
 
 
 def _sum_value_and_grad(
-    params: Params, block: Batch, examples: int, network: Network, label_smoothing: float | Scalar
+    params: Params,
+    block: Batch,
+    total: int | Scalar,
+    network: Network,
+    label_smoothing: float | Scalar,
 ) -> tuple[Scalars, Params]:
-    """Return a block's share of the mean over ``examples``: of the loss and of its gradient."""
+    """Return a block's share of the mean over all weights: of the loss and of its gradient."""
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     *inputs, logits = layer_inputs(params, block.inputs, network=network)
-    value = jnp.sum(loss.forward(logits, block.labels, label_smoothing), axis=0) / examples
+    losses = loss.forward(logits, block.targets, label_smoothing)
+    value = jnp.sum(block.weighted(losses), axis=0) / total
 
-    d_outputs = loss.backward(logits, block.labels, label_smoothing) / examples  # (14)
+    # (14); an example that weighs w counts as w examples.
+    d_outputs = block.weighted(loss.backward(logits, block.targets, label_smoothing)) / total
     d_layers: list[Layer] = []
     for layer, layer_input in zip(reversed(params), reversed(inputs), strict=True):
         d_inputs, d_layer = dense_backward(d_outputs, layer_input, layer)  # (16), (21); (18)

@@ -42,7 +42,7 @@ def sum_over_blocks(
       >>> sum_over_blocks(lambda block: jnp.sum(block.labels), batch, block_size=2)
       Array(10, dtype=int32)
     """
-    examples = batch.labels.shape[0]
+    examples = batch.examples
     if block_size == "auto":
         block_size = default_block_size()
     if block_size is None or examples <= block_size:

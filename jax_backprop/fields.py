@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 ActivationName = Literal["sigmoid", "tanh", "relu"]
-LossName = Literal["softmax_cross_entropy", "squared_error"]
+LossName = Literal[
+    "softmax_cross_entropy", "squared_error", "huber", "sigmoid_cross_entropy", "poisson"
+]
 GradientName = Literal["hand", "autodiff"]
 ParametrizationName = Literal["standard", "ntk", "mup"]
 ReductionName = Literal["mean", "sum"]

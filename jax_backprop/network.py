@@ -1,4 +1,4 @@
-"""The network: initial parameters, forward pass, loss and accuracy, as pure functions.
+"""The network: initial parameters, forward pass, loss and metrics, as pure functions.
 
 Parameters with one more axis at the end, ``lanes``, are those of many networks side by side.
 """
@@ -6,6 +6,7 @@ Parameters with one more axis at the end, ``lanes``, are those of many networks 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from jax_backprop.activations import ACTIVATIONS
 from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
+from jax_backprop.metrics import Chosen, Metric, chosen_metrics
 from jax_backprop.parametrization import init_factors
 from jax_backprop.reading import check_memory
 from jax_backprop.settings import Network
@@ -192,7 +194,7 @@ def loss(
 
     Args:
       params: one Layer a weight matrix.
-      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1.
+      batch: inputs (batch, inputs), and labels (batch,) in 0..K-1 or numbers (batch, classes).
       network: static.
       penalties: weight decay in the loss (l2), and label smoothing.
 
@@ -212,8 +214,12 @@ def loss(
       0.6931
     """
     logits = forward(params, batch.inputs, network=network)
-    losses = LOSSES[network.loss].forward(logits, batch.labels, penalties.label_smoothing)
-    return jnp.mean(losses, axis=0) + l2_penalty(params, penalties.l2)
+    losses = LOSSES[network.loss].forward(logits, batch.targets, penalties.label_smoothing)
+    if batch.weights is None:
+        mean = jnp.mean(losses, axis=0)
+    else:
+        mean = jnp.sum(batch.weighted(losses), axis=0) / batch.total_weight(losses.dtype)
+    return mean + l2_penalty(params, penalties.l2)
 
 
 def evaluate(
@@ -223,21 +229,24 @@ def evaluate(
     network: Network,
     block_size: BlockSize = "auto",
     scaling: Scaling = Scaling(),
+    metrics: Chosen = None,
 ) -> Evaluation:
-    """Return mean loss, without penalties, and accuracy over any number of examples.
+    """Return mean loss, without penalties, and metrics over any number of examples.
 
     Args:
       params: one Layer a weight matrix.
-      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1.
+      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, or numbers (batch, classes).
       network: static.
       block_size: examples at a time; None for all at once.
       scaling: the data set's; features are scaled block by block.
+      metrics: names, or (name, function) of one's own, ``(outputs, targets) -> values``; None for
+        the accuracy of classes, or R2 and mean absolute error of numbers.
 
     Returns:
-      The loss, in nats per example for cross-entropy, and the accuracy in [0, 1].
+      The loss, in nats per example for cross-entropy, and the metrics by name.
 
     Raises:
-      InputError: the inputs are integers that nothing scales.
+      InputError: the inputs are integers that nothing scales; a metric of other targets.
 
     Example:
       >>> import jax_backprop as jb
@@ -247,13 +256,34 @@ def evaluate(
       >>> round(float(found.loss), 4), float(found.accuracy)
       (0.6931, 0.5)
     """
+    loss = LOSSES[network.loss]
+    chosen = chosen_metrics(metrics, network.loss, batch.targets)
+    of_classes = loss.kind(batch.targets) == "classes"
+    origin = batch.targets[:1] if any(each.shifted for each in chosen.values()) else None
 
-    def totals(block: Batch) -> Evaluation:
-        logits = forward(params, scaling.apply(block.inputs), network=network)
-        losses = LOSSES[network.loss].forward(logits, block.labels, 0.0)
-        labels = block.labels.reshape(-1, *(1,) * (logits.ndim - 2))
-        correct = jnp.argmax(logits, axis=1) == labels
-        return Evaluation(jnp.sum(losses, axis=0), jnp.sum(correct, axis=0, dtype=logits.dtype))
+    def totals(block: Batch) -> tuple[Scalars, dict[str, Any]]:
+        scaled = block._replace(inputs=scaling.apply(block.inputs))
+        logits, targets = forward(params, scaled.inputs, network=network), scaled.targets
+        losses = block.weighted(loss.forward(logits, targets, 0.0))
+        outputs = logits if of_classes else loss.predict(logits)
+        values = {
+            name: _values(metric, outputs, targets, origin) for name, metric in chosen.items()
+        }
+        sums = jax.tree.map(
+            lambda each: jnp.sum(block.weighted(each), axis=0, dtype=logits.dtype), values
+        )
+        return jnp.sum(losses, axis=0), sums
 
-    examples = batch.labels.shape[0]
-    return jax.tree.map(lambda total: total / examples, sum_over_blocks(totals, batch, block_size))
+    total = batch.total_weight(params[0].weights.dtype)
+    sums = sum_over_blocks(totals, batch, block_size)
+    mean, means = jax.tree.map(lambda each: each / total, sums)
+    return Evaluation(mean, {name: chosen[name].value(each) for name, each in means.items()})
+
+
+def _values(metric: Metric, outputs: Any, targets: Any, origin: Any) -> Any:
+    """Return a metric's values per example; measured from an origin where it is shifted."""
+    if metric.shifted:
+        shift = jnp.asarray(origin, outputs.dtype)
+        outputs = outputs - shift.reshape(1, -1, *(1,) * (outputs.ndim - 2))
+        targets = jnp.asarray(targets, outputs.dtype) - shift
+    return metric.per_example(outputs, targets)

@@ -115,13 +115,24 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 @extras_named()
-def read_csv(path: Path) -> pa.Table:
-    """Return a CSV file with a header as a table; errors tell the row."""
+def read_table(kind: str, path: Path) -> pa.Table:
+    """Return a CSV file with a header, a Parquet or an Arrow file as a table; errors tell the row.
+
+    In a CSV file "", "NA", "?" and the like are values that are missing, of text too.
+    """
     import pyarrow.csv
+    import pyarrow.feather
+    import pyarrow.parquet
 
     check_memory("file", 8 * path.stat().st_size)
+    if kind == "parquet":
+        return pyarrow.parquet.read_table(path, use_threads=False)
+    if kind == "arrow":
+        return pyarrow.feather.read_table(path, use_threads=False, memory_map=False)
+    default = pyarrow.csv.ConvertOptions().null_values
+    convert = pyarrow.csv.ConvertOptions(null_values=[*default, "?"], strings_can_be_null=True)
     options = pyarrow.csv.ReadOptions(use_threads=False)
-    table = pyarrow.csv.read_csv(path, read_options=options)
+    table = pyarrow.csv.read_csv(path, read_options=options, convert_options=convert)
     _ = table.column_names  # raises for a header that isn't UTF-8
     return table
 

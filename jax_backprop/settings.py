@@ -36,8 +36,9 @@ __all__ = ["Network", "Optimizer", "Rule", "Run", "Schedule"]
 
 # Fields of a run that are arguments of ``fit`` and ``sweep``, in their order.
 OF_TRAINING = (
-    *("optimizer", "rate_rule", "learning_rate", "schedule", "reduction", "layer_factors"),
-    *("data_fraction", "batch_size", "epochs", "steps", "eval_every", "matmul_precision"),
+    *("optimizer", "rate_rule", "learning_rate", "schedule", "reduction", "metrics"),
+    *("layer_factors", "data_fraction", "batch_size", "epochs", "steps", "eval_every"),
+    "matmul_precision",
 )
 TWO_LENGTHS = {
     "got": "it beside epochs",
@@ -76,7 +77,8 @@ class Network(Settings, frozen=True):
     activation: ActivationName = "sigmoid"
     """Of every hidden layer."""
     loss: LossName = "softmax_cross_entropy"
-    """``softmax_cross_entropy``, homework (4) and (5), or ``squared_error`` of a linear head."""
+    """``softmax_cross_entropy``, homework (4) and (5); ``squared_error`` of a linear head, or
+    ``huber``; ``sigmoid_cross_entropy`` of several labels at once; ``poisson`` of counts."""
     parametrization: ParametrizationName = "standard"
     """How initial weights and rates follow the widths: the standard way, or mup or ntk."""
     base_width: Units | None = None
@@ -102,7 +104,9 @@ class Run(Settings, frozen=True):
     activation: ActivationName = "sigmoid"
     """Of the hidden layers."""
     loss: LossName = "softmax_cross_entropy"
-    """Softmax cross-entropy, or squared error of a linear head."""
+    """softmax_cross_entropy is of classes; squared_error of classes or numbers, by a linear head,
+    and huber of numbers, pulled less by outliers; sigmoid_cross_entropy of several yes or no at
+    once; poisson of counts, whose expected number is e to the output."""
     parametrization: ParametrizationName = "standard"
     """How initial weights and rates follow the widths: the standard way, or mup or ntk."""
     base_width: Units | None = None
@@ -139,6 +143,10 @@ class Run(Settings, frozen=True):
     matmul_precision: PrecisionName = "highest"
     """Of float32 products. On a GPU, default means TensorFloat32: faster, 10 bits a factor, and a
     gradient error about 3,000 times as large. A CPU gives the same bits at each."""
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    """What is said of the outputs beside the loss: accuracy, balanced_accuracy, f1 and calibration
+    of classes; r2 and mae of numbers; or MODULE:FUNCTION of your own, (outputs, targets) -> a value
+    an example. By default the accuracy, or r2 and mae."""
     seed: Seed = 0
     """Of the initial weights and of the order of examples."""
 

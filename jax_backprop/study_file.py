@@ -104,6 +104,8 @@ class Study(Run, frozen=True):
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
         ``{low, high}``).
       curves: what is kept of each run beside its summary.
+      choose_by: what each series' rate is chosen by on the validation split: the loss, or one of
+        the metrics.
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
         at each evaluation (with curves = "none" at the initial parameters alone), in the run's own
         precision; 0 for no such measurement.
@@ -118,6 +120,7 @@ class Study(Run, frozen=True):
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     curves: CurvesName = "evaluations"
+    choose_by: str = "loss"
     sharpness_iterations: Annotated[int, Field(ge=0, le=1_000)] = 0
     tile_width: Annotated[int, Field(gt=0, le=MOST_WIDTH)] | None = None
 

@@ -8,7 +8,7 @@ Dimension names, the same in every signature:
 | ``inputs``                | features of one example (the homework's d)                      |
 | ``fan_in``, ``fan_out``   | units before and after one layer's weights                      |
 | ``units``                 | units of any one layer                                          |
-| ``classes``               | units of the last layer (the homework's K)                      |
+| ``classes``               | units of the last layer (the homework's K), classes or numbers  |
 | ``steps``                 | updates of the parameters                                       |
 | ``cells``                 | training runs of a sweep                                        |
 | ``lanes``                 | networks side by side in a last axis, where there is one        |
@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 
 AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
@@ -59,21 +59,51 @@ Params: TypeAlias = tuple[Layer, ...]
 
 
 class Batch(NamedTuple):
-    """Examples with their labels, on the host or on a device.
+    """Examples with what is to be told of them, on the host or on a device.
+
+    The field is called ``labels`` whatever the task, as most libraries call it.
 
     Args:
-      inputs: (batch, inputs).
-      labels: integers (batch,), 0..K-1.
+      inputs: (batch, inputs); for a network of one's own any pytree led by the axis of examples.
+      labels: classes, integers (batch,), 0..K-1; numbers, (batch, targets); token ids, or any
+        pytree led by the axis of examples; None where the inputs are to be told (an autoencoder).
+      weights: of each example in the means of losses and metrics, (batch,); None for 1.
 
     Example:
       >>> import numpy as np, jax_backprop as jb
       >>> batch = jb.Batch(inputs=np.zeros((8, 4), np.float32), labels=np.arange(8) % 2)
-      >>> batch.labels
-      array([0, 1, 0, 1, 0, 1, 0, 1])
+      >>> batch.labels, batch.examples
+      (array([0, 1, 0, 1, 0, 1, 0, 1]), 8)
     """
 
-    inputs: Shaped[AnyArray, "batch ..."]
-    labels: Int[AnyArray, " batch"]
+    inputs: PyTree
+    labels: PyTree = None
+    weights: Float[AnyArray, " batch"] | None = None
+
+    @property
+    def examples(self) -> int:
+        """Number of examples."""
+        return int(jax.tree.leaves(self)[0].shape[0])
+
+    @property
+    def targets(self) -> PyTree:
+        """What is to be told: the labels, or the inputs where there are none."""
+        return self.inputs if self.labels is None else self.labels
+
+    def total_weight(self, dtype: Any) -> int | Scalar:
+        """Return the sum of the examples' weights: what a mean over them is divided by."""
+        return self.examples if self.weights is None else jnp.sum(jnp.asarray(self.weights, dtype))
+
+    def weighted(self, values: Shaped[Array, "batch ..."]) -> Shaped[Array, "batch ..."]:
+        """Return a row of values an example, each times the example's weight."""
+        if self.weights is None:
+            return values
+        weights = jnp.asarray(self.weights, jnp.result_type(values, float))
+        return values * weights.reshape(-1, *(1,) * (values.ndim - 1))
+
+    def take(self, rows: Any) -> Batch:
+        """Return some of the examples: a slice, or their numbers."""
+        return jax.tree.map(lambda leaf: leaf[rows], self)
 
 
 class Scaling(NamedTuple):
@@ -110,7 +140,8 @@ class Penalties(NamedTuple):
 
     Args:
       l2: adds ``l2 / 2`` times the sum of squared weights (biases are left out).
-      label_smoothing: share of each label spread evenly over all classes, in [0, 1).
+      label_smoothing: share of each label spread evenly over all classes, in [0, 1); of each yes
+        or no, where there are several, moved to a half.
 
     Example:
       >>> import jax_backprop as jb
@@ -123,21 +154,31 @@ class Penalties(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and accuracy.
+    """Mean loss, and what else is said of the outputs.
 
     Args:
       loss: in nats per example for cross-entropy; penalties are left out.
-      accuracy: the share of examples whose largest logit is the label's, in [0, 1].
+      metrics: by name, such as the accuracy: the share of examples whose largest logit is the
+        label's, in [0, 1].
 
     Example:
       >>> import jax.numpy as jnp, jax_backprop as jb
-      >>> found = jb.Evaluation(loss=jnp.float32(0.125), accuracy=jnp.float32(0.96))
+      >>> found = jb.Evaluation(loss=jnp.float32(0.125), metrics={"accuracy": jnp.float32(0.96)})
       >>> f"{found.loss} nats, {found.accuracy:.0%}"
       '0.125 nats, 96%'
     """
 
     loss: Scalars
-    accuracy: Scalars
+    metrics: dict[str, Scalars] = {}  # noqa: RUF012 (a pytree; nothing changes it)
+
+    @property
+    def accuracy(self) -> Scalars:
+        """The accuracy; KeyError where it isn't among the metrics."""
+        return self.metrics["accuracy"]
+
+    def named(self) -> dict[str, Any]:
+        """Return the loss and each metric by name."""
+        return {"loss": self.loss, **self.metrics}
 
 
 ValueAndGrad: TypeAlias = Callable[[PyTree, Batch], tuple[Scalars, PyTree]]
@@ -145,14 +186,38 @@ Evaluate: TypeAlias = Callable[[PyTree, Batch], Evaluation]
 Init: TypeAlias = Callable[[Array], PyTree]
 
 
+ColumnKind: TypeAlias = Literal["number", "yes or no", "date", "category", "ordinal"]
+
+
+class Column(NamedTuple):
+    """What became of a table's column.
+
+    Args:
+      name: of the column.
+      kind: what it holds: dates are days or seconds since 1970, a "category" becomes a feature a
+        category, an "ordinal" the category's number.
+      categories: in their order; () for numbers.
+      fill: what a missing number is replaced by; None where it is refused.
+      indicator: a feature more tells where the number was missing.
+      missing: rows without a value in the source.
+    """
+
+    name: str
+    kind: ColumnKind
+    categories: tuple[str, ...] = ()
+    fill: float | None = None
+    indicator: bool = False
+    missing: int = 0
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A classification data set on the host, split into train, validation and test.
+    """A data set on the host, split into train, validation and test.
 
     Args:
       name: as given on the command line.
-      train, validation, test: NumPy arrays, (examples, features) and (examples,).
-      class_names: one a class, in the order of the labels.
+      train, validation, test: NumPy arrays led by the axis of examples: ``Batch`` says which.
+      class_names: one a class, in the order of the labels; () where they are no classes.
       source: where it came from.
       split_seed: seed of what was split here.
       checksum: SHA-256 over all arrays in order.
@@ -161,11 +226,14 @@ class Dataset:
         of bytes, which stay bytes, the same as ``scaling``.
       split: how train, validation and test came about.
       example_shape: of one example before it was laid flat, such as (28, 28); () if never so.
+      target_names: one a column of the labels, where these are numbers.
+      recipe: what became of a table's columns.
+      feature_names: one a feature, of a table.
 
     Example:
       >>> import jax_backprop as jb
       >>> data = jb.load_dataset("noise:8,4,2")
-      >>> data.train.inputs.shape, data.features, data.classes
+      >>> data.train.inputs.shape, data.features, data.outputs
       ((8, 4), 4, 2)
     """
 
@@ -181,6 +249,9 @@ class Dataset:
     split: str = ""
     example_shape: tuple[int, ...] = ()
     standardization: Scaling | None = None
+    target_names: tuple[str, ...] = ()
+    recipe: tuple[Column, ...] = ()
+    feature_names: tuple[str, ...] = ()
 
     @property
     def of_source(self) -> Scaling:
@@ -195,9 +266,23 @@ class Dataset:
     @property
     def features(self) -> int:
         """Number of features of one example."""
-        return int(np.prod(self.train.inputs.shape[1:]))
+        leaves = jax.tree.leaves(self.train.inputs)
+        return sum(int(np.prod(leaf.shape[1:])) for leaf in leaves)
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; 0 where the labels are no classes."""
         return len(self.class_names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """A name for each output: of a class, a number, or the feature that is to be told."""
+        features = self.feature_names or tuple(f"feature {n}" for n in range(self.features))
+        return self.class_names or self.target_names or features[: self.outputs]
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs that a network of these data has: classes, or numbers an example."""
+        if self.classes:
+            return self.classes
+        return int(np.prod(jax.tree.leaves(self.train.targets)[0].shape[1:]))

@@ -217,7 +217,7 @@ def test_the_forest_is_sorted_clipped_and_says_which_way_is_better() -> None:
         "d": "not told apart",
         "far": "worse",
     }
-    accuracy = {r["series"]: r["verdict"] for r in comparisons.forest_rows(given, "test_accuracy")}
+    accuracy = {r["series"]: r["verdict"] for r in comparisons.forest_rows(given, "test_score")}
     assert (accuracy["b"], accuracy["c"]) == ("better", "worse")
     marks = of_kind(drawn(comparisons.forest(given, "test_loss", "a")), "point")
     clipped = next(row for row in marks[0].rows if row["series"] == "far")

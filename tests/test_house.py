@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 # A file imports only from rows above its own, or from its own folder.
 ROWS = [
     ("errors",),
-    ("extras",),
+    ("extras", "importing"),
     ("lazy", "types", "fields", "storage", "reading"),
     ("choices",),
     ("settings",),
     ("study_file",),
     ("parsing", "activations", "losses", "parametrization", "blocks", "lanes"),
+    ("metrics",),
     ("network",),
     ("backprop",),
     ("curvature",),

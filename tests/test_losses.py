@@ -12,6 +12,14 @@ from jax_backprop.losses import LOSSES, softmax_cross_entropy, softmax_cross_ent
 
 LOGITS = jax.random.normal(jax.random.key(0), (17, 5)) * 3
 LABELS = jax.random.randint(jax.random.key(1), (17,), 0, 5)
+NUMBERS = 2 * jax.random.normal(jax.random.key(3), (17, 5))
+TARGETS = {
+    "classes": LABELS,
+    "numbers": NUMBERS,
+    "shares": (NUMBERS > 0).astype(int),
+    "counts": jnp.floor(jnp.abs(NUMBERS)),
+}
+PAIRS = [(name, kind) for name, loss in LOSSES.items() for kind in loss.targets]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -35,28 +43,31 @@ def test_second_derivative_is_autodiffs(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_hessian_product_is_autodiffs(name: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_hessian_product_is_autodiffs(name: str, kind: str) -> None:
     """Of one network's logits, and of three side by side in a last axis."""
-    loss = LOSSES[name]
+    loss, targets = LOSSES[name], TARGETS[kind]
     directions = jax.random.normal(jax.random.key(2), (17, 5, 3))
-    gradient = jax.grad(lambda logits: loss.forward(logits, LABELS, 0.0).sum())
+    gradient = jax.grad(lambda logits: loss.forward(logits, targets, 0.0).sum())
     expected = jax.jvp(gradient, (LOGITS,), (directions[..., 0],))[1]
-    found = loss.hessian_product(LOGITS, LABELS, directions[..., 0])
+    found = loss.hessian_product(LOGITS, targets, directions[..., 0])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     lanes = jnp.stack([LOGITS, -LOGITS, LOGITS / 2], axis=-1)
-    many = loss.hessian_product(lanes, LABELS, directions)
+    many = loss.hessian_product(lanes, targets, directions)
+    losses = loss.forward(lanes, targets, 0.1)
     for lane in range(3):
-        alone = loss.hessian_product(lanes[..., lane], LABELS, directions[..., lane])
+        alone = loss.hessian_product(lanes[..., lane], targets, directions[..., lane])
         np.testing.assert_allclose(many[..., lane], alone, rtol=1e-6, atol=1e-6)
+        alone = loss.forward(lanes[..., lane], targets, 0.1)
+        np.testing.assert_allclose(losses[..., lane], alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("name", LOSSES)
-def test_loss_backward_is_autodiffs(name: str, smoothing: float) -> None:
-    loss = LOSSES[name]
-    d_logits = jax.grad(lambda logits: loss.forward(logits, LABELS, smoothing).sum())(LOGITS)
-    by_hand = loss.backward(LOGITS, LABELS, smoothing)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_loss_backward_is_autodiffs(name: str, kind: str, smoothing: float) -> None:
+    loss, targets = LOSSES[name], TARGETS[kind]
+    d_logits = jax.grad(lambda logits: loss.forward(logits, targets, smoothing).sum())(LOGITS)
+    by_hand = loss.backward(LOGITS, targets, smoothing)
     np.testing.assert_allclose(by_hand, d_logits, rtol=1e-5, atol=1e-6)
 
 
@@ -112,3 +123,22 @@ def test_accurate_where_log_softmax_is_not() -> None:
     theirs = np.abs(usual - truth) / truth
     assert ours.max() < 3e-6
     assert theirs.max() > 100 * ours.max()
+
+
+def test_yes_or_no_keeps_its_digits_where_a_network_is_sure() -> None:
+    """Where log(1 + e^Z) - Z cancels to 0, and s(Z) - 1 too."""
+    logits, targets = jnp.array([[20.0, -30.0]]), jnp.array([[1, 0]])
+    loss = LOSSES["sigmoid_cross_entropy"]
+    expected = np.log1p(np.exp(-20.0)) + np.log1p(np.exp(-30.0))
+    np.testing.assert_allclose(loss.forward(logits, targets, 0.0), [expected], rtol=1e-6)
+    d_logits = [[-np.exp(-20.0), np.exp(-30.0)]]
+    np.testing.assert_allclose(loss.backward(logits, targets, 0.0), d_logits, rtol=1e-6)
+
+
+def test_a_count_that_is_expected_costs_nothing() -> None:
+    counts = jnp.array([[1.0, 7.0, 0.0]])
+    losses = LOSSES["poisson"].forward(jnp.array([[0.0, np.log(7.0), -60.0]]), counts, 0.0)
+    np.testing.assert_allclose(losses, [0.0], atol=1e-6)
+    deviance = LOSSES["poisson"].forward(jnp.log(counts + 1), counts, 0.0)[0]
+    expected = sum(m - t + (t * np.log(t / m) if t else 0) for t, m in ((1, 2), (7, 8), (0, 1)))
+    np.testing.assert_allclose(deviance, expected, rtol=1e-5)

@@ -26,7 +26,7 @@ from jax_backprop.report.tables import (
 )
 from jax_backprop.study import Summary
 from jax_backprop.study.overview import overview
-from jax_backprop.study.rows import TunedRow
+from jax_backprop.study.rows import TunedRow, words
 from jax_backprop.study.tuned import against_control, sensitivities
 from jax_backprop.study.two_studies import two_studies
 
@@ -35,14 +35,14 @@ def test_the_table_of_best_rates(summary: Summary) -> None:
     heads, rows = best_table(summary)
     for line, row in zip(rows, summary.best, strict=True):
         cells = dict(zip(heads, line, strict=True))
-        for measure in ("validation_loss", "test_loss", "test_accuracy"):
+        for measure in ("validation_loss", "test_loss", "test_score"):
             mean, low, high = getattr(row, measure)
             shown = f"{mean:.3g} [{low:.3g}, {high:.3g}]"
-            assert cells[measure.replace("_", " ")] == shown
+            assert cells[words(measure.replace("score", row.score))] == shown
         assert cells["series"] == row.series and cells["diverged"].endswith(" of 6")
         assert float(cells["best rate"].split(" ")[0]) == float(f"{row.learning_rate:.3g}")
         assert cells["within 10%"] == f"{row.band_low:.3g} to {row.band_high:.3g}"
-    shown = [(row.validation_loss, row.test_loss, row.test_accuracy) for row in summary.best]
+    shown = [(row.validation_loss, row.test_loss, row.test_score) for row in summary.best]
     values = [f"{each.mean:.3g}" for row in shown for each in row]
     assert len(set(values)) == len(values)  # none stands for two
     edged = [replace(row, at_edge=True, diverged=2) for row in summary.best]
@@ -57,7 +57,7 @@ def test_the_table_against_the_control(summary: Summary) -> None:
     assert (control[0], other[0]) == (f"{names[0]} (control)", names[1])
     assert set(control[1:5]) == {"-"} and control[5] == "6"
     assert heads[1:5] == ["test loss", "p (Holm)", "test accuracy", "p (Holm)"]
-    for place, each in ((1, found.test_loss), (3, found.test_accuracy)):
+    for place, each in ((1, found.test_loss), (3, found.test_score)):
         assert each is not None
         assert other[place].startswith(f"{each.mean:+.2g} [{each.low:.2g}, {each.high:.2g}]")
         assert other[place + 1] == f"{each.p_value:.2g} ({each.adjusted_p:.2g})"
@@ -85,7 +85,7 @@ def test_two_studies_are_each_shown_by_their_own_numbers() -> None:
     assert (cells["A"], cells["B"]) == ("4", "2")
     assert cells["B minus A"] == "-2 [-2.5, -1.8]" and cells["p (Holm)"] == "0.002 (0.01)"
     assert (cells["seeds"], cells["diverged A, B"]) == ("6 of 8", "3, 1")
-    heads, (row,) = versus_table([given], "test_accuracy")
+    heads, (row,) = versus_table([given], "test_score")
     assert row[heads.index("A")] == "0.4" and row[heads.index("B minus A")][:2] == "+3"
 
 

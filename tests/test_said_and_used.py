@@ -155,7 +155,7 @@ def test_the_projects_own_studies_say_nothing_in_vain() -> None:
         ("check a:b a:c --example a:d --network-loss squared_error", "without --network"),
         ("mark --hand-out p.npz --out o", "--out: got it with --hand-out"),
         ("mark . --hand-out p.npz", "got . beside --hand-out"),
-        ("train --dataset csv:x.csv,label=a,label=b", "'label' twice"),
+        ("train --dataset csv:x.csv,label=a,label=a", "'label' twice"),
         ("train --dataset csv:x.csv,relabel,label=a,relabel", "'relabel' twice"),
         ("train --dataset csv:x.csv,label=a --label b", "'a' in 'csv:x.csv,label=a', and 'b'"),
         ("train --dataset digits --data-dir d", "data folder (--data-dir): got d for digits"),

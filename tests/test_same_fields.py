@@ -60,6 +60,7 @@ SAID: dict[str, Any] = {
     "reduction": "sum",
     "matmul_precision": "default",
     "rate_rule": {"name": "curvature", "every": 3, "iterations": 4},
+    "metrics": ["f1", "accuracy"],
     "seed": 2,
 }
 BASED = ("parametrization", "base_width")  # the one needs the other

@@ -86,13 +86,13 @@ def test_each_series_at_its_own_rate_against_the_first() -> None:
     theirs = stats.permutation_test(
         (losses.to_numpy(),), np.mean, permutation_type="samples", n_resamples=10_000
     )
-    assert better.test_loss is not None and better.test_accuracy is not None
+    assert better.test_loss is not None and better.test_score is not None
     np.testing.assert_allclose(better.test_loss.mean, losses.mean())
     np.testing.assert_allclose(better.test_loss.p_value, theirs.pvalue)
     assert better.test_loss.adjusted_p == 2 * better.test_loss.p_value  # Holm over two
     accuracy = at_best["better"]["test_accuracy"] - at_best["constant"]["test_accuracy"]
-    np.testing.assert_allclose(better.test_accuracy.mean, accuracy.mean())
-    assert 0 < better.test_accuracy.low <= accuracy.mean() <= better.test_accuracy.high
+    np.testing.assert_allclose(better.test_score.mean, accuracy.mean())
+    assert 0 < better.test_score.low <= accuracy.mean() <= better.test_score.high
     assert alike.test_loss is not None and alike.test_loss.p_value > 0.05
     compared = next(line for line in answer(found) if line.startswith("Paired by seed"))
     assert "better -0.2" in compared and "Holm p" in compared
@@ -114,7 +114,7 @@ def test_seeds_that_one_series_lacks_are_left_out_and_counted() -> None:
     assert (few.pairs, few.unpaired) == (6, 3)
     assert few.test_loss is not None and few.test_loss.pairs == 6
     (none,) = against_control(summary(runs("a", 1.0, [0, 1]), runs("b", 1.0, [2, 3])))
-    assert none.test_loss is None and none.test_accuracy is None and none.pairs == 0
+    assert none.test_loss is None and none.test_score is None and none.pairs == 0
     assert against_control(summary(runs("alone", 1.0, [0, 1]))) == []
 
 
@@ -125,7 +125,7 @@ def test_losses_of_another_kind_are_not_compared() -> None:
     )
     (other,) = against_control(found)
     assert other.test_loss is None
-    assert other.test_accuracy is not None and other.test_accuracy.mean > 0
+    assert other.test_score is not None and other.test_score.mean > 0
 
 
 def test_diverged_runs_are_counted_and_worse_than_any() -> None:
@@ -136,7 +136,7 @@ def test_diverged_runs_are_counted_and_worse_than_any() -> None:
     (found,) = against_control(summary(runs("constant", 1.0, range(8)), worst))
     assert found.diverged == (1, 0)
     assert found.test_loss is not None and found.test_loss.mean == np.inf
-    assert found.test_accuracy is not None and found.test_accuracy.mean == -np.inf
+    assert found.test_score is not None and found.test_score.mean == -np.inf
 
 
 def test_sensitivity_leaves_refinements_out() -> None:

@@ -86,7 +86,7 @@ def no_gain(folder: Path) -> str:
         "same; schedules other than these weren't run. Test loss against "
         f"{contrasts[0].control.series}: {' / '.join(parts)}. "
         "The difference in test accuracy is beyond chance upwards for "
-        f"{sum(_gains_accuracy(each) for each in contrasts)} of {len(contrasts)}."
+        f"{sum(_gains_score(each) for each in contrasts)} of {len(contrasts)}."
     )
 
 
@@ -151,8 +151,8 @@ def _verdict(each: Contrast) -> str:
     return "lower" if each.test_loss.mean < 0 else "higher"
 
 
-def _gains_accuracy(each: Contrast) -> bool:
-    found = each.test_accuracy
+def _gains_score(each: Contrast) -> bool:
+    found = each.test_score
     return found is not None and found.adjusted_p <= SIGNIFICANT and found.mean > 0
 
 

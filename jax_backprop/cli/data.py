@@ -19,7 +19,8 @@ from jax_backprop.errors import InputError
 from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
-    from jax_backprop.types import Dataset, Scaling
+    from jax_backprop.cli.tables import Table
+    from jax_backprop.types import Column, Dataset, Scaling
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 DESCRIPTION = """Prepare, list, describe and verify data sets.
@@ -146,7 +147,12 @@ def verify(
 
 
 def load(
-    name: str, *, split_seed: int, data_dir: Path | None, scaling: Scaling | None = None
+    name: str,
+    *,
+    split_seed: int,
+    data_dir: Path | None,
+    scaling: Scaling | None = None,
+    recipe: tuple[Column, ...] = (),
 ) -> Dataset:
     """Load a data set, with a progress bar where its arrays have to be written first."""
     from jax_backprop.data import load_dataset
@@ -154,7 +160,12 @@ def load(
     check_number("--split-seed", split_seed, 0, MOST_SEED)
     with _progress() as on_progress:
         return load_dataset(
-            name, split_seed=split_seed, data_dir=data_dir, on_progress=on_progress, scaling=scaling
+            name,
+            split_seed=split_seed,
+            data_dir=data_dir,
+            on_progress=on_progress,
+            scaling=scaling,
+            recipe=recipe,
         )
 
 
@@ -163,14 +174,39 @@ def _print_counts(data: Dataset) -> None:
 
     from jax_backprop.cli.tables import Table
 
-    counts = [np.bincount(s.labels, minlength=data.classes) for s in data.splits.values()]
-    rows = [
-        [name, *(f"{count:,}" for count in row)]
-        for row, name in zip(zip(*counts, strict=True), data.class_names, strict=True)
-    ]
-    rows.append(["all", *(f"{count.sum():,}" for count in counts)])
-    title = f"{data.name}: {data.features} features, {data.classes} classes"
-    console.out.print(Table(("class", *data.splits), rows, title=title, texts=("class",)))
+    examples = ["all", *(f"{split.examples:,}" for split in data.splits.values())]
+    if data.classes:
+        counts = [np.bincount(s.labels, minlength=data.classes) for s in data.splits.values()]
+        rows = [
+            [name, *(f"{count:,}" for count in row)]
+            for row, name in zip(zip(*counts, strict=True), data.class_names, strict=True)
+        ]
+        what, first = f"{data.classes} classes", "class"
+    else:
+        means = [np.asarray(split.targets).mean(axis=0) for split in data.splits.values()]
+        columns = zip(data.target_names, *means, strict=False)
+        rows = [[name, *(f"{mean:.4g}" for mean in row)] for name, *row in columns]
+        what = f"{data.outputs} numbers" if data.target_names else "the inputs themselves to tell"
+        first = "mean of"
+    title = f"{data.name}: {data.features} features, {what}"
+    console.out.print(Table((first, *data.splits), [*rows, examples], title=title, texts=(first,)))
+    if data.recipe:
+        console.out.print(_columns(data))
+
+
+def _columns(data: Dataset) -> Table:
+    """Return what became of each column of a table."""
+    from jax_backprop.cli.tables import Table
+    from jax_backprop.data.columns import names_of
+
+    rows = []
+    for column in data.recipe:
+        filled = "" if column.fill is None or not column.missing else f"{column.fill:g}"
+        few, more = column.categories[:6], " ..." if len(column.categories) > 6 else ""
+        counts = str(len(names_of(column))), f"{column.missing:,}"
+        rows.append([column.name, column.kind, *counts, filled, ", ".join(few) + more])
+    heads = ("column", "read as", "features", "missing", "filled with", "categories")
+    return Table(heads, rows, title="what became of each column", texts=(*heads[:2], heads[5]))
 
 
 @contextlib.contextmanager

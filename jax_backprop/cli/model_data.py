@@ -36,11 +36,11 @@ def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path 
     scaling = model.scaling if by_feature else None
     seed = model.run.split_seed if split_seed is None else split_seed
     try:
-        data = load(own, split_seed=seed, data_dir=data_dir, scaling=scaling)
+        data = load(own, split_seed=seed, data_dir=data_dir, scaling=scaling, recipe=model.recipe)
     except UnusedSplitSeedError:
         if split_seed is not None:
             raise
-        data = load(own, split_seed=0, data_dir=data_dir, scaling=scaling)
+        data = load(own, split_seed=0, data_dir=data_dir, scaling=scaling, recipe=model.recipe)
     check_fit(model.params, data, model.network)
     check_feature_dtype(data.train.inputs, model)
     say_differences(model, data)
@@ -50,14 +50,14 @@ def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path 
 def say_differences(model: Model, data: Dataset) -> None:
     """Say on standard error in what data differ from those that a model was trained on."""
     here = {
-        "class names": ", ".join(data.class_names),
+        "names of outputs": ", ".join(data.output_names),
         "source": data.source,
         "split seed": data.split_seed,
         "SHA-256": data.checksum,
     }
     known = model.data
     there = {
-        "class names": ", ".join(model.class_names),
+        "names of outputs": ", ".join(model.output_names),
         "source": known.get("source"),
         "split seed": known.get("split_seed"),
         "SHA-256": known.get("checksum"),

@@ -89,7 +89,7 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
     from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties
 
-    network = run.network(data.features, data.classes)
+    network = run.network(data.features, data.outputs)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     keys, by_hand = role_keys(run.seed), run.gradient == "hand"
     with console.progress("steps") as advance:
@@ -109,7 +109,9 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
             ),
         )
     params, dtype = jax.device_get(result.params), str(data.train.inputs.dtype)
-    return Model(params, network, run, data.class_names, data.of_source, dtype), result
+    names, classes = data.output_names, data.classes > 0
+    model = Model(params, network, run, names, data.of_source, dtype)
+    return model._replace(recipe=data.recipe, classes=classes), result
 
 
 def evaluate(
@@ -121,7 +123,7 @@ def evaluate(
     split_seed: MaybeInt = None,
     data_dir: MaybeFolder = None,
 ) -> None:
-    """Print a saved model's loss and accuracy on each split of a data set.
+    """Print a saved model's loss and metrics on each split of a data set.
 
     Args:
       model: Folder that `jax-backprop train --out` wrote.
@@ -135,7 +137,8 @@ def evaluate(
 
     loaded = load_model(model)
     trained = parse_name(loaded.run.dataset)
-    own = str(trained._replace(label=label if label is not None else trained.label))
+    known = trained.columns if label is None else trained.columns._replace(label=(label,))
+    own = str(trained._replace(columns=known))
     name = name_with(dataset or own, label=label, relabel=relabel)
     data = load_for(loaded, name, split_seed=split_seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))

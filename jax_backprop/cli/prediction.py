@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax_backprop.training.model import Model
 
 SPLITS = ("train", "validation", "test")
+TABLES = (".csv", ".parquet", ".arrow")
 
 
 def predict(
@@ -29,12 +30,15 @@ def predict(
     out: MaybeFile = None,
     data_dir: MaybeFolder = None,
 ) -> None:
-    """Print what a saved model predicts, as CSV: the class and its probability, a row an example.
+    """Print what a saved model predicts, as CSV, a row an example: the class and its probability.
+
+    Of a model of numbers each number, of several yes or no the probability of each.
 
     Args:
       model: Folder that `jax-backprop train --out` wrote.
       inputs: A .npy file of features (examples, features) as the model's data set has them (bytes
-        for MNIST): they are scaled here as in training. By default a split of that data set.
+        for MNIST), or a table (.csv, .parquet, .arrow) with the columns that the model was trained
+        on: they are made numbers and scaled as in training. By default a split of that data set.
       split: Of the model's data set.
       out: Write the CSV to this file instead; an existing file is left alone.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
@@ -45,9 +49,9 @@ def predict(
         raise InputError(
             "output file", got=f"{out}, which exists", expected="a new file", remedy="Name another."
         )
-    import jax
     import numpy as np
 
+    from jax_backprop.losses import LOSSES
     from jax_backprop.network import forward
     from jax_backprop.storage import write_atomic
     from jax_backprop.training.model import load_model
@@ -59,19 +63,29 @@ def predict(
         data = load_for(loaded, loaded.run.dataset, split_seed=None, data_dir=data_dir)
         features = data.scaling.apply(data.splits[split].inputs)
     logits = forward(loaded.params, features, network=loaded.network)
-    probabilities = np.asarray(jax.nn.softmax(logits, axis=1))
-    chosen = probabilities.argmax(axis=1)
-    rows = [
-        (row, spreadsheet_cell(loaded.class_names[label]), f"{probabilities[row, label]:.6f}")
-        for row, label in enumerate(chosen)
-    ]
+    heads, rows = _told(loaded, np.asarray(LOSSES[loaded.network.loss].predict(logits)))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("example", "class", "probability"), *rows])
+    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
     if out is not None:
         write_atomic(out, text.getvalue())
         console.say(f"{len(rows):,} predictions in {out}")
     else:
         console.out.out(text.getvalue(), end="", highlight=False)
+
+
+def _told(model: Model, outputs: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the heads of the columns and a row an example."""
+    names = [spreadsheet_cell(name) for name in model.output_names]
+    if not model.classes:
+        rows = [[str(row), *(f"{each:.6g}" for each in found)] for row, found in enumerate(outputs)]
+        return ["example", *names], rows
+    chosen = outputs.argmax(axis=1)
+    heads = ["example", "class"]
+    if model.network.loss != "softmax_cross_entropy":  # scores of classes are no probabilities
+        return heads, [[str(row), names[label]] for row, label in enumerate(chosen)]
+    return [*heads, "probability"], [
+        [str(row), names[label], f"{outputs[row, label]:.6f}"] for row, label in enumerate(chosen)
+    ]
 
 
 def _read_features(path: Path, model: Model) -> Any:
@@ -82,13 +96,16 @@ def _read_features(path: Path, model: Model) -> Any:
     features = model.network.layer_sizes[0]
     from jax_backprop.data import check_features
 
-    array = decode(
-        path,
-        read_npy,
-        what="inputs",
-        expected="a .npy file of numbers",
-        remedy="Save it with numpy.save(path, array).",
-    )
+    if path.suffix in TABLES:
+        array = _read_table(path, model)
+    else:
+        array = decode(
+            path,
+            read_npy,
+            what="inputs",
+            expected="a .npy file of numbers",
+            remedy="Save it with numpy.save(path, array).",
+        )
     checked = check_features(array)
     if checked.shape[1] != features:
         raise InputError(
@@ -101,3 +118,17 @@ def _read_features(path: Path, model: Model) -> Any:
     if model.scaling == Scaling():
         return checked
     return scaled_on_host(model.scaling, checked)
+
+
+def _read_table(path: Path, model: Model) -> Any:
+    """Return a table's columns as numbers, in the way that the model's were made."""
+    from jax_backprop.data.tables import features_of
+
+    if not model.recipe:
+        raise InputError(
+            "inputs",
+            got=f"{path}, for a model that wasn't trained on a table",
+            expected="a .npy file of numbers",
+            remedy="Save it with numpy.save(path, array).",
+        )
+    return features_of(path, model.recipe)

@@ -1,4 +1,4 @@
-"""What is said of one trained network: loss and accuracy on each split, and how it was trained."""
+"""What is said of one trained network: loss and metrics on each split, and how it was trained."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ SPLITS = ("train", "validation", "test")
 
 
 def scores(model: Model, data: Dataset) -> dict[str, float]:
-    """Return loss (penalties left out) and accuracy of a model on each split."""
+    """Return loss (penalties left out) and metrics of a model on each split."""
     import jax
 
+    from jax_backprop.metrics import every_metric
     from jax_backprop.network import evaluate
+
+    chosen = every_metric(model.network.loss, data.train.targets)
 
     @jax.jit
     def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
         return {
-            name: evaluate(params, split, network=model.network, scaling=data.scaling)
+            name: evaluate(
+                params, split, network=model.network, scaling=data.scaling, metrics=chosen
+            )
             for name, split in splits.items()
         }
 
-    scores = {}
-    for name, found in on_all(model.params, data.splits).items():
-        scores[f"{name}_loss"] = float(found.loss)
-        scores[f"{name}_accuracy"] = float(found.accuracy)
-    return scores
+    return {
+        f"{split}_{name}": float(value)
+        for split, found in on_all(model.params, data.splits).items()
+        for name, value in found.named().items()
+    }
 
 
 def print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
@@ -40,13 +45,13 @@ def print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
     from jax_backprop.cli.tables import Table
 
     sizes = "-".join(map(str, model.network.layer_sizes))
+    metrics = [name.removeprefix("test_") for name in scores if name.startswith("test_")]
     rows = []
     for name in SPLITS:
-        accuracy = f"{scores[f'{name}_accuracy']:.4f}"
-        examples = f"{len(data.splits[name].labels):,}"
-        rows.append([name, examples, loss(scores[f"{name}_loss"]), accuracy])
+        found = [loss(scores[f"{name}_{metric}"]) for metric in metrics]
+        rows.append([name, f"{data.splits[name].examples:,}", *found])
     title = f"{sizes} on {data.name}, split seed {data.split_seed}"
-    heads = ("split", "examples", "loss", "accuracy")
+    heads = ("split", "examples", *(metric.replace("_", " ") for metric in metrics))
     console.out.print(Table(heads, rows, title=title, texts=("split",)))
 
 
@@ -68,7 +73,7 @@ def print_summary(
 
     run, losses = model.run, result.history.steps.loss
     print_scores(model, data, scores)
-    examples = len(data.train.labels)
+    examples = data.train.examples
     if run.batch_size:
         dropped = examples % run.batch_size
         batches = f"batches of {run.batch_size}, the last {dropped} examples of each epoch dropped"

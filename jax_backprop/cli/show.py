@@ -17,7 +17,7 @@ from jax_backprop.errors import finite
 
 if TYPE_CHECKING:
     from jax_backprop.report.tables import Table
-    from jax_backprop.study import Contrast, Summary
+    from jax_backprop.study import Summary
     from jax_backprop.study.overview import Axis, Overview
 
 First = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
@@ -85,7 +85,7 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
                 "a": str(first),
                 "b": str(second),
                 "differences": [each._asdict() for each in differing],
-                "b_minus_a": [_plain_contrast(each) for each in contrasts],
+                "b_minus_a": [each.plain() for each in contrasts],
                 "no_power": no_power(contrasts),
             }
         )
@@ -97,7 +97,8 @@ def compare(first: First, second: Second, /, as_json: AsJson = False) -> None:
         _print_table("what differs", (["field", "A", "B"], rows))
     else:
         console.say("The two studies have the same fields and axes.")
-    for measure, words in (("test_loss", "test loss"), ("test_accuracy", "test accuracy")):
+    for measure in ("test_loss", "test_score"):
+        words = contrasts[0].named(measure)
         table = versus_table(contrasts, measure)
         unit = contrasts[0].unit
         _print_table(f"{words}, each at its own tuned rate on the {unit}s that both have", table)
@@ -209,7 +210,7 @@ def _plain(found: Overview) -> dict[str, Any]:
         if summary is None
         else {**summary.design._asdict(), "text": summary.design.over},
         "best_rates": [] if summary is None else [row.plain() for row in summary.best],
-        "against_control": [_plain_contrast(each) for each in found.contrasts],
+        "against_control": [each.plain() for each in found.contrasts],
         "sensitivity": {
             name: {key: getattr(each, key) for key in ("status", "mean", "low", "high")}
             for name, each in found.sensitivities.items()
@@ -218,13 +219,3 @@ def _plain(found: Overview) -> dict[str, Any]:
         "seconds": manifest["seconds"],
         "provenance": manifest["provenance"],
     }
-
-
-def _plain_contrast(each: Contrast) -> dict[str, Any]:
-    plain = each._asdict()
-    for side in ("series", "control"):
-        plain[side] = getattr(each, side)._asdict()
-    for measure in ("test_loss", "test_accuracy"):
-        found = getattr(each, measure)
-        plain[measure] = found._asdict() if found is not None else None
-    return plain

@@ -67,7 +67,7 @@ def hessian_vector_product(
 
     Args:
       params: the point; their dtype is the dtype of everything here.
-      batch: inputs (batch, inputs) and labels (batch,) in 0..K-1, N examples.
+      batch: inputs (batch, inputs) and labels, as in ``backprop.value_and_grad``.
       direction: with the pytree, shapes and dtype of ``params``.
       network: static. A ReLU's kinks have no curvature here: the product is of the piece of the
         loss on which ``params`` lie.
@@ -90,12 +90,10 @@ def hessian_vector_product(
     References:
       Pearlmutter (1994), "Fast exact multiplication by the Hessian", Neural Computation 6.
     """
-    examples = batch.labels.shape[0]
+    total = batch.total_weight(params[0].weights.dtype)
 
     def block_product(block: Batch) -> Params:
-        return _hessian_block(
-            params, block, direction, examples, network, penalties.label_smoothing
-        )
+        return _hessian_block(params, block, direction, total, network, penalties.label_smoothing)
 
     product = sum_over_blocks(block_product, batch, block_size)
     return _add_penalty(product, direction, penalties)
@@ -113,7 +111,7 @@ def gauss_newton_vector_product(
     """Return the generalised Gauss-Newton matrix times ``direction``.
 
     It is the Hessian without the terms that hold dZ: J^T H J / N. J is the Jacobian of the logits,
-    H the losses' Hessian by them; the penalty adds its own Hessian, l2 on weights. H of both losses
+    H the losses' Hessian by them; the penalty adds its own Hessian, l2 on weights. H of each loss
     is positive semi-definite, so this matrix is too. It is the Hessian where the logits are linear
     in the parameters (one layer), and nears it as the residuals dZ vanish. Arguments as in
     ``hessian_vector_product``; label smoothing has no influence.
@@ -134,10 +132,10 @@ def gauss_newton_vector_product(
       Schraudolph (2002), "Fast curvature matrix-vector products for second-order gradient
       descent", Neural Computation 14.
     """
-    examples = batch.labels.shape[0]
+    total = batch.total_weight(params[0].weights.dtype)
 
     def block_product(block: Batch) -> Params:
-        return _gauss_newton_block(params, block, direction, examples, network)
+        return _gauss_newton_block(params, block, direction, total, network)
 
     product = sum_over_blocks(block_product, batch, block_size)
     return _add_penalty(product, direction, penalties)
@@ -168,16 +166,18 @@ def _hessian_block(
     params: Params,
     block: Batch,
     direction: Params,
-    examples: int,
+    total: int | Scalar,
     network: Network,
     label_smoothing: float | Scalar,
 ) -> Params:
-    """Return a block's share of Hessian times direction, the mean over ``examples`` taken."""
+    """Return a block's share of Hessian times direction, the mean over all weights taken."""
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     run = _forward(params, block, direction, network)
-    d_outputs = loss.backward(run.logits, block.labels, label_smoothing) / examples  # (14)
+    targets = block.targets
+    d_outputs = loss.backward(run.logits, targets, label_smoothing)  # (14)
+    d_outputs = block.weighted(d_outputs) / total
     # R{(14)}: H R{Z}
-    r_d_outputs = loss.hessian_product(run.logits, block.labels, run.r_logits) / examples
+    r_d_outputs = block.weighted(loss.hessian_product(run.logits, targets, run.r_logits)) / total
     products: list[Layer] = []
     for index in reversed(range(len(params))):
         layer_input, r_input = run.inputs[index], run.r_inputs[index]
@@ -199,12 +199,13 @@ def _hessian_block(
 
 
 def _gauss_newton_block(
-    params: Params, block: Batch, direction: Params, examples: int, network: Network
+    params: Params, block: Batch, direction: Params, total: int | Scalar, network: Network
 ) -> Params:
     """Return a block's share of J^T H J V: R{Z}, then H, then backpropagation."""
     loss, activation = LOSSES[network.loss], ACTIVATIONS[network.activation]
     run = _forward(params, block, direction, network)
-    d_outputs = loss.hessian_product(run.logits, block.labels, run.r_logits) / examples
+    d_outputs = loss.hessian_product(run.logits, block.targets, run.r_logits)
+    d_outputs = block.weighted(d_outputs) / total
     products: list[Layer] = []
     for layer, layer_input in zip(reversed(params), reversed(run.inputs), strict=True):
         d_inputs, product = dense_backward(d_outputs, layer_input, layer)

@@ -18,6 +18,7 @@ from jax_backprop.curvature import lanczos
 from jax_backprop.curvature.lanczos import Count, Lanczos, Ritz
 from jax_backprop.curvature.products import VectorProduct, hessian_vector_product
 from jax_backprop.errors import InputError
+from jax_backprop.losses import check_targets
 from jax_backprop.settings import Network
 from jax_backprop.types import Batch, Params, Penalties
 
@@ -131,7 +132,7 @@ def sharpness(
     with jax.enable_x64(True):
         states = _random_starts(size, min(max_iterations, size), seed)
         point = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-        batch = Batch(jnp.asarray(data.inputs), jnp.asarray(data.labels))
+        batch = jax.tree.map(jnp.asarray, data)
         numbers = Penalties(*(jnp.asarray(number, jnp.float64) for number in penalties))
         program = _segment(network, vector_product)
 
@@ -244,21 +245,14 @@ def _check(params: Params, data: Batch, network: Network, top: int, max_iteratio
             expected=f"the network's, {sizes}",
             remedy="Give the network that the parameters were made for.",
         )
-    if data.inputs.shape[1:] != sizes[:1] or len(data.labels) == 0:
+    if data.inputs.shape[1:] != sizes[:1] or data.examples == 0:
         raise InputError(
             "shape of the inputs",
             got=data.inputs.shape,
             expected=f"(examples, {sizes[0]}), at least one example",
             remedy="Flatten each example to one row.",
         )
-    labels = np.asarray(data.labels)
-    if labels.min() < 0 or labels.max() >= sizes[-1]:
-        raise InputError(
-            "labels",
-            got=f"{labels.min()} to {labels.max()}",
-            expected=f"0 to {sizes[-1] - 1}",
-            remedy="Number the classes from 0.",
-        )
+    check_targets(data.targets, network.loss, sizes[-1])
     size = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
     if not 1 <= top <= min(max_iterations, size):
         raise InputError(

@@ -52,7 +52,7 @@ def list_sets(data_dir: Path | None = None) -> list[Listed]:
         Listed(
             "npz:FILE", "your own arrays: inputs and labels, or x_train, y_train, x_test ...", ""
         ),
-        Listed("csv:FILE,label=COLUMN", "your own table, with a header", ""),
+        Listed("csv:FILE,label=COLUMN", "your own table; so parquet:FILE and arrow:FILE", ""),
         Listed("noise:16,16,2", "noise: so many examples, features, classes", ""),
     ]
 

@@ -1,4 +1,4 @@
-"""Features and labels: checked on the host before anything is traced, scaled, cast to float32."""
+"""Features: checked on the host before anything is traced, scaled, cast to float32."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ from jax_backprop.types import Scaling
 Standardize: TypeAlias = bool | Scaling
 ROWS = 4_096  # taken as float64 at a time
 MOST_NAMED = 6
-RELABEL = (
-    "Number them from 0 without gaps, or have that done: --relabel, "
-    "`,relabel` at the end of the data set's name, or relabel=True."
-)
 
 
 def plain_array(given: ArrayLike) -> np.ndarray:
@@ -39,10 +35,11 @@ def plain_array(given: ArrayLike) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def check_features(inputs: ArrayLike) -> np.ndarray:
-    """Return features as (examples, features), or raise InputError: empty, text, NaN.
+def check_features(inputs: ArrayLike, *, ids: bool = False) -> np.ndarray:
+    """Return features led by the axis of examples, or raise InputError: empty, text, NaN.
 
-    Bytes (uint8) stay bytes and floats stay as they are; other integers become float64.
+    Bytes (uint8) stay bytes and floats stay as they are; other integers become float64, unless they
+    are ids, which become int32.
 
     Example:
       >>> check_features([[1, 2], [3, 4]])
@@ -50,7 +47,7 @@ def check_features(inputs: ArrayLike) -> np.ndarray:
              [3., 4.]])
     """
     array = plain_array(inputs)
-    if array.dtype.kind not in "fiub" or array.ndim != 2:
+    if array.dtype.kind not in "fiub" or array.ndim < 2:
         raise InputError(
             "features",
             got=f"{array.dtype} of shape {array.shape}",
@@ -64,91 +61,23 @@ def check_features(inputs: ArrayLike) -> np.ndarray:
             expected="at least one example of at least one feature",
             remedy="Check how the data was read.",
         )
+    check_finite("features", array)
+    if array.dtype.kind == "f" or array.dtype == np.uint8:
+        return array
+    return array.astype(np.int32 if ids else np.float64)
+
+
+def check_finite(what: str, array: np.ndarray) -> None:
+    """Raise InputError at the first number that isn't finite."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        row, column = (int(part) for part in np.argwhere(~np.isfinite(array))[0])
+        row, *place = (int(part) for part in np.argwhere(~np.isfinite(array))[0])
+        column = f", {what.removesuffix('s')} {', '.join(map(str, place))}" if place else ""
         raise InputError(
-            "features",
-            got=f"{array[row, column]} at example {row}, feature {column}",
+            what,
+            got=f"{array[(row, *place)]} at example {row}{column}",
             expected="finite numbers",
             remedy="Remove such examples, or fill in the missing values.",
         )
-    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float64)
-
-
-def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarray:
-    """Return labels as int32, or raise InputError: not integers, out of range, wrong number.
-
-    JAX would not notice: an index out of range wraps, clamps or gives a row of zeros.
-
-    Example:
-      >>> check_labels([0, 2, 1], examples=3, classes=3)
-      array([0, 2, 1], dtype=int32)
-    """
-    array = plain_array(labels)
-    check_one_each(array, examples)
-    if array.dtype.kind not in "iu":
-        raise InputError(
-            "labels",
-            got=f"{array.dtype}, the first of them {array[0]!r}",
-            expected="integers",
-            remedy=RELABEL,
-        )
-    wrong = np.flatnonzero((array < 0) | (array >= classes))
-    if wrong.size:
-        raise InputError(
-            "labels",
-            got=f"{array[wrong[0]]} at example {wrong[0]} ({wrong.size} such labels)",
-            expected=f"0 to {classes - 1} for {classes} classes",
-            remedy=RELABEL,
-        )
-    return array.astype(np.int32)
-
-
-def check_one_each(labels: np.ndarray, examples: int) -> None:
-    """Raise InputError unless there is one label an example."""
-    if labels.shape != (examples,):
-        raise InputError(
-            "labels",
-            got=f"shape {labels.shape}",
-            expected=f"({examples},), one label an example",
-            remedy="Give class numbers, not one-hot rows, for the same examples as the features.",
-        )
-
-
-def relabelled(labels: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
-    """Number the classes in the order of their labels; return the numbers and the labels as names.
-
-    Raises InputError for labels that have no order: missing, not finite, or of mixed kinds.
-    """
-    found = np.concatenate(labels)
-    kind = found.dtype.kind
-    if kind not in "iufUSb" or (kind == "f" and not np.isfinite(found).all()):
-        wrong = found[~np.isfinite(found)][0] if kind == "f" else found.dtype
-        raise InputError(
-            "labels",
-            got=f"{wrong}",
-            expected="numbers or text, none missing",
-            remedy="Fill in the missing labels, or remove their examples.",
-        )
-    names, numbers = np.unique(found, return_inverse=True)
-    ends = np.cumsum([len(part) for part in labels])[:-1]
-    return np.split(numbers.astype(np.int32), ends), [str(name) for name in names]
-
-
-def name_classes(labels: list[np.ndarray]) -> list[str]:
-    """Return "0", "1" ... up to the largest label; raise InputError if one between is missing."""
-    found = np.concatenate(labels)
-    if found.dtype.kind not in "iu" or found.size == 0:
-        return ["0"]  # the check of the labels says what is wrong
-    missing = np.setdiff1d(np.arange(min(int(found.max()), found.size)), found)
-    if missing.size and found.min() >= 0:
-        raise InputError(
-            "labels",
-            got=f"a largest label of {found.max()}, but none of class {missing[0]}",
-            expected="0 to K-1 for K classes",
-            remedy=RELABEL,
-        )
-    return [str(label) for label in range(int(found.max()) + 1)]
 
 
 def standardizing(features: np.ndarray) -> Scaling:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -13,44 +14,40 @@ from jax_backprop.data.features import (
     Standardize,
     as_float32,
     check_features,
-    check_labels,
-    check_one_each,
-    name_classes,
     plain_array,
-    relabelled,
     scaled_on_host,
     standardizing,
     warn_of_constants,
 )
-from jax_backprop.data.stratified import hold_out
+from jax_backprop.data.labels import as_told, check_labels, check_one_each, name_targets
+from jax_backprop.data.stratified import completed
 from jax_backprop.errors import InputError
-from jax_backprop.types import Batch, Dataset, Scaling
+from jax_backprop.types import Batch, Column, Dataset, Scaling
 
-VALIDATION_FRACTION = 0.1
-TEST_FRACTION = 0.2
-MOST_VALIDATION = 5_000  # of a source's train split: enough to tell 0.2% of accuracy
 BYTES = Scaling(1 / 255)
-FEWEST_TO_SPLIT = 10  # examples of a class, so that a tenth of them is one
 
-Pair: TypeAlias = tuple[ArrayLike, ArrayLike]
+Pair: TypeAlias = tuple[ArrayLike, ArrayLike | None]
 
 
 def make_dataset(
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: ArrayLike | None,
     *,
     validation: Pair | None = None,
     test: Pair | None = None,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
+    target_names: Sequence[str] | None = None,
     split_seed: int = 0,
     source: str = "arrays in memory",
     relabel: bool = False,
+    numbers: bool = False,
+    ids: bool = False,
     standardize: Standardize = False,
     scaling: Scaling | None = None,
     example_shape: tuple[int, ...] = (),
 ) -> Dataset:
-    """Check arrays and split what isn't split, seeded and stratified.
+    """Check arrays and split what isn't split, seeded, classes in proportion.
 
     Without ``validation`` and ``test``: 70% train, 10% validation, 20% test. With a test split of
     their own: a tenth of the rest, at most 5,000 examples, is held out for validation.
@@ -58,12 +55,17 @@ def make_dataset(
     Args:
       inputs: (examples, features), finite. Bytes (uint8) are kept as such, and scaled to 0..1 or
         standardized inside the compiled program; floats are used as they are.
-      labels: (examples,), integers 0..K-1.
+      labels: integers 0..K-1 (examples,) are classes; floats, one or a row an example, are numbers,
+        and so are rows of yes and no; rows of integers stay as they are. None: the inputs are to be
+        told (an autoencoder).
       validation, test: further pairs (inputs, labels), if the source comes split.
       name, source, example_shape: for the record.
       class_names: one a class; by default "0", "1" ... up to the largest label.
+      target_names: one a column of numbers; by default "target 0" ...
       split_seed: of what is split here.
       relabel: take any labels, and number the classes in their order.
+      numbers: integer labels are numbers, such as counts, not classes.
+      ids: integer features stay integers, such as a text's tokens, for a network of one's own.
       standardize: scale each feature to mean 0 and standard deviation 1 over the train split; a
         Scaling in its place is taken as it is.
       scaling: another scaling of the features.
@@ -78,8 +80,10 @@ def make_dataset(
       >>> import numpy as np, jax_backprop as jb
       >>> inputs = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
       >>> data = jb.make_dataset(inputs, np.arange(100) % 2)
-      >>> {name: len(split.labels) for name, split in data.splits.items()}
+      >>> {name: split.examples for name, split in data.splits.items()}
       {'train': 69, 'validation': 10, 'test': 21}
+      >>> jb.make_dataset(inputs, inputs.sum(axis=1)).train.labels.shape  # numbers
+      (70, 1)
     """
     _check_used(
         split_seed if validation is not None and test is not None else 0,
@@ -88,26 +92,28 @@ def make_dataset(
     )
     given = {"train": (inputs, labels), "validation": validation, "test": test}
     parts = {key: pair for key, pair in given.items() if pair is not None}
-    features = {key: _features(pair[0], standardize) for key, pair in parts.items()}
+    features = {key: _features(pair[0], standardize, ids) for key, pair in parts.items()}
     _check_widths(features)
-    found = [plain_array(pair[1]) for pair in parts.values()]
-    for rows, each in zip(features.values(), found, strict=True):
-        check_one_each(each, len(rows))
-    if relabel:
-        found, class_names = relabelled(found)
-    elif class_names is None:
-        class_names = name_classes(found)
-    batches = {
-        key: Batch(rows, check_labels(each, examples=len(rows), classes=len(class_names)))
-        for (key, rows), each in zip(features.items(), found, strict=True)
-    }
-    train, held_out, tested, how = _complete(batches, len(class_names), split_seed)
+    if labels is None:
+        batches = {key: Batch(rows) for key, rows in features.items()}
+    else:
+        found = {key: plain_array(pair[1]) for key, pair in parts.items()}
+        for key, each in found.items():
+            check_one_each(each, len(features[key]))
+        found, class_names = as_told(found, class_names, relabel=relabel, numbers=numbers)
+        classes = len(class_names)
+        batches = {
+            key: Batch(rows, check_labels(found[key], examples=len(rows), classes=classes))
+            for key, rows in features.items()
+        }
+    train, held_out, tested, how = completed(batches, len(class_names or ()), split_seed)
     return assemble(
         train,
         held_out,
         tested,
         name=name,
-        class_names=class_names,
+        class_names=class_names or (),
+        target_names=name_targets(batches["train"], class_names, target_names),
         source=source,
         split_seed=split_seed,
         split=how,
@@ -125,6 +131,7 @@ def assemble(
     *,
     name: str,
     class_names: Sequence[str],
+    target_names: tuple[str, ...] = (),
     source: str,
     split_seed: int,
     split: str,
@@ -132,6 +139,8 @@ def assemble(
     scaling: Scaling | None = None,
     example_shape: tuple[int, ...] = (),
     checksum: str | None = None,
+    recipe: tuple[Column, ...] = (),
+    feature_names: tuple[str, ...] = (),
 ) -> Dataset:
     """Return checked splits as a Dataset, with the scaling that their features need."""
     checksum = checksum or array_checksum([train, validation, test])
@@ -158,6 +167,7 @@ def assemble(
         validation=validation,
         test=test,
         class_names=tuple(class_names),
+        target_names=target_names,
         source=source,
         split_seed=split_seed,
         checksum=checksum,
@@ -165,12 +175,16 @@ def assemble(
         standardization=standardization,
         split=split,
         example_shape=example_shape,
+        recipe=recipe,
+        feature_names=feature_names,
     )
 
 
-def _features(given: ArrayLike, standardize: Standardize) -> np.ndarray:
+def _features(given: ArrayLike, standardize: Standardize, ids: bool) -> np.ndarray:
     """Return checked features; integers become float32 here, unless they are scaled first."""
-    found = check_features(given)
+    found = check_features(given, ids=ids)
+    if ids:
+        return found
     whole = plain_array(given).dtype.kind != "f" and found.dtype != np.uint8
     return as_float32(found) if whole and not standardize else found
 
@@ -179,7 +193,7 @@ def array_checksum(batches: Iterable[Batch]) -> str:
     """Return the SHA-256 over the arrays of some batches, in order."""
     digest = hashlib.sha256()
     for batch in batches:
-        for array in batch:
+        for array in jax.tree.leaves(batch):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
@@ -208,62 +222,14 @@ def _check_used(split_seed: int, names: Sequence[str] | None, scaling: Scaling |
 def _check_widths(features: dict[str, np.ndarray]) -> None:
     expected = features["train"]
     for key, found in features.items():
-        if (found.shape[1], found.dtype) != (expected.shape[1], expected.dtype):
+        if (found.shape[1:], found.dtype) != (expected.shape[1:], expected.dtype):
             raise InputError(
                 f"features of {key}",
-                got=f"{found.shape[1]} of {found.dtype}",
-                expected=f"{expected.shape[1]} of {expected.dtype}, as in train",
+                got=f"{_shape(found)} of {found.dtype}",
+                expected=f"{_shape(expected)} of {expected.dtype}, as in train",
                 remedy="Make the splits alike.",
             )
 
 
-def _complete(
-    batches: dict[str, Batch], classes: int, seed: int
-) -> tuple[Batch, Batch, Batch, str]:
-    """Return train, validation and test, the missing ones split off from train; and how."""
-    train, validation, test = batches["train"], batches.get("validation"), batches.get("test")
-    labels = np.asarray(train.labels)
-    fewest = FEWEST_TO_SPLIT if validation is None or test is None else 1
-    _check_classes(labels, classes, fewest=fewest)
-    if validation is not None and test is not None:
-        return train, validation, test, "the source's train, validation and test"
-    rows, examples = np.arange(len(labels)), len(labels)
-    if validation is None and test is None:
-        held_out = VALIDATION_FRACTION + TEST_FRACTION
-        kept, rest = _hold_out(rows, labels, held_out, seed)
-        off, last = _hold_out(rest, labels, TEST_FRACTION / held_out, seed)
-        how = "70% train, 10% validation, 20% test, by class"
-        return _take(train, kept), _take(train, off), _take(train, last), how
-    if test is not None:
-        name, size = "validation", min(VALIDATION_FRACTION, MOST_VALIDATION / examples)
-    else:
-        name, size = "test", TEST_FRACTION
-    # In the source's order: a memory map is read from front to back.
-    kept, off = (_take(train, np.sort(part)) for part in _hold_out(rows, labels, size, seed))
-    how = f"{name} is {len(off.labels):,} of the source's {examples:,} train examples, by class"
-    return kept, validation or off, test or off, how
-
-
-def _take(batch: Batch, rows: np.ndarray) -> Batch:
-    return Batch(batch.inputs[rows], batch.labels[rows])
-
-
-def _hold_out(
-    rows: np.ndarray, labels: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that stay and the share that is held out, every class in its part."""
-    kept, off = hold_out(labels[rows], share, seed)
-    return rows[kept], rows[off]
-
-
-def _check_classes(labels: np.ndarray, classes: int, *, fewest: int) -> None:
-    counts = np.bincount(labels, minlength=classes)
-    present = np.flatnonzero(counts)
-    rarest = present[counts[present].argmin()]
-    if counts[rarest] < fewest or len(present) < 2:
-        raise InputError(
-            "labels",
-            got=f"{counts[rarest]} examples of class {rarest}, {len(present)} classes",
-            expected=f"at least two classes with at least {fewest} examples each",
-            remedy="Add examples, or leave the rare classes out.",
-        )
+def _shape(features: np.ndarray) -> str:
+    return " x ".join(map(str, features.shape[1:]))

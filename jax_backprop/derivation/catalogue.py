@@ -5,6 +5,7 @@ from __future__ import annotations
 from jax_backprop import activations, losses, network
 from jax_backprop.derivation import definitions, equations, lefts, production
 from jax_backprop.derivation.entries import Code, Equation
+from jax_backprop.losses import classes
 
 _WEIGHTS = Code(network.dense_backward, "inputs.T @")
 
@@ -45,7 +46,7 @@ FORWARD = (
         why="Softmax makes probabilities of the logits. No shift m changes them: computing takes "
         "the largest logit for m, so that no power of e leaves the range of floats.",
         right=definitions.outputs,
-        code=(Code(losses._other_classes),),
+        code=(Code(classes._other_classes),),
         production=production.outputs,
     ),
     Equation(

@@ -10,10 +10,13 @@ from itertools import product
 from typing import NamedTuple, get_args
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array
 
 from jax_backprop.backprop import value_and_grad
 from jax_backprop.derivation.autodiff import jitted_autodiff
 from jax_backprop.fields import ActivationName, LossName
+from jax_backprop.losses import LOSSES
 from jax_backprop.network import init_params, loss
 from jax_backprop.referee import Report, check_value_and_grad
 from jax_backprop.settings import Network
@@ -23,7 +26,13 @@ from jax_backprop.types import Batch, Params, Penalties, Scalar
 # of zero every float32 gradient is rounding, and its check blind.)
 TRAINED_SHARE = 1e-3
 TRAINING_STEPS = 1000
-TRAINING_RATES = {"softmax_cross_entropy": 1.0, "squared_error": 0.1}
+TRAINING_RATES: dict[LossName, float] = {
+    "softmax_cross_entropy": 1.0,
+    "squared_error": 0.1,
+    "huber": 0.1,
+    "sigmoid_cross_entropy": 1.0,
+    "poisson": 0.05,
+}
 
 
 class Problem(NamedTuple):
@@ -61,11 +70,23 @@ def build(problem: Problem) -> tuple[Params, Batch]:
     sizes = problem.network.layer_sizes
     init_key, input_key, label_key = jax.random.split(jax.random.key(problem.seed), 3)
     inputs = jax.random.normal(input_key, (problem.batch_size, sizes[0]))
-    labels = jax.random.randint(label_key, (problem.batch_size,), 0, sizes[-1])
+    labels = _targets(problem, label_key)
     params, batch = init_params(problem.network, key=init_key), Batch(inputs, labels)
     if problem.point == "trained":
         params = _trained(params, batch, problem.network, problem.penalties)
     return params, batch
+
+
+def _targets(problem: Problem, key: Array) -> Array:
+    """Return random targets of the kind that the network's loss is of."""
+    examples, outputs = problem.batch_size, problem.network.layer_sizes[-1]
+    kind = LOSSES[problem.network.loss].targets[0]
+    if kind == "classes":
+        return jax.random.randint(key, (examples,), 0, outputs)
+    numbers = jax.random.normal(key, (examples, outputs))
+    if kind == "shares":
+        return (numbers > 0).astype(numbers.dtype)
+    return jnp.floor(jnp.abs(2 * numbers)) if kind == "counts" else 1.5 * numbers
 
 
 def check(problem: Problem) -> Report:

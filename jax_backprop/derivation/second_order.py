@@ -165,7 +165,7 @@ def _autodiff(network: Network) -> Callable[..., _Truth]:
             return forward(unravel(vector), batch.inputs, network=network)
 
         def data_loss(outputs: jax.Array) -> jax.Array:
-            losses = LOSSES[network.loss].forward(outputs, batch.labels, penalties.label_smoothing)
+            losses = LOSSES[network.loss].forward(outputs, batch.targets, penalties.label_smoothing)
             return jnp.mean(losses)
 
         jacobian = jax.jacfwd(logits)(flat).reshape(-1, flat.size)

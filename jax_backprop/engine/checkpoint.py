@@ -27,6 +27,7 @@ def pack(run: ShardRun, state: list[np.ndarray], about: dict[str, Any]) -> bytes
     header = {
         "about": json.dumps(about, sort_keys=True),
         "metrics": json.dumps(metrics),
+        "measures": json.dumps(sorted(run.start.train.metrics)),
         "evaluations": str(len(run.segments[0].evaluations) if run.segments else 0),
         "sharpness": json.dumps(
             [each.sharpness is not None for each in (run.start, *run.segments[:1])]
@@ -44,11 +45,12 @@ def unpack(data: bytes, about: dict[str, Any]) -> tuple[ShardRun, list[np.ndarra
         tensors, header = found
         if header["about"] != json.dumps(about, sort_keys=True):
             return None
-        metrics, evaluations = json.loads(header["metrics"]), int(header["evaluations"])
+        metrics, measures = json.loads(header["metrics"]), json.loads(header["measures"])
+        evaluations = int(header["evaluations"])
         at_start, along = (0 if measured else None for measured in json.loads(header["sharpness"]))
     except (safetensors.SafetensorError, ValueError, KeyError, IndexError):
         return None
-    pair = Evaluation(0, 0)  # pyright: ignore[reportArgumentType]
+    pair: Any = Evaluation(0, dict.fromkeys(measures, 0))  # pyright: ignore[reportArgumentType]
     template = Segment(dict.fromkeys(metrics, 0), (pair,) * evaluations, along)
     structure = jax.tree.structure(template)
     segments = []

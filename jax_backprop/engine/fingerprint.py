@@ -54,7 +54,7 @@ def data_hash(data: Dataset) -> str:
     """Return the SHA-256 of a data set's arrays, with their types and shapes, and its scaling."""
     digest = hashlib.sha256(repr((data.scaling, data.classes)).encode())
     for batch in data.splits.values():
-        for array in map(np.asarray, batch):
+        for array in map(np.asarray, jax.tree.leaves(batch)):
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

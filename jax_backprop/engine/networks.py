@@ -16,6 +16,7 @@ from jax_backprop import parametrization as parametrizations
 from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.derivation.autodiff import autodiff_value_and_grad
 from jax_backprop.engine.workload import Workload
+from jax_backprop.metrics import Chosen, are_known
 from jax_backprop.parsing import explain
 from jax_backprop.settings import Network, Optimizer
 from jax_backprop.types import (
@@ -38,7 +39,7 @@ def network_workload(data: Dataset, fixed: Mapping[str, Any], **options: Any) ->
       fixed: settings that no axis changes: fields of a ``Run``, by name.
       options: other fields of a ``Workload``.
     """
-    sizes = {"inputs": data.features, "classes": data.classes}
+    sizes = {"inputs": data.features, "classes": data.outputs}
     return Workload(
         functools.partial(init, **sizes),
         functools.partial(value_and_grad, **sizes),
@@ -47,7 +48,8 @@ def network_workload(data: Dataset, fixed: Mapping[str, Any], **options: Any) ->
         fixed,
         vector_product=functools.partial(vector_product, **sizes),
         rate_factors=functools.partial(rate_factors, **sizes),
-        knows_lanes=fixed.get("gradient") == "hand",  # autodiff differentiates a number
+        # Autodiff differentiates a number, and a metric of one's own knows one network.
+        knows_lanes=fixed.get("gradient") == "hand" and are_known(fixed.get("metrics")),
         **options,
     )
 
@@ -140,10 +142,11 @@ def evaluate(
     activation: str,
     loss: str,
     scaling: Scaling = Scaling(),
+    metrics: Chosen = None,
 ) -> Evaluation:
-    """Return mean loss, without penalties, and accuracy of that network."""
+    """Return mean loss, without penalties, and metrics of that network."""
     network = _network(inputs, hidden_sizes, classes, activation, loss)
-    return networks.evaluate(params, batch, network=network, scaling=scaling)
+    return networks.evaluate(params, batch, network=network, scaling=scaling, metrics=metrics)
 
 
 def _network(

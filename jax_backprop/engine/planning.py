@@ -99,7 +99,7 @@ def make_groups(
     Raises:
       InputError: an axis that nothing takes, a batch size or rate that can't be.
     """
-    _check_fractions(cells, len(workload.data.train.labels))
+    _check_fractions(cells, workload.data.train.examples)
     traced = traced_axes(workload, cells)
     of_group, statics = static_key(cells, traced)
     groups = []
@@ -156,7 +156,7 @@ def _make_group(
     width: int | None,
     platform: str,
 ) -> Group:
-    examples = used_examples(static["data_fraction"], len(workload.data.train.labels))
+    examples = used_examples(static["data_fraction"], workload.data.train.examples)
     lengths = ("batch_size", "epochs", "steps", "eval_every")
     plan = make_plan(examples, **{name: static[name] for name in lengths})
     if plan.batch_size is None and workload.curves == "none":

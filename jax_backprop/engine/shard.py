@@ -129,9 +129,9 @@ def to_record(group: Group, shard: int, run: ShardRun, final: Final) -> Record:
         losses=losses,
         finite=final.finite,
         final={
-            f"{split}_{name}": getattr(getattr(final, split), name)
+            f"{split}_{name}": values
             for split in ("train", "validation", "test")
-            for name in ("loss", "accuracy")
+            for name, values in getattr(final, split).named().items()
         }
         | {name: curves["sharpness"][:, point] for name, point in ends.items()},
         curves=curves if keep else {},
@@ -148,9 +148,9 @@ def _curves(
     splits += ["validation"] * group.recipe.evaluate_validation
     curves = {}
     for place, split in enumerate(splits):
-        for name in ("loss", "accuracy"):
-            first = pick(getattr(getattr(run.start, split), name))[:, None]
-            rest = [pick(getattr(each.evaluations[place], name)) for each in run.segments]
+        along = [each.evaluations[place].named() for each in run.segments]
+        for name, at_start in getattr(run.start, split).named().items():
+            first, rest = pick(at_start)[:, None], [pick(each[name]) for each in along]
             curves[f"{split}_{name}"] = np.concatenate([first, *rest], axis=1)
     if group.recipe.sharpness is not None:
         rest = [pick(each.sharpness) for each in run.segments if each.sharpness is not None]

@@ -20,11 +20,13 @@ from jax_backprop.engine.options import Options
 from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.tables import Tables, join_tables
 from jax_backprop.engine.workload import Workload
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.metrics import chosen_metrics
 from jax_backprop.parsing import explain, read_study
 from jax_backprop.settings import Run
 from jax_backprop.storage import set_aside
 from jax_backprop.study_file import Study, axis_values
+from jax_backprop.training import check_loss
 
 
 def run_study(
@@ -115,7 +117,8 @@ def study_grid(study: Study) -> Grid:
 def study_workload(study: Study) -> Workload:
     """Return what all cells of a study share: the project's own network, and the data."""
     grid = study_grid(study)
-    axes = [table.get("split_seed", ()) for table in (grid.axes, *grid.include)]
+    tables = (grid.axes, *grid.include)
+    axes = [table.get("split_seed", ()) for table in tables]
     splits = {
         seed: load_dataset(study.dataset, split_seed=seed)
         for seed in dict.fromkeys(seed for axis in axes for seed in axis)
@@ -124,6 +127,16 @@ def study_workload(study: Study) -> Workload:
         study.dataset, split_seed=study.split_seed
     )
     fixed = {name: getattr(study, name) for name in Run.model_fields}
+    if study.metrics is None:
+        del fixed["metrics"]  # studies without them stay what they were
+    losses = dict.fromkeys([study.loss, *(e for t in tables for e in t.get("loss", ()))])
+    if any("loss" in table for table in tables):
+        del losses[study.loss]
+    for each in losses:
+        check_loss(data, each)
+        chosen = chosen_metrics(study.metrics, each, data.train.targets)
+        if study.choose_by not in ("loss", *chosen):
+            raise unknown_name("choose_by", study.choose_by, ["loss", *chosen])
     return network_workload(
         data,
         fixed,

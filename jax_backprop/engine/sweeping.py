@@ -22,6 +22,7 @@ from jax_backprop.engine.tables import Tables, join_tables
 from jax_backprop.engine.workload import Workload, taken_names
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.fields import PrecisionName, ReductionName
+from jax_backprop.metrics import Chosen
 from jax_backprop.network import init_params
 from jax_backprop.schedules import StepToRate, peak_and_shape
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
@@ -51,6 +52,7 @@ def sweep(
     learning_rate: float | StepToRate | np.ndarray | None = None,
     schedule: str | Schedule | StepToRate | None = None,
     reduction: ReductionName | None = None,
+    metrics: Chosen = None,
     layer_factors: Any = None,
     data_fraction: float | None = None,
     batch_size: int | None = None,
@@ -88,6 +90,7 @@ def sweep(
       learning_rate: the schedule's peak, or any callable ``step -> rate``, or a row of rates.
       schedule: a name, a Schedule with its parameters, or a callable ``step -> rate`` of peak 1.
       reduction: what a rate multiplies: the gradient of the "mean" over a batch, or of the "sum".
+      metrics: of the network, as in ``fit``.
       layer_factors: factors of the rate, as in ``fit``.
       data_fraction: share of the train split that is used, from its start.
       batch_size: examples a step; None for all.
@@ -121,6 +124,7 @@ def sweep(
         "rate_rule": rate_rule,
         **_rates(learning_rate, schedule),
         "reduction": reduction,
+        "metrics": None if metrics is None else tuple(metrics),
         "layer_factors": layer_factors,
         "data_fraction": data_fraction,
         "batch_size": batch_size,

@@ -84,7 +84,7 @@ class Workload:
 
     def hashes(self, cells: Cells) -> dict[str, Hashes]:
         """Return what the cells' settings hold beyond their values: functions, data."""
-        found = schedule_hashes(cells, len(self.data.train.labels))
+        found = schedule_hashes(cells, self.data.train.examples)
         if self.splits:
             seeds: Any = cells.values["split_seed"]
             texts = tuple(self.data_hashes.get(int(seed)) for seed in seeds)

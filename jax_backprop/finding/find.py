@@ -136,7 +136,7 @@ def find_learning_rate(
     """
     started = time.perf_counter()
     check_dataset(data)
-    examples = len(data.train.labels)
+    examples = data.train.examples
     plan = make_plan(examples, batch_size=batch_size, epochs=epochs, steps=steps)
     check_number("budget, in trainings", budget, 1e-3, 1e6)
     _check_span(rates)
@@ -166,7 +166,7 @@ def find_learning_rate(
         if not isinstance(optimizer, str | Optimizer):
             check_descends(optimizer, params)
         trainer = learner_trainer(init, learner, factors_of(params, layer_factors, {})({}))
-        first = Batch(data.train.inputs[:EXAMPLES], data.train.labels[:EXAMPLES])
+        first = data.train.take(slice(EXAMPLES))
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
     found = search(measuring, centre=_centre(limits), steps=plan.steps, budget=budget, span=rates)

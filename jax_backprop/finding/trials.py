@@ -72,7 +72,7 @@ class Trials:
         self._data = jax.tree.map(jnp.asarray, (train, validation))
         self._slots, self._devices = SLOTS * len(devices), len(devices)
         arrays, self._fixed = _parted(self._state(0))
-        examples = batch_size or len(train.labels)
+        examples = batch_size or train.examples
         rows = int(np.prod(train.inputs.shape[1:])) * train.inputs.dtype.itemsize
         shapes = [jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in arrays]
         self.width = min(
@@ -178,7 +178,7 @@ def _run_tile(
     validation: Batch,
 ) -> tuple[Float[Array, " width"], Float[Array, "longest width"]]:
     """Run one seed at several rates; return the losses at the end, and those along the way."""
-    examples, key = len(train.labels), role_keys(seed).order
+    examples, key = train.examples, role_keys(seed).order
     an_epoch = examples // batch_size if batch_size else 1
 
     def one(numbers: list[Any], batch: Batch, rate: Scalar) -> tuple[list[Any], Scalar]:
@@ -196,7 +196,7 @@ def _run_tile(
         if batch_size:
             within = step % an_epoch
             order = jax.lax.cond(within == 0, lambda: orders(step // an_epoch), lambda: order)
-            batch = Batch(train.inputs[order[within]], train.labels[order[within]])
+            batch = train.take(order[within])
         numbers, loss = jax.vmap(one, in_axes=(0, None, 0))(numbers, batch, peaks * shape[step])
         return numbers, losses.at[step].set(loss), order
 

@@ -161,7 +161,7 @@ def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
     named = labels(names)
     shown = [
         {"series": row.series, "label": named.of[row.series], "learning_rate": row.learning_rate}
-        | {"validation_loss": row.loss, "test_accuracy": row.test_accuracy.mean}
+        | {"validation_loss": row.loss, f"test_{row.score}": row.test_score.mean}
         | {"failed": row.diverged, "runs": row.runs, "fails": row.fails}
         for row in rows
         if row.learning_rate > 0 and np.isfinite(row.loss) and row.loss > 0
@@ -177,7 +177,8 @@ def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
     dashes = alt.StrokeDash("label:N", scale=_dashes(domain), legend=legend)
     line = base.mark_line(clip=True).encode(y=y, strokeDash=dashes)
     tips = [alt.Tooltip("series:N"), *(_tip(name) for name in ("learning_rate", "validation_loss"))]
-    tips += [_tip("test_accuracy"), alt.Tooltip("failed:Q"), alt.Tooltip("runs:Q")]
+    scores = {f"test_{row.score}" for row in rows}
+    tips += [*map(_tip, scores), alt.Tooltip("failed:Q"), alt.Tooltip("runs:Q")]
     points = base.mark_point(filled=True, size=30, clip=True).encode(y=y, tooltip=tips)
     layers = [line, points]
     if any(row["fails"] for row in shown):

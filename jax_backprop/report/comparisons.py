@@ -45,13 +45,12 @@ SIGNS = (
 
 def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, Any]]:
     """Return the differences that are drawn, the best first; an end that isn't bounded is None."""
-    sign = -1 if measure == "test_loss" else 1
     rows = []
     for each in contrasts:
         found: Difference | None = getattr(each, measure)
         if found is None or not np.isfinite(found.mean):
             continue
-        verdict = BETTER if sign * found.mean > 0 else WORSE
+        verdict = BETTER if each.is_better(found.mean, measure) else WORSE
         bounded = bool(np.isfinite([found.low, found.high]).all())
         rows.append(
             {
@@ -63,7 +62,8 @@ def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, A
                 "verdict": verdict if found.adjusted_p <= SIGNIFICANT else UNDECIDED,
             }
         )
-    return sorted(rows, key=lambda row: -sign * row["mean"])
+    lower_first = bool(contrasts) and contrasts[0].is_better(-1.0, measure)
+    return sorted(rows, key=lambda row: row["mean"] if lower_first else -row["mean"])
 
 
 def forest(contrasts: Sequence[Contrast], measure: str, against: str) -> Chart:
@@ -79,7 +79,7 @@ def forest(contrasts: Sequence[Contrast], measure: str, against: str) -> Chart:
     for row in rows:
         row["shown"] = float(np.clip(row["mean"], low, high))
         row["label"] = named.of[row["series"]]
-    title = f"{measure.replace('_', ' ')} minus {against}"
+    title = f"{contrasts[0].named(measure)} minus {against}"
     scale = alt.Scale(domain=[low, high], clamp=True)
     x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
     told = alt.Scale(domain=list(COLORS), range=list(COLORS.values()))

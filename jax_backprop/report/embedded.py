@@ -18,7 +18,7 @@ from jax_backprop.study import Summary
 from jax_backprop.study.rows import BestRate, Frame
 from jax_backprop.study.runs import run_keys
 from jax_backprop.study.series import choice_text, plain_value, value_text
-from jax_backprop.study.summary import MEASURES, axis_order
+from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import CHOICES
 
 MOST_RUNS = 50_000  # of a page: with more, the exact numbers are in the files beside it
@@ -41,8 +41,8 @@ def runs(summary: Summary) -> Columns:
     found |= {name: _coded(cells[name]) for name in ("series", "outcome")}
     found["measures"] = {
         name: [stored(value) for value in cells[name].to_numpy()]
-        for name in MEASURES
-        if name in cells
+        for name in cells
+        if str(name).startswith(("train_", "validation_", "test_"))
     }
     found["cell"] = cells["cell"].tolist()
     if summary.curves is not None and len(summary.curves):

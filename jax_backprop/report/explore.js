@@ -99,7 +99,7 @@ function explore() {
   onBrush.push(() => { clearTimeout(waiting); waiting = window.setTimeout(told, 60); });
   by("clear-brushes")?.addEventListener("click", () => { brushes.clear(); scatter(); });
   by("brushed-csv")?.addEventListener("click", () => save("brushed.csv", runsCsv(brushedRuns()), "text/csv"));
-  if (axes.length > 2) parallel([...axes, ...["validation_loss", "test_accuracy"].filter((name) => name in RUNS.measures)]);
+  if (axes.length > 2) parallel([...axes, ...Object.keys(RUNS.measures).filter((name) => /^(validation_loss|test_(?!loss).*)$/.test(name))]);
   scatter();
 }
 
@@ -179,7 +179,7 @@ function exploreSpec(chosen) {
   const names = [...new Set(["series", "outcome", chosen.x, chosen.y, chosen.colour, chosen.facet])].filter((name) => name !== "none");
   const read = names.map((name) => /** @type {const} */ ([name, reader(name)]));
   const rows = RUNS.cell.map((_, run) => Object.fromEntries([["run", run], ...read.map(([name, each]) => [name, each(run)])])).filter((row) => row[chosen.x] !== null && row[chosen.y] !== null);
-  const scale = (/** @type {string} */ name) => chosen.scale === "log" && !/accuracy/.test(name) && rows.every((row) => Number(row[name]) > 0) ? { type: "log" } : { zero: false };
+  const scale = (/** @type {string} */ name) => chosen.scale === "log" && !/^(train|validation|test)_(?!loss)/.test(name) && rows.every((row) => Number(row[name]) > 0) ? { type: "log" } : { zero: false };
   const axis = (/** @type {string} */ name) => isNumeric(name)
     ? { field: name, type: "quantitative", title: words(name), scale: scale(name), axis: { format: "~g", tickCount: 6, grid: false } }
     : { field: name, type: "nominal", title: words(name), sort: null };

@@ -121,8 +121,9 @@ def _curves(tables: Tables) -> dict[str, list[tuple[str, int, float]]]:
 
 def _measures(row: dict[str, Any]) -> Iterator[str]:
     """Yield what was measured, which is no setting."""
-    words = ("_loss", "_accuracy", "_at_start", "rises", "first_rise", "non_finite")
-    return (name for name in row if str(name).endswith(words))
+    ends = ("_loss", "_at_start", "rises", "first_rise", "non_finite")
+    begins = ("train_", "validation_", "test_")
+    return (name for name in row if str(name).endswith(ends) or str(name).startswith(begins))
 
 
 def _ends(row: dict[str, Any]) -> Iterator[tuple[str, int, float]]:

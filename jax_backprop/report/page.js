@@ -73,7 +73,7 @@ function choose(place) {
   const out = by("readout");
   if (slider) { slider.value = String(place); slider.setAttribute("aria-valuetext", row ? `rate ${short(row.learning_rate)}` : "no finite loss"); }
   if (out) out.textContent = row
-    ? `rate ${short(row.learning_rate)}: loss ${short(row.validation_loss)} [${short(row.validation_loss_low)}, ${short(row.validation_loss_high)}], test accuracy ${short(row.test_accuracy)}, ${row.diverged} of ${row.runs} runs failed`
+    ? `rate ${short(row.learning_rate)}: loss ${short(row.validation_loss)} [${short(row.validation_loss_low)}, ${short(row.validation_loss_high)}], test ${row.score} ${short(row[`test_${row.score}`])}, ${row.diverged} of ${row.runs} runs failed`
     : "no run ended with a finite loss at this rate";
   signal("chosen", place);
 }

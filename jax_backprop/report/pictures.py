@@ -79,11 +79,11 @@ def forest_picture(contrasts: Sequence[Contrast], name: str, against: str = "") 
       name: of the picture.
       against: what each is minus; the control, where nothing is said.
     """
-    for measure in ("test_loss", "test_accuracy"):
+    for measure in ("test_loss", "test_score"):
         rows = comparisons.forest_rows(contrasts, measure)
         if rows:
             unit, control = contrasts[0].unit, against or contrasts[0].control.series
-            words = measure.replace("_", " ")
+            words = contrasts[0].named(measure)
             return Picture(
                 name,
                 f"Each series at its own tuned rate, minus {control}: paired by {unit}, with 95% "

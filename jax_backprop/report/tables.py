@@ -10,7 +10,7 @@ import pandas as pd
 
 from jax_backprop.study import Summary, setting
 from jax_backprop.study.comparisons import Difference
-from jax_backprop.study.rows import Contrast, RateRow
+from jax_backprop.study.rows import Contrast, RateRow, words
 from jax_backprop.study.runs import counted
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.training import used_examples
@@ -22,7 +22,7 @@ NONE = "-"
 def best_table(summary: Summary) -> Table:
     """Return the heads and the rows of the table of best rates."""
     columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
-    columns += ["test accuracy", "diverged"]
+    columns += [f"test {words(summary.score)}", "diverged"]
     rows = []
     for row in summary.best:
         edge = " (edge of the grid)" if row.at_edge else ""
@@ -31,7 +31,7 @@ def best_table(summary: Summary) -> Table:
                 row.series,
                 f"{row.learning_rate:.3g}{edge}",
                 f"{row.band_low:.3g} to {row.band_high:.3g}",
-                *map(str, (row.validation_loss, row.test_loss, row.test_accuracy)),
+                *map(str, (row.validation_loss, row.test_loss, row.test_score)),
                 f"{row.diverged} of {row.runs}",
             ]
         )
@@ -42,14 +42,15 @@ def compare_table(
     summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
 ) -> Table:
     """Return heads and rows: each series at its best rate, beside the control, and how it cares."""
-    columns = ["series", "best rate", "within 10%", "validation loss", "test loss", "accuracy"]
+    columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
+    columns += [words(summary.score)]
     columns += ["minus control", "p (Holm)", "failed", "sensitivity"]
     compared = {each.series.series: each for each in contrasts}
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
     rows = []
     for row, shown in zip(summary.best, best_table(summary)[1], strict=True):
         each = compared.get(row.series)
-        found = (each.test_loss or each.test_accuracy) if each else None
+        found = (each.test_loss or each.test_score) if each else None
         versus = [f"{found.mean:+.3g}", f"{found.adjusted_p:.2g}"] if found else [NONE, NONE]
         rows.append([*shown[:6], *versus, shown[6], told.get(row.series, NONE)])
     return columns, rows
@@ -57,12 +58,13 @@ def compare_table(
 
 def rate_table(rows: Sequence[RateRow]) -> Table:
     """Return heads and rows: a series at each of its rates."""
-    columns = ["series", "learning rate", "validation loss", "test accuracy", "diverged"]
+    score = words(rows[0].score) if rows else "accuracy"
+    columns = ["series", "learning rate", "validation loss", f"test {score}", "diverged"]
     return columns, [
         [
             row.series,
             f"{row.learning_rate:.4g}",
-            *map(str, (row.validation_loss, row.test_accuracy)),
+            *map(str, (row.validation_loss, row.test_score)),
             f"{row.diverged} of {row.runs}",
         ]
         for row in rows
@@ -94,7 +96,8 @@ def control_table(
 ) -> Table:
     """Return heads and rows: each series at its tuned rate, minus the control; its sensitivity."""
     unit = contrasts[0].unit if contrasts else summary.design.unit
-    columns = ["series", "test loss", "p (Holm)", "test accuracy", "p (Holm)", f"{unit}s"]
+    score = f"test {words(summary.score)}"
+    columns = ["series", "test loss", "p (Holm)", score, "p (Holm)", f"{unit}s"]
     columns += ["diverged", "sensitivity"]
     control = summary.best[0]
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
@@ -107,7 +110,7 @@ def control_table(
             [
                 each.series.series,
                 *_difference(each.test_loss),
-                *_difference(each.test_accuracy),
+                *_difference(each.test_score),
                 _pairs(each),
                 f"{each.diverged[0]} of {each.runs}",
                 told.get(each.series.series, NONE),
@@ -121,7 +124,7 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
 
     Args:
       contrasts: B's series minus A's.
-      measure: "test_loss" or "test_accuracy".
+      measure: "test_loss" or "test_score".
     """
     columns = ["series", "rate A", "rate B", "A", "B", "B minus A", "p (Holm)"]
     columns += [f"{contrasts[0].unit}s", "diverged A, B"]

@@ -44,7 +44,8 @@ def two_studies_page(found: TwoStudies) -> Page:
         {
             "compared": table,
             "series": len(table[1]),
-            "accuracies": versus_table(named, "test_accuracy"),
+            "score": named[0].named("test_score").capitalize(),
+            "accuracies": versus_table(named, "test_score"),
             "differing": [list(each) for each in found.differing],
             "unpowered": no_power(found.contrasts),
             "facts": facts,

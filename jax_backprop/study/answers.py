@@ -11,6 +11,7 @@ from jax_backprop.study.drift import drift
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import at_best, of_rates
 from jax_backprop.study.rows import Contrast
+from jax_backprop.study.rows import words as words_of
 from jax_backprop.study.runs import counted
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import against_control
@@ -110,13 +111,12 @@ def _told_apart(slope: Difference, unit: str) -> str:
 
 
 def _by_series(summary: Summary) -> str:
-    accuracy = any(math.isfinite(row.test_accuracy.mean) for row in summary.best)
-    words, found = "accuracy" if accuracy else "loss", summary.best
+    scored = any(math.isfinite(row.test_score.mean) for row in summary.best)
+    words, found = words_of(summary.score) if scored else "loss", summary.best
     if len(found) > MOST_NAMED:
-        found = sorted(found, key=lambda row: row.loss)[:MOST_NAMED]
+        found = sorted(found, key=lambda row: row.shortfall)[:MOST_NAMED]
     rows = [
-        f"{row.series} {row.test_accuracy if accuracy else row.test_loss} at "
-        f"{row.learning_rate:.3g}"
+        f"{row.series} {row.test_score if scored else row.test_loss} at {row.learning_rate:.3g}"
         for row in found
     ]
     few = len(summary.best) - len(found)
@@ -129,8 +129,8 @@ def compared(contrasts: Sequence[Contrast], head: str) -> str:
     told = [(each, each.test_loss) for each in contrasts if each.test_loss is not None]
     words = "test loss"
     if not told:
-        told = [(each, each.test_accuracy) for each in contrasts if each.test_accuracy is not None]
-        words = "test accuracy"
+        told = [(each, each.test_score) for each in contrasts if each.test_score is not None]
+        words = contrasts[0].named("test_score")
     if not told:
         return f"{head} nothing can be said: no run is common."
     sure = [pair for pair in told if pair[1].adjusted_p <= SIGNIFICANT]
@@ -149,7 +149,7 @@ def compared(contrasts: Sequence[Contrast], head: str) -> str:
 
 def no_power(contrasts: Sequence[Contrast]) -> str:
     """Say that no result of so few seeds or splits could be beyond chance; "" where one could."""
-    told = [each.test_loss or each.test_accuracy for each in contrasts]
+    told = [each.test_loss or each.test_score for each in contrasts]
     pairs = [each.pairs for each in told if each is not None]
     if not pairs or smallest_p(min(pairs), len(pairs)) <= SIGNIFICANT:
         return ""

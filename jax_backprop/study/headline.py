@@ -125,7 +125,7 @@ def _series(contrasts: Sequence[Contrast], found: Asked) -> str:
 
 
 def _against(control: str, contrasts: Sequence[Contrast], tuned: str) -> str:
-    told = [(each, each.test_loss or each.test_accuracy) for each in contrasts]
+    told = [(each, each.test_loss or each.test_score) for each in contrasts]
     known = [(each, difference) for each, difference in told if difference is not None]
     if not known:
         return "Nothing can be compared: no run is common to two series."
@@ -148,7 +148,7 @@ def _many(summary: Summary) -> str:
 
 
 def _one(each: Contrast, found: Difference, control: str) -> str:
-    measure = "test loss" if each.test_loss is not None else "test accuracy"
+    measure = "test loss" if each.test_loss is not None else each.named("test_score")
     told = "beyond chance" if found.adjusted_p <= SIGNIFICANT else "within chance"
     return (
         f"{each.series.series} changes the {measure} by {found.mean:+.2g} against {control}, "
@@ -157,8 +157,8 @@ def _one(each: Contrast, found: Difference, control: str) -> str:
 
 
 def _gains(each: Contrast, found: Difference) -> bool:
-    lower = each.test_loss is not None
-    return found.adjusted_p <= SIGNIFICANT and (found.mean < 0 if lower else found.mean > 0)
+    measure = "test_loss" if found is each.test_loss else "test_score"
+    return found.adjusted_p <= SIGNIFICANT and each.is_better(found.mean, measure)
 
 
 def _boundaries(summary: Summary, best: BestRate) -> str:

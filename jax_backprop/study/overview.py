@@ -129,5 +129,5 @@ def _best(table: pa.Table, names: list[str]) -> dict[str, Any]:
     if not np.isfinite(losses).any():
         return {}
     row = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))
-    measures = ["validation_loss", "test_loss", "validation_accuracy", "test_accuracy"]
+    measures = [name for name in table.column_names if name.startswith(("validation_", "test_"))]
     return table.select([*names, *measures]).slice(row, 1).to_pylist()[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from jax_backprop.metrics import METRICS
 from jax_backprop.study.comparisons import Difference
 
 # Cells and curves, whose columns follow from a study's axes: a pandas DataFrame, of which checkers
@@ -33,6 +35,8 @@ class RateRow:
     """A series at one learning rate.
 
     Args:
+      validation_score, test_score: of the metric that ``score`` names.
+      chosen_by: what a rate is chosen by on the validation split: the loss, or that metric.
       seeds, splits, runs: how many it was run with, and how many runs there are in all.
       monotone, edge, slow, degraded, diverged: how many of the runs had each outcome.
     """
@@ -42,8 +46,10 @@ class RateRow:
     train_loss: Interval = UNKNOWN
     validation_loss: Interval = UNKNOWN
     test_loss: Interval = UNKNOWN
-    validation_accuracy: Interval = UNKNOWN
-    test_accuracy: Interval = UNKNOWN
+    validation_score: Interval = UNKNOWN
+    test_score: Interval = UNKNOWN
+    score: str = "accuracy"
+    chosen_by: str = "loss"
     monotone: int = 0
     edge: int = 0
     slow: int = 0
@@ -55,8 +61,14 @@ class RateRow:
 
     @property
     def loss(self) -> float:
-        """The validation loss, by which rates are chosen."""
+        """The validation loss."""
         return self.validation_loss.mean
+
+    @property
+    def shortfall(self) -> float:
+        """How far the validation split is from perfect: rates are chosen by the least."""
+        found = self.validation_loss if self.chosen_by == "loss" else self.validation_score
+        return float(shortfall(found.mean, self.chosen_by))
 
     @property
     def fails(self) -> bool:
@@ -64,13 +76,17 @@ class RateRow:
         return self.diverged * 2 > self.runs
 
     def plain(self) -> Plain:
-        """Return the row flat: an interval as three numbers, such as ``test_loss_low``."""
-        return flat(vars(self))
+        """Return the row flat: an interval as three numbers, such as ``test_loss_low``.
+
+        A score goes by its metric's name, such as ``test_accuracy``.
+        """
+        told = flat(vars(self))
+        return {re.sub(r"(?<=_)score", self.score, name): value for name, value in told.items()}
 
 
 @dataclass(frozen=True)
 class BestRate(RateRow):
-    """A series at its best rate by validation loss.
+    """A series at its best rate on the validation split.
 
     Args:
       at_edge: it is the first or last of its several rates.
@@ -91,7 +107,7 @@ class TunedRow(NamedTuple):
     learning_rate: float
     validation_loss: float
     test_loss: float
-    test_accuracy: float
+    test_score: float
 
 
 class Contrast(NamedTuple):
@@ -101,7 +117,7 @@ class Contrast(NamedTuple):
       series, control: each one's rate and means over the paired runs, of which the differences
         below are the differences.
       test_loss: None where the two are measured by different losses, or have no common run.
-      test_accuracy: above 0 where the series is the better one; None without a common run.
+      test_score: of the metric ``score``; None without a common run.
       unit: what is paired: "seed", or "split" (their seeds are averaged first).
       pairs: how many are common.
       unpaired: how many only one of the two has; they are left out.
@@ -109,18 +125,63 @@ class Contrast(NamedTuple):
       diverged: how many of the paired runs of each ended above their start.
 
     The p-values are adjusted by Holm over the contrasts that are made together, for the loss and
-    for the accuracy apart.
+    for the score apart.
     """
 
     series: TunedRow
     control: TunedRow
     test_loss: Difference | None
-    test_accuracy: Difference | None
+    test_score: Difference | None
     unit: str
     pairs: int
     unpaired: int
     runs: int
     diverged: tuple[int, int]
+    score: str = "accuracy"
+
+    def named(self, measure: str) -> str:
+        """Return a measure of these in words: "test loss", or the score by its metric's name."""
+        return words(measure.replace("score", self.score))
+
+    def is_better(self, mean: float, measure: str) -> bool:
+        """Tell whether a difference of a measure, test_loss or test_score, is to the better."""
+        higher = measure == "test_score" and is_higher_better(self.score)
+        return mean > 0 if higher else mean < 0
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain data, each score by its metric's name."""
+        parts = {name: getattr(self, name) for name in ("series", "control")}
+        sides = {name: _by_name(each._asdict(), self.score) for name, each in parts.items()}
+        told = self._asdict() | sides
+        for name in ("test_loss", "test_score"):
+            found = getattr(self, name)
+            told[name] = None if found is None else found._asdict()
+        return _by_name(told, self.score)
+
+
+def _by_name(told: dict[str, Any], score: str) -> dict[str, Any]:
+    return {name.replace("test_score", f"test_{score}"): value for name, value in told.items()}
+
+
+def words(measure: str) -> str:
+    """Return a metric's name, or a split's measure, as a sentence has it."""
+    split, _, rest = measure.partition("_")
+    if split in ("train", "validation", "test"):
+        return f"{split} {words(rest)}"
+    return {"r2": "R2", "f1": "F1", "mae": "mean absolute error"}.get(
+        measure, measure.replace("_", " ")
+    )
+
+
+def is_higher_better(measure: str) -> bool:
+    """Tell which way a measure is up: a loss is better lower, a metric of one's own higher."""
+    known = METRICS.get(measure)
+    return measure != "loss" and (known is None or known.higher_is_better)
+
+
+def shortfall(values: Any, measure: str) -> Any:
+    """Return how far a measure is from perfect: itself, or 1 minus it where higher is better."""
+    return 1 - values if is_higher_better(measure) else values
 
 
 def flat(fields: dict[str, object]) -> Plain:

@@ -16,13 +16,15 @@ import numpy as np
 
 from jax_backprop.engine import load_tables
 from jax_backprop.engine.store import read_manifest
+from jax_backprop.errors import unknown_name
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.rows import BestRate, Frame, Interval, RateRow
 from jax_backprop.study.runs import SPLIT, Design, by_unit, design, distinct
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.statistics import estimate
 
-MEASURES = ("train_loss", "validation_loss", "test_loss", "validation_accuracy", "test_accuracy")
+LOSSES = ("train_loss", "validation_loss", "test_loss")
+PREFERRED = ("accuracy", "r2")  # of a study's metrics, the one that is told beside the loss
 NEAR_BEST = 1.1  # a rate is near the best if its loss is within a tenth of the best one's
 
 
@@ -36,8 +38,8 @@ class Summary:
       curves: a row a point of each cell's curve; None if the study kept none.
       rates: a row a series and learning rate, in order of the series, then rising: interquartile
         means with 95% intervals, over seeds, or over splits whose seeds are averaged first.
-      best: a row a series: the one of ``rates`` with the least validation loss, among those that
-        enough runs were made at.
+      best: a row a series: the one of ``rates`` that is best on the validation split, among those
+        that enough runs were made at.
       settings: of each series by its name: axes, and parameters of choices, to values.
       design: what the intervals are over.
     """
@@ -60,8 +62,13 @@ class Summary:
 
     @property
     def chosen(self) -> BestRate:
-        """The series, at its best rate, with the least validation loss of all."""
-        return min(self.best, key=lambda row: row.loss)
+        """The series, at its best rate, that is best on the validation split."""
+        return min(self.best, key=lambda row: row.shortfall)
+
+    @property
+    def score(self) -> str:
+        """The metric that is told beside the loss."""
+        return self.best[0].score
 
     @property
     def study(self) -> dict[str, Any]:
@@ -89,7 +96,8 @@ def summary_of(
     """Summarize cells that have their ``series``. Raises InputError if a run is there twice."""
     cells = classify(distinct(manifest, table))
     found = design(manifest, cells)
-    rates = summarize_rates(cells, found.overlap)
+    chosen_by = str(manifest["study"].get("choose_by") or "loss")
+    rates = summarize_rates(cells, found.overlap, chosen_by)
     return Summary(manifest, cells, curves, rates, best_rates(rates), settings, found)
 
 
@@ -99,22 +107,41 @@ def axis_order(manifest: dict[str, Any]) -> list[str]:
     return sorted(manifest["identity"]["axes"], key=lambda name: place.get(name, len(place)))
 
 
-def summarize_rates(cells: Frame, overlap: float = 0.0) -> list[RateRow]:
+def score_of(columns: Sequence[str], chosen_by: str = "loss") -> str:
+    """Return which metric of a study's cells is told beside the loss.
+
+    Raises InputError if rates are to be chosen by a metric that the study doesn't have.
+    """
+    metrics = [name.removeprefix("test_") for name in columns if name.startswith("test_")]
+    found = [name for name in metrics if name != "loss"]
+    if chosen_by not in ("loss", *found):
+        raise unknown_name("choose_by", chosen_by, ["loss", *found])
+    first = [chosen_by] if chosen_by != "loss" else [n for n in PREFERRED if n in found]
+    return next(iter([*first, *found]), "accuracy")
+
+
+def summarize_rates(cells: Frame, overlap: float = 0.0, chosen_by: str = "loss") -> list[RateRow]:
     """Aggregate cells over seeds, or splits: a row a series and learning rate.
 
     Args:
       cells: a row a cell, with its series and outcome.
       overlap: as of ``estimate``, where they are splits of one data set.
+      chosen_by: the loss, or the metric that rates are chosen by.
     """
+    score = score_of(list(cells), chosen_by)
+    measures = {name: name for name in LOSSES}
+    measures |= {f"{split}_score": f"{split}_{score}" for split in ("validation", "test")}
     keys = ["series", "learning_rate"]
     rank = {name: place for place, name in enumerate(dict.fromkeys(cells["series"]))}
     groups = cells.groupby(keys)
     sizes = groups.size()
     order = sorted(sizes.index, key=lambda key: (rank[key[0]], key[1]))
     intervals: dict[str, list[Interval]] = {}
-    for measure in (name for name in MEASURES if name in cells):
+    for field_, measure in measures.items():
+        if measure not in cells:
+            continue
         values, present = by_unit(cells, keys, measure)
-        intervals[measure] = _estimate(values.loc[order], present.loc[order], overlap)
+        intervals[field_] = _estimate(values.loc[order], present.loc[order], overlap)
     outcomes = cells.groupby([*keys, "outcome"]).size().to_dict()
     seeds = groups["seed"].nunique().to_dict()
     splits = groups[SPLIT].nunique().to_dict() if SPLIT in cells else {}
@@ -126,6 +153,8 @@ def summarize_rates(cells: Frame, overlap: float = 0.0) -> list[RateRow]:
             seeds=int(seeds[key]),
             splits=int(splits.get(key, 1)),
             runs=int(sizes[key]),
+            score=score,
+            chosen_by=chosen_by,
         )
         for place, key in enumerate(order)
     ]
@@ -143,7 +172,7 @@ def _estimate(values: Frame, present: Frame, overlap: float) -> list[Interval]:
 
 
 def best_rates(rates: Sequence[RateRow]) -> list[BestRate]:
-    """Choose each series' rate by validation loss: a row a series, in order.
+    """Choose each series' rate on the validation split: a row a series, in order.
 
     Rates at which fewer than half of the runs were made that others have are left out: those that a
     search tried for one seed, and those that an unfinished study has just begun.
@@ -153,8 +182,8 @@ def best_rates(rates: Sequence[RateRow]) -> list[BestRate]:
         every = list(given)
         most = max(row.runs for row in every)
         whole = [row for row in every if row.runs * 2 >= most]
-        best = min(whole, key=lambda row: row.loss)
-        near = [row.learning_rate for row in whole if row.loss <= NEAR_BEST * best.loss]
+        best = min(whole, key=lambda row: row.shortfall)
+        near = [row.learning_rate for row in whole if row.shortfall <= NEAR_BEST * best.shortfall]
         ends = (whole[0].learning_rate, whole[-1].learning_rate)
         rows.append(
             BestRate(

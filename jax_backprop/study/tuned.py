@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.study.comparisons import Difference, paired_difference, with_holm
-from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow
+from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow, is_higher_better, shortfall
 from jax_backprop.study.runs import SEED, SPLIT, by_unit, run_keys, unit_key
 from jax_backprop.study.sensitivity import Sensitivity, even_rates, learning_rate_sensitivity
 from jax_backprop.study.statistics import interquartile_mean
-from jax_backprop.study.summary import Summary
+from jax_backprop.study.summary import Summary, score_of
 
 FEWEST_RATES = 3
 MOST_COMPARED = 100  # series
-SHOWN = ("validation_loss", "test_loss", "test_accuracy")
+SHOWN = ("validation_loss", "test_loss", "test_score")
 
 
 class _Pair(NamedTuple):
@@ -32,6 +32,7 @@ class _Pair(NamedTuple):
     names: tuple[str, str]
     unit: str
     unpaired: int
+    score: str = "accuracy"
 
     @property
     def is_one_loss(self) -> bool:
@@ -47,6 +48,7 @@ class _Pair(NamedTuple):
 
     def values(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return a measure of each side by unit; None without a common run."""
+        measure = measure.replace("score", self.score)
         if any(side.empty or measure not in side for side in self.sides):
             return None
         tables = [by_unit(side, ["series"], measure, self.unit)[0] for side in self.sides]
@@ -62,7 +64,8 @@ def against_control(summary: Summary) -> list[Contrast]:
     if len(summary.best) > MOST_COMPARED:
         return []
     control, *others = by_series(summary).values()
-    return contrasts([(other, control) for other in others], overlap=summary.design.overlap)
+    pairs, chosen_by = [(other, control) for other in others], summary.chosen.chosen_by
+    return contrasts(pairs, overlap=summary.design.overlap, chosen_by=chosen_by)
 
 
 def by_series(summary: Summary) -> dict[str, Frame]:
@@ -73,29 +76,33 @@ def by_series(summary: Summary) -> dict[str, Frame]:
     return {str(name): mine for name, mine in cells.groupby("series", sort=False)}
 
 
-def contrasts(pairs: Sequence[tuple[Frame, Frame]], *, overlap: float = 0.0) -> list[Contrast]:
+def contrasts(
+    pairs: Sequence[tuple[Frame, Frame]], *, overlap: float = 0.0, chosen_by: str = "loss"
+) -> list[Contrast]:
     """Compare the first with the second of each pair of series, on the runs that both have.
 
     Args:
       pairs: the cells of two series each.
       overlap: test over train examples, where splits are of one data set.
+      chosen_by: the loss, or the metric that each side's rate is chosen by.
     """
-    found = [_pair(*pair) for pair in pairs]
+    found = [_pair(*pair, chosen_by) for pair in pairs]
     losses: dict[int, Difference] = {}
-    accuracies: dict[int, Difference] = {}
+    scores: dict[int, Difference] = {}
     for place, pair in enumerate(found):
         shared = overlap if pair.unit == SPLIT else 0.0
-        loss, accuracy = pair.values("test_loss"), pair.values("test_accuracy")
+        loss, score = pair.values("test_loss"), pair.values("test_score")
         if loss is not None and pair.is_one_loss:
             losses[place] = paired_difference(*loss, overlap=shared)
-        if accuracy is not None:
-            # An accuracy is better where it is higher: its negative is compared as a loss is.
-            accuracies[place] = paired_difference(-accuracy[0], -accuracy[1], overlap=shared)
-    losses, accuracies = with_holm(losses), with_holm(accuracies)
-    return [_contrast(pair, losses.get(n), accuracies.get(n)) for n, pair in enumerate(found)]
+        if score is not None:
+            # Where higher is better, the shortfall is compared as a loss is.
+            sides = [shortfall(side, pair.score) for side in score]
+            scores[place] = paired_difference(sides[0], sides[1], overlap=shared)
+    losses, scores = with_holm(losses), with_holm(scores)
+    return [_contrast(pair, losses.get(n), scores.get(n)) for n, pair in enumerate(found)]
 
 
-def _pair(first: Frame, second: Frame) -> _Pair:
+def _pair(first: Frame, second: Frame, chosen_by: str) -> _Pair:
     """Return two series at the rates that are best on the runs that both have."""
     names = (str(first["series"].iloc[0]), str(second["series"].iloc[0]))
     keys = [name for name in run_keys(first) if name in second]
@@ -105,40 +112,42 @@ def _pair(first: Frame, second: Frame) -> _Pair:
     several = SPLIT in keys and shared.get_level_values(SPLIT).nunique() > 1
     unit = SPLIT if several else SEED
     sides = [
-        _at_best(side[of.isin(shared)], unit)
+        _at_best(side[of.isin(shared)], unit, chosen_by)
         for side, of in zip((first, second), runs, strict=True)
     ]
     tuned = [pd.MultiIndex.from_frame(side[keys]) for side in sides]
     common = tuned[0].intersection(tuned[1])
     left = everything.get_level_values(unit).nunique() - common.get_level_values(unit).nunique()
     first, second = (side[of.isin(common)] for side, of in zip(sides, tuned, strict=True))
-    return _Pair((first, second), names, unit, left)
+    return _Pair((first, second), names, unit, left, score_of(list(first), chosen_by))
 
 
-def _at_best(cells: Frame, unit: str) -> Frame:
+def _at_best(cells: Frame, unit: str, chosen_by: str) -> Frame:
     """Return a series' cells at its best rate, of those that most of these runs were made at."""
     if cells.empty:
         return cells
     counts = cells.groupby("learning_rate").size()
     whole = cells[cells["learning_rate"].isin(counts.index[counts == counts.max()])]
-    values, _ = by_unit(whole, ["learning_rate"], "validation_loss", unit)
-    best = int(np.argmin(interquartile_mean(values.to_numpy(np.float64))))
+    values, _ = by_unit(whole, ["learning_rate"], f"validation_{chosen_by}", unit)
+    short = shortfall(values.to_numpy(np.float64), chosen_by)
+    best = int(np.argmin(interquartile_mean(short)))
     return whole[whole["learning_rate"] == values.index[best]]
 
 
-def _contrast(pair: _Pair, loss: Difference | None, accuracy: Difference | None) -> Contrast:
+def _contrast(pair: _Pair, loss: Difference | None, score: Difference | None) -> Contrast:
     first = pair.sides[0]
     diverged = tuple(int((side["outcome"] == "diverged").sum()) for side in pair.sides)
     return Contrast(
         pair.row(0),
         pair.row(1),
         loss,
-        _negative(accuracy) if accuracy is not None else None,
+        _negative(score) if score is not None and is_higher_better(pair.score) else score,
         "split" if pair.unit == SPLIT else "seed",
         int(first[pair.unit].nunique()),
         pair.unpaired,
         len(first),
         (diverged[0], diverged[1]),
+        pair.score,
     )
 
 
@@ -183,7 +192,7 @@ def _mean(values: np.ndarray, measure: str) -> float:
 
 
 def _negative(difference: Difference) -> Difference:
-    """Return the difference of the negatives: of accuracies, from that of their shortfalls."""
+    """Return the difference of the negatives: of scores, from that of their shortfalls."""
     return difference._replace(
         mean=0.0 - difference.mean, low=0.0 - difference.high, high=0.0 - difference.low
     )

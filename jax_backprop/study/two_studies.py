@@ -101,7 +101,7 @@ def compare_studies(first: Summary, second: Summary) -> list[Contrast]:
     if not pairs:
         pairs = [(cells[1][second.chosen.series], cells[0][first.chosen.series])]
     overlap = max(each.design.overlap for each in (first, second))
-    found = contrasts(pairs, overlap=overlap)
+    found = contrasts(pairs, overlap=overlap, chosen_by=first.chosen.chosen_by)
     if not any(each.pairs for each in found):
         raise InputError(
             "seeds",

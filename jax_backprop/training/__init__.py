@@ -18,7 +18,7 @@ from jax_backprop.training.learner import (
     with_precision,
     with_scaling,
 )
-from jax_backprop.training.loop import check_dataset, check_fit, fit, share_of
+from jax_backprop.training.loop import check_dataset, check_fit, check_loss, fit, share_of
 from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import SCHEDULED, RateRule, check_direction
 from jax_backprop.training.running import FitProgress, FitResult
@@ -49,6 +49,7 @@ __all__ = [
     "check_dataset",
     "check_direction",
     "check_fit",
+    "check_loss",
     "compiler_options",
     "environment",
     "epoch_orders",

@@ -37,9 +37,10 @@ class Record:
 
     def add(self, metrics: Metrics | None, evaluated: Sequence[Evaluation]) -> None:
         """Add a segment's steps, and its evaluations of train and validation."""
-        reported: list[tuple[str, Any]] = [("steps", metrics)] if metrics is not None else []
-        for name, values in [*reported, *zip(SPLITS, evaluated, strict=True)]:
-            for field, rows in values._asdict().items():
+        reported = [("steps", metrics._asdict())] if metrics is not None else []
+        named = [each.named() for each in evaluated]
+        for name, values in [*reported, *zip(SPLITS, named, strict=True)]:
+            for field, rows in values.items():
                 self._parts.setdefault(f"{name}.{field}", []).append(np.asarray(rows).reshape(-1))
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -48,17 +49,19 @@ class Record:
 
     def last(self) -> list[Evaluation]:
         """Return the last evaluation of each split."""
-        return [
-            Evaluation(*(self._parts[f"{split}.{field}"][-1][-1] for field in Evaluation._fields))
-            for split in SPLITS
-        ]
+        ends = {name: parts[-1][-1] for name, parts in self._parts.items()}
+        return [_evaluation(split, ends) for split in SPLITS]
 
     def history(self, evaluated_at: np.ndarray) -> History:
         """Return the whole."""
-        arrays = self.arrays()
+        arrays: dict[str, Any] = self.arrays()
+        steps = Metrics(*(arrays[f"steps.{field}"] for field in Metrics._fields))
+        train, validation = (_evaluation(split, arrays) for split in SPLITS)
+        return History(steps, evaluated_at, train, validation)
 
-        def gathered(kind: Any, name: str) -> Any:
-            return kind(*(arrays[f"{name}.{field}"] for field in kind._fields))
 
-        splits = [gathered(Evaluation, split) for split in SPLITS]
-        return History(gathered(Metrics, "steps"), evaluated_at, *splits)
+def _evaluation(split: str, arrays: Mapping[str, Any]) -> Evaluation:
+    """Return what is said of a split, from arrays by name."""
+    named = {name.removeprefix(f"{split}."): rows for name, rows in arrays.items()}
+    own = {name: rows for name, rows in named.items() if f"{split}.{name}" in arrays}
+    return Evaluation(own.pop("loss"), own)

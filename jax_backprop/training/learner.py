@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
@@ -149,12 +148,12 @@ cached_learner = functools.lru_cache(maxsize=64)(make_learner)
 
 @functools.lru_cache(maxsize=64)
 def network_functions(
-    network: Network, penalties: Penalties
+    network: Network, penalties: Penalties, metrics: tuple[Any, ...] | None = None
 ) -> tuple[ValueAndGrad, Evaluate, BatchVectorProduct]:
     """Return gradient, evaluation and products with the Hessian of a network, all by hand."""
     return (
         functools.partial(backprop.value_and_grad, network=network, penalties=penalties),
-        functools.partial(networks.evaluate, network=network),
+        functools.partial(networks.evaluate, network=network, metrics=metrics),
         functools.partial(hessian_vector_product, network=network, penalties=penalties),
     )
 
@@ -173,7 +172,7 @@ def loss_alone(value_and_grad: ValueAndGrad) -> Evaluate:
 
     def evaluate(params: Any, batch: Batch) -> Evaluation:
         loss, _ = value_and_grad(params, batch)
-        return Evaluation(loss, jnp.full_like(loss, jnp.nan))
+        return Evaluation(loss)
 
     return evaluate
 

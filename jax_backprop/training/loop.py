@@ -14,9 +14,11 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jax_backprop.data import check_features, check_labels
+from jax_backprop.data import check_batch
 from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName, ReductionName, Settings
+from jax_backprop.losses import check_targets
+from jax_backprop.metrics import Chosen
 from jax_backprop.optimizers import check_descends
 from jax_backprop.parametrization import rate_factors
 from jax_backprop.parsing import check_number
@@ -49,6 +51,7 @@ def fit(
     learning_rate: float | StepToRate | np.ndarray = DEFAULT.learning_rate,
     schedule: str | Schedule | StepToRate = DEFAULT.schedule,
     reduction: ReductionName = DEFAULT.reduction,
+    metrics: Chosen = DEFAULT.metrics,
     layer_factors: Any = DEFAULT.layer_factors,
     data_fraction: float = DEFAULT.data_fraction,
     batch_size: int | None = DEFAULT.batch_size,
@@ -82,6 +85,8 @@ def fit(
       learning_rate: the schedule's peak, or any callable ``step -> rate``, or a row of rates.
       schedule: a name, a Schedule with its parameters, or a callable ``step -> rate`` of peak 1.
       reduction: what a rate multiplies: the gradient of the "mean" over a batch, or of the "sum".
+      metrics: of the network: names, import paths, or (name, function) of one's own, ``(outputs,
+        targets) -> a value an example``; by default the accuracy, or R2 and mean absolute error.
       layer_factors: factors of the rate: a number for each child of ``params``, by place or name,
         or a tree of them for leaves or subtrees.
       data_fraction: share of the train split that is used, from its start.
@@ -104,7 +109,7 @@ def fit(
     """
     check_dataset(dataset)
     dataset = share_of(dataset, data_fraction)
-    examples = len(dataset.train.labels)
+    examples = dataset.train.examples
     length = {"epochs": epochs, "steps": steps, "eval_every": eval_every}
     plan = make_plan(examples, batch_size=batch_size, **length)
     factor = reduction_factor(reduction, plan.batch)
@@ -117,7 +122,8 @@ def fit(
         check_fit(params, dataset, network)
     functions = (value_and_grad, evaluate, vector_product)
     how = (optimizer, rate_rule, matmul_precision)
-    learner = _learner(dataset, network, penalties, functions, *how)
+    chosen = None if metrics is None else tuple(metrics)
+    learner = _learner(dataset, network, penalties, chosen, functions, *how)
     named = {
         "network": network and network.model_dump(mode="json"),
         "penalties": [float(each) for each in penalties],
@@ -141,7 +147,7 @@ def fit(
 def share_of(dataset: Dataset, share: float) -> Dataset:
     """Return a data set with the first so many of its train examples."""
     check_number("data_fraction", share, 1e-9, 1)
-    examples = used_examples(share, len(dataset.train.labels))
+    examples = used_examples(share, dataset.train.examples)
     train = jax.tree.map(lambda rows: rows[:examples], dataset.train)
     return dataset if share == 1 else replace(dataset, train=train)
 
@@ -156,18 +162,17 @@ def check_dataset(dataset: object) -> None:
             remedy="Make one by make_dataset(inputs, labels), or load_dataset(name).",
         )
     for split in dataset.splits.values():
-        features = check_features(split.inputs)
-        check_labels(split.labels, examples=len(features), classes=dataset.classes)
+        check_batch(split, dataset.classes)
 
 
 def check_fit(params: Any, dataset: Dataset, network: Network) -> None:
     """Raise InputError if parameters, network and data don't belong together."""
-    expected = (dataset.features, dataset.classes)
+    expected = (dataset.features, dataset.outputs)
     if (network.layer_sizes[0], network.layer_sizes[-1]) != expected:
         raise InputError(
             "layer sizes",
             got=f"{network.layer_sizes}",
-            expected=f"first {expected[0]} (features) and last {expected[1]} (classes)",
+            expected=f"first {expected[0]} (features) and last {expected[1]} (outputs)",
             remedy=f"{dataset.name} needs ({expected[0]}, ..., {expected[1]}).",
         )
     shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
@@ -182,12 +187,24 @@ def check_fit(params: Any, dataset: Dataset, network: Network) -> None:
             expected=f"{wanted}",
             remedy="Make them by init_params with the same network.",
         )
+    check_loss(dataset, network.loss)
+
+
+def check_loss(dataset: Dataset, loss: str) -> None:
+    """Raise InputError unless a data set's targets are of a loss's kinds."""
+    for split in dataset.splits.values():
+        targets = split.targets
+        if split.labels is None:  # the scaled inputs: their extremes are enough
+            ends = np.stack([targets.min(axis=0), targets.max(axis=0)])
+            targets = np.asarray(dataset.scaling.apply(ends))
+        check_targets(targets, loss, dataset.outputs)
 
 
 def _learner(
     dataset: Dataset,
     network: Network | None,
     penalties: Penalties,
+    metrics: tuple[Any, ...] | None,
     functions: tuple[ValueAndGrad | None, Evaluate | None, BatchVectorProduct | None],
     optimizer: str | Optimizer | optax.GradientTransformation,
     rate_rule: str | Rule | RateRule,
@@ -207,7 +224,7 @@ def _learner(
             remedy="Put them into that function, or leave it out.",
         )
     if network is not None:
-        by_hand = network_functions(network, penalties)
+        by_hand = network_functions(network, penalties, metrics)
         functions = (
             functions[0] or by_hand[0],
             functions[1] or by_hand[1],

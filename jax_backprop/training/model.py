@@ -36,7 +36,7 @@ from jax_backprop.training.checkpoint import (
 )
 from jax_backprop.training.history import History
 from jax_backprop.training.running import FitResult
-from jax_backprop.types import Dataset, Layer, Params, Scaling
+from jax_backprop.types import Column, Dataset, Layer, Params, Scaling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,17 +49,20 @@ WEIGHTS = "model.safetensors"
 class Model(NamedTuple):
     """Parameters with what is needed to use them again, the scaling of features among it.
 
-    ``data`` is what is recorded of the data that it was trained on, ``scores`` how it did there.
+    ``output_names`` are of ``classes`` or of numbers; ``data`` is what is recorded of the data that
+    it was trained on, ``scores`` how it did there, ``recipe`` what became of a table's columns.
     """
 
     params: Params
     network: Network
     run: Run
-    class_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     scaling: Scaling = Scaling()
     feature_dtype: str = "float32"
     data: Mapping[str, Any] = MappingProxyType({})
     scores: Mapping[str, float] = MappingProxyType({})
+    recipe: tuple[Column, ...] = ()
+    classes: bool = True
 
 
 @contextlib.contextmanager
@@ -118,16 +121,17 @@ def save_model(
     manifest = {
         "run": model.run.model_dump(mode="json", exclude_none=True),
         "network": model.network.model_dump(mode="json"),
-        "class_names": list(model.class_names),
+        ("class_names" if model.classes else "target_names"): list(model.output_names),
         "scaling": model.scaling._asdict(),
         "feature_dtype": model.feature_dtype,
         "data": {
             "source": data.source,
             "split": data.split,
             "split_seed": data.split_seed,
-            "examples": {name: len(split.labels) for name, split in data.splits.items()},
+            "examples": {name: split.examples for name, split in data.splits.items()},
             "checksum": data.checksum,
         },
+        **({"recipe": [column._asdict() for column in model.recipe]} if model.recipe else {}),
         "scores": scores,
         "files": files,
     }
@@ -184,12 +188,21 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
     for (fan_in, fan_out), layer in zip(pairwise(network.layer_sizes), layers, strict=True):
         fits = layer.weights.shape == (fan_in, fan_out) and layer.biases.shape == (fan_out,)
         _check(fits, "damaged: weights of another shape than the network's")
-    names, dtype = manifest["class_names"], str(np.dtype(manifest["feature_dtype"]))
+    classes, dtype = "class_names" in manifest, str(np.dtype(manifest["feature_dtype"]))
+    names = manifest["class_names" if classes else "target_names"]
     named = len(names) == network.layer_sizes[-1] and all(isinstance(name, str) for name in names)
-    _check(named, "damaged: class_names that aren't a name for each class")
+    _check(named, "damaged: names that aren't one for each output")
     scaling = Scaling(*(_part(manifest["scaling"][part], network) for part in Scaling._fields))
     data, scores = dict(manifest.get("data", {})), dict(manifest.get("scores", {}))
-    return Model(tuple(layers), network, run, tuple(names), scaling, dtype, data, scores)
+    recipe = tuple(_column(each) for each in manifest.get("recipe", ()))
+    named = (tuple(names), scaling, dtype, data, scores, recipe, classes)
+    return Model(tuple(layers), network, run, *named)
+
+
+def _column(given: Any) -> Column:
+    """Return what became of a column, as JSON holds it."""
+    _check(set(given) == set(Column._fields), "damaged: a recipe of other fields")
+    return Column(**{**given, "categories": tuple(map(str, given["categories"]))})
 
 
 def _part(given: Any, network: Network) -> float | tuple[float, ...]:
@@ -213,6 +226,6 @@ def history_tables(history: History) -> dict[str, pa.Table]:
     steps |= history.steps._asdict()
     evaluations: dict[str, Any] = {"step": history.evaluated_at.astype(np.int32)}
     for split in ("train", "validation"):
-        for name, values in getattr(history, split)._asdict().items():
+        for name, values in getattr(history, split).named().items():
             evaluations[f"{split}_{name}"] = values
     return {"history": pa.table(steps), "evaluations": pa.table(evaluations)}

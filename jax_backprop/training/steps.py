@@ -164,7 +164,7 @@ def run_steps(
         state: TrainState, inputs: tuple[Scalars, Int[Array, " batch"] | None]
     ) -> tuple[TrainState, Metrics]:
         rate, rows = inputs
-        batch = train if rows is None else Batch(train.inputs[rows], train.labels[rows])
+        batch = train if rows is None else train.take(rows)
         return step(state, batch, rate, learner=learner, layer_factors=layer_factors)
 
     return jax.lax.scan(body, state, (rates, order))

@@ -1,22 +1,15 @@
-"""Losses per example, each with its hand-derived backward rule and its second derivative.
-
-The mean over the batch is taken by whoever sums the examples, once (``network.loss``).
-"""
+"""Softmax cross-entropy of one class an example: homework (4), (5) and (14)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from jax_backprop.types import AnyArray, Scalar
-
-# Many networks may run side by side in a last axis, ``lanes``; every rule works with or without it.
-Logits = Float[Array, "batch classes *lanes"]
-Labels = Int[AnyArray, " batch"]
+from jax_backprop.losses.targets import Labels, Logits, find_label
+from jax_backprop.types import Scalar
 
 
 class _OtherClasses(NamedTuple):
@@ -28,13 +21,8 @@ class _OtherClasses(NamedTuple):
     total: Float[Array, "batch 1 *lanes"]  # sum of the terms
 
 
-def _is_label(logits: Logits, labels: Labels) -> Bool[Array, "batch classes *ones"]:
-    found = labels[:, None] == jnp.arange(logits.shape[1])[None, :]
-    return found.reshape(found.shape + (1,) * (logits.ndim - 2))
-
-
 def _other_classes(logits: Logits, labels: Labels) -> _OtherClasses:
-    is_label = _is_label(logits, labels)
+    is_label = find_label(logits, labels)
     label_logits = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
     margins = logits - label_logits
     # The result doesn't depend on the shift, so autodiff may take it as a constant.
@@ -126,59 +114,3 @@ def softmax_cross_entropy_hessian_product(
     mean = jnp.sum(probabilities * r_margins, axis=1, keepdims=True)
     label_probability = jnp.exp(-others.shift) / scale
     return jnp.where(others.is_label, -label_probability * mean, probabilities * (r_margins - mean))
-
-
-def squared_error(
-    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
-) -> Float[Array, " batch *lanes"]:
-    """Return half the squared distance of the logits to the one-hot label, summed over classes.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> squared_error(jnp.array([[3.0, 1.0]]), jnp.array([1]))
-      Array([4.5], dtype=float32)
-    """
-    errors = squared_error_backward(logits, labels, label_smoothing)
-    return 0.5 * jnp.sum(errors**2, axis=1)
-
-
-def squared_error_backward(
-    logits: Logits, labels: Labels, label_smoothing: float | Scalar = 0.0
-) -> Logits:
-    """Return d_logits = logits - L per example, the linear head's counterpart of homework (14)."""
-    classes = logits.shape[1]
-    one_hot = _is_label(logits, labels).astype(logits.dtype)
-    return logits - one_hot + label_smoothing * (one_hot - 1 / classes)
-
-
-def squared_error_hessian_product(logits: Logits, labels: Labels, r_logits: Logits) -> Logits:
-    """Return d2E/dZ2 R = R per example: the Hessian by the logits is the identity."""
-    del logits, labels
-    return r_logits
-
-
-class Loss(NamedTuple):
-    """A loss per example, its backward to the logits, and its Hessian's product with a direction.
-
-    Args:
-      forward: (logits, labels, label_smoothing) -> losses.
-      backward: (logits, labels, label_smoothing) -> d_logits.
-      hessian_product: (logits, labels, R) -> d2E/dZ2 R; label smoothing doesn't enter.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> LOSSES["squared_error"].backward(jnp.array([[3.0, 1.0]]), jnp.array([1]), 0.0)
-      Array([[3., 0.]], dtype=float32)
-    """
-
-    forward: Callable[[Logits, Labels, float | Scalar], Float[Array, " batch *lanes"]]
-    backward: Callable[[Logits, Labels, float | Scalar], Logits]
-    hessian_product: Callable[[Logits, Labels, Logits], Logits]
-
-
-LOSSES: dict[str, Loss] = {
-    "softmax_cross_entropy": Loss(
-        softmax_cross_entropy, softmax_cross_entropy_backward, softmax_cross_entropy_hessian_product
-    ),
-    "squared_error": Loss(squared_error, squared_error_backward, squared_error_hessian_product),
-}

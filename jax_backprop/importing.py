@@ -1,0 +1,61 @@
+"""Functions of one's own by import path, ``my_module:function``, as study files name them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jax_backprop.errors import InputError, unknown_name
+
+PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+FORM = "MODULE:NAME, such as my_module:my_function"
+
+
+def is_path(text: object) -> bool:
+    """Tell whether a text is meant as an import path: a colon is in it."""
+    return isinstance(text, str) and ":" in text
+
+
+@functools.lru_cache(maxsize=64)
+def imported(path: str) -> Callable[..., Any]:
+    """Return what an import path names; modules are looked for in the current folder, too.
+
+    Raises:
+      InputError: a path of another form, a module that can't be imported, or a name that isn't
+        there or can't be called.
+
+    Example:
+      >>> imported("math:hypot")(3, 4)
+      5.0
+    """
+    if not re.fullmatch(PATH, path):
+        raise InputError("import path", got=repr(path), expected=FORM, remedy="Write it so.")
+    module, _, name = path.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # whatever a module of the user's raises
+        raise InputError(
+            f"module {module!r}",
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a module that can be imported, in {here} or installed",
+            remedy="Mend it, or run the command in the folder where it lies.",
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not hasattr(found, name):
+        raise unknown_name(f"name in module {module!r}", name, sorted(vars(found)))
+    if not callable(getattr(found, name)):
+        raise InputError(
+            f"{path}",
+            got=f"a {type(getattr(found, name)).__name__}",
+            expected="a function",
+            remedy="Name a function.",
+        )
+    return getattr(found, name)
