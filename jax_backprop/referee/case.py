@@ -16,9 +16,11 @@ from jax_backprop.referee.called import Called, Function, MutationError
 from jax_backprop.referee.form import Form, Leaf, described, gradient_leaves
 from jax_backprop.referee.programs import Program, Traced, program
 from jax_backprop.referee.report import Complaint
+from jax_backprop.referee.subprograms import primitives
 
 Arrays = list[np.ndarray]
 EPS32 = float(np.finfo(np.float32).eps)
+ITERATED = 1e-4  # relative: what a loop may leave that ends where it is near enough
 VALUE = Leaf("loss", -1, 0.0)  # the loss itself, judged like a leaf
 
 
@@ -61,6 +63,21 @@ class Case(NamedTuple):
     def judged(self) -> tuple[Leaf, ...]:
         """What the lists in ``Values`` hold: the loss first, where the gradient gives it."""
         return (VALUE, *self.leaves) if self.options.has_value else self.leaves
+
+    @property
+    def iterates(self) -> bool:
+        """The loss loops until it is near enough, and so is near enough itself, no more."""
+        return (
+            self.autodiff is None
+            and isinstance(self.loss, Traced)
+            and "while" in set(primitives(self.loss.closed.jaxpr))
+        )
+
+    @property
+    def rtol(self) -> float:
+        """The relative error that is allowed beside rounding."""
+        given = self.options.rtol
+        return (ITERATED if self.iterates else 0.0) if given is None else given
 
     def moved(self, steps: Sequence[np.ndarray | np.floating]) -> list[Any]:
         """Return all leaves, the differentiated ones moved: in float64."""

@@ -244,6 +244,8 @@ def _notes(case: Case, values: Values, rows: Sequence[LeafReport]) -> list[str]:
     notes += other_dtypes(case.form, list(grads))
     if case.options.rtol is not None:
         notes.append(f"judged with the tolerance that was given: rtol={case.options.rtol:g}")
+    elif case.iterates:
+        notes.append(f"the loss loops until it is near enough: a share of {case.rtol:g} may be off")
     if not case.loss.traceable:
         why = getattr(case.loss, "why", "")
         notes.append(f"the loss can't be traced by JAX ({why}): judged by differences alone")

@@ -17,6 +17,7 @@ from jax_backprop.referee.report import BOTH_ZERO, LeafReport
 GATE = 64  # eps: against autodiff of the same dtype, and the floor of every comparison
 FACTOR = 4  # how much farther from float64 than autodiff a hand-written gradient may be
 CAP = 0.1  # relative: where rounding explains more, a gradient in less than float64 isn't decided
+HOPELESS = 0.5  # relative: float32's own error where nothing is left to compare
 ELEMENT = 1e-6  # relative: how near each element has to be in float64, above rounding
 NEIGHBOURS = 4
 CONSTANTS = 4  # eps, where constants were rounded before float64 was asked for
@@ -134,7 +135,7 @@ def _judged(
 ) -> LeafReport:
     assert values.truth is not None
     truth = values.truth[number].astype(np.float64)
-    size, rtol = float(np.linalg.norm(truth)), case.options.rtol or 0.0
+    size, rtol = float(np.linalg.norm(truth)), case.rtol
     said = dict(row.referees)
     objections: list[tuple[str, str]] = []
     wide = values.hand64 is not None
@@ -158,8 +159,10 @@ def _judged(
     if case.options.initial and not row.autodiff.worst <= GATE * eps_of(case, values.hand[number]):
         narrow = narrow or "not autodiff's at an initial point"
     said["autodiff"] = "fail" if narrow else "pass"
-    objections = ([("autodiff", narrow)] if narrow else []) + objections
     row = row._replace(referees=said, condition=_condition(number, known, size))
+    if objections and not narrow and _hopeless(values, number, row.condition, size):
+        return row._replace(verdict="undecided", reason="so ill-conditioned that rounding is all")
+    objections = ([("autodiff", narrow)] if narrow else []) + objections
     if objections:
         return row._replace(verdict="fail", reason=objections[0][1])
     if unsure:
@@ -227,6 +230,13 @@ def _objection_of_elements(case: Case, values: Values, number: int) -> str:
     limit = 2 * FACTOR * own + eps**0.5 * sizes + GATE * eps * beside + 2 * noise
     wrong = int(np.sum(~(_gap(hand, truth) <= limit)))
     return f"{wrong} small elements are too far from float64" if wrong else ""
+
+
+def _hopeless(values: Values, number: int, condition: float, size: float) -> bool:
+    """Say if float32 has no digit left here, and float64 may have lost those that part the two."""
+    assert values.hand64 is not None and values.truth is not None
+    gap = float(np.linalg.norm(_gap(values.hand64[number], values.truth[number])))
+    return condition * EPS32 > HOPELESS and gap <= CAP * size
 
 
 def _condition(number: int, known: Rounding | None, size: float) -> float:

@@ -17,6 +17,7 @@ TINY = 1e-13 * np.arange(1, 5)  # steps too small to see anything but rounding
 COARSEST = 1e10  # how much larger they are in a narrower dtype, at most
 FINE = 1e-3  # of the derivative: what rounding and truncation may allow before steps are adapted
 TOO_COARSE = 0.1  # of the derivative: where they allow more, a difference decides nothing
+GRAIN = 64  # eps: how large the rounding of terms of about 1 may be
 SMALL = 1e-6  # a loss above it is rounded as if it were at least 1: its terms may be
 KINK_SHARE = 0.5  # a wrong gradient is as wrong nearer to the point; a kink's effect is gone there
 
@@ -100,6 +101,8 @@ def examine(
     plus, minus = values[9 : 9 + HALVINGS], values[9 + HALVINGS :]
     rounding = 10 * float(np.max(np.abs(near - base - tiny * directional)))
     whole, half = (ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / step
+    grain = _grain(values, eps)
+    rounding = max(rounding, 10 * grain)
     noise = max(10 * eps * rounded_size(base), rounding) / step
     allowed = 4 * abs(whole - half) + noise
     if not allowed <= FINE * max(abs(whole), abs(directional)):
@@ -114,7 +117,7 @@ def examine(
     )
     fades = _fades(taylor, halvings, max(16 * eps * abs(base), rounding))
     kinked = _has_kink(base, ends, step, noise) or _is_kinked(taylor) or fades
-    asked = slack is None and eps <= EPS and rtol == 0
+    asked = slack is None and eps <= EPS and rtol == 0 and grain == 0
     return Directional(
         error=float(gap / scale) if scale > 0 else 0.0,
         margin=float(gap / allowed) if allowed > 0 or gap > 0 else 0.0,
@@ -122,6 +125,17 @@ def examine(
         kink=bool(kinked and gap <= _widest_kink(base, ends, step, noise)),
         informative=bool(allowed <= TOO_COARSE * scale or (directional == 0 and gap <= noise)),
     )
+
+
+def _grain(values: np.ndarray, eps: float) -> float:
+    """Return the least change of a loss that is rounded as its larger terms are, else 0.
+
+    Such a loss, a small difference of terms of about 1, stands still at some of the steps.
+    """
+    moved = np.abs(values[1:] - values[0])
+    least = float(moved[moved > 0].min(initial=np.inf))
+    hidden = GRAIN * eps * abs(values[0]) < least <= GRAIN * eps
+    return least if hidden and not moved.all() else 0.0
 
 
 def _finest(

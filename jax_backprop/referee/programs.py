@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jax_backprop.referee.arrays import as_float64, copied, digits, dtype_of, is_array
 from jax_backprop.referee.called import FULL, Called, Function, MutationError, guarded
@@ -161,6 +162,7 @@ def program(function: Function, form: Form) -> Program:
     alone = tuple(leaf.position for leaf in form.floats)
     if any(hasattr(leaf, "detach") for leaf in form.leaves):
         return Called(function, form, "it takes torch's tensors")
+    _check_arrays_stay(function, form)
     why = ""
     for positions in (form.arrays, alone):
         try:
@@ -170,6 +172,18 @@ def program(function: Function, form: Form) -> Program:
         except Exception as error:
             why = why or f"{type(error).__name__} while JAX traced it"
     return Called(function, form, why)
+
+
+def _check_arrays_stay(function: Function, form: Form) -> None:
+    """Raise MutationError where a call changes NumPy's arrays in place: tracing doesn't see it."""
+    if not any(isinstance(leaf, np.ndarray) for leaf in form.leaves):
+        return
+    try:
+        guarded(function, form, [copied(leaf) for leaf in form.leaves])
+    except MutationError:
+        raise
+    except Exception:
+        return  # what it lacks is said where it is evaluated
 
 
 def _trace(

@@ -63,13 +63,12 @@ def look_along(case: Case, values: Values, number: int, draw: int, loss: Any = N
     )
     slack = uncertainty(case, values, number + offset)
     eps = float(jnp.finfo(case.loss.dtype).eps)
-    rtol = case.options.rtol or 0.0
     line = case.line({number: direction}, loss=loss)
     product = float(np.vdot(grad, direction))
-    found = examine(line, product, size, slack=slack, eps=eps, rtol=rtol)
+    found = examine(line, product, size, slack=slack, eps=eps, rtol=case.rtol)
     own = float(np.sqrt(np.mean(leaf.array**2)))
     if found.differences == "-" and 0 < own < 0.1 * size:
-        nearer = examine(line, product, own, slack=slack, eps=eps, rtol=rtol)
+        nearer = examine(line, product, own, slack=slack, eps=eps, rtol=case.rtol)
         found = found if nearer.differences == "-" else nearer
     return found
 
