@@ -134,13 +134,16 @@ def _kind(passes: Passes, found: Found) -> tuple[str, str]:
     candidate = found.candidate
     if candidate.kind != "factor":
         return candidate.kind, candidate.kind
-    multiple = 1 + found.factor
+    return _scaled(passes, passes.program.equations[candidate.equation], 1 + found.factor)
+
+
+def _scaled(passes: Passes, each: Equation, multiple: float) -> tuple[str, str]:
+    """Return what a cotangent times a number is called."""
     if abs(multiple) <= NEAR:
         return "zero", "nothing flows back"
     if _same(multiple, -1.0):
         return "sign", "its sign flipped"
-    counted = _count(passes, passes.program.equations[candidate.equation], multiple)
-    return counted or ("factor", f"a factor of {multiple:.6g}")
+    return _count(passes, each, multiple) or ("factor", f"a factor of {multiple:.6g}")
 
 
 def placed(passes: Passes, where: Place) -> Named:
@@ -159,9 +162,12 @@ def placed(passes: Passes, where: Place) -> Named:
     if where.rows is not None:
         axis, factors = where.rows
         factors = np.round(factors, 6)
+        alike = bool(np.ptp(factors) == 0)
         odd = np.flatnonzero(factors != 1)
         listed = ", ".join(f"{factors[n]:.3g} at {n}" for n in odd[:SHOWN])
         bug, what = "line_factors", f"each index of axis {axis} has a factor of its own: {listed}"
+        if alike:
+            bug, what = _scaled(passes, users[0], float(factors[0]))
     others = tuple(dict.fromkeys(str(each) for each in users[1:]))[:SHOWN]
     sources = tuple(dict.fromkeys(line for each in users for line in (each.source, *each.inner)))
     place = f"{users[0]}: {below}"
