@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from jax_backprop import Run
 from jax_backprop.finding.experience import Known, experience, known_tasks, tasks_like
-from jax_backprop.finding.regret import Truth, regret, window_hits
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "experiments" / "finders"))
+
+from regret import Truth, regret, window_hits
 
 RATES = np.array([0.1, 1.0, 10.0, 100.0])
 TRUTH = Truth(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from regret import Truth
 from tasks import FIRST_JUDGE, Task
 
 import jax_backprop as jb
-from jax_backprop.finding.regret import Truth
 
 
 def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:

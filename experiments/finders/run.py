@@ -8,11 +8,11 @@ from pathlib import Path
 
 from dense import dense_sweep
 from picks import Pick, all_picks
+from regret import Truth, regret, window_hits
 from table import Judged, draw_regrets, known_tasks_json, lines, tables
 from tasks import make_task, read_tasks
 
 from jax_backprop.cli.console import use_all_cores
-from jax_backprop.finding.regret import Truth, regret, window_hits
 from jax_backprop.storage import write_atomic
 
 RULE = 1  # raised whenever our rule changes: what was picked by another is picked again

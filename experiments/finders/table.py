@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from picks import Pick
+from regret import Regret
 
 from jax_backprop.finding.experience import Known
-from jax_backprop.finding.regret import Regret
 from jax_backprop.report.finding import Table
 
 HEADS = (
