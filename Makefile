@@ -37,7 +37,8 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	JAX_BACKPROP_TESTS=quick $(BIN)/python -m pytest -m 'not optimized'
+	$(BIN)/python -m pytest -m optimized
 
 lint: $(READY_LINT) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from jax_backprop.engine.program import OutOfMemoryError
 from jax_backprop.engine.worker import Source, compute, dumps, release
 from jax_backprop.study_file import Study
 
-pytestmark = pytest.mark.usefixtures("small_shards")
+pytestmark = [pytest.mark.usefixtures("small_shards"), pytest.mark.optimized]
 STUDY = {
     "title": "t",
     "question": "q",

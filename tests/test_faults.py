@@ -16,7 +16,7 @@ from small_study import go, parts
 
 from jax_backprop import InputError, load_study
 
-pytestmark = pytest.mark.usefixtures("small_shards")
+pytestmark = [pytest.mark.usefixtures("small_shards"), pytest.mark.optimized]
 
 
 class FailingFile(io.BufferedWriter):

@@ -17,6 +17,8 @@ from jax_backprop.engine.computing import Computer
 from jax_backprop.engine.planning import Group
 from jax_backprop.engine.program import OutOfMemoryError, Program
 
+pytestmark = pytest.mark.optimized
+
 
 def test_memory_that_is_short_narrows_the_tiles(blobs: Dataset) -> None:
     big = Network(layer_sizes=(6, 200, 3))

@@ -32,6 +32,7 @@ from jax_backprop.training import Learner, RateRule, with_scaling
 from jax_backprop.training.learner import cached_learner
 from jax_backprop.types import Scaling
 
+pytestmark = pytest.mark.optimized
 NETWORK = Network(layer_sizes=(6, 6, 3))
 KEYS = role_keys(0)
 GENERATOR = np.random.default_rng(0)

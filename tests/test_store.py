@@ -16,7 +16,7 @@ from jax_backprop.engine.checkpoint import unpack
 from jax_backprop.engine.store import ENGINE
 from jax_backprop.storage import file_sha256
 
-pytestmark = pytest.mark.usefixtures("small_shards")
+pytestmark = [pytest.mark.usefixtures("small_shards"), pytest.mark.optimized]
 
 
 def test_a_study_is_stored_and_not_run_twice(whole: Path) -> None:

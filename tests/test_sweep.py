@@ -25,6 +25,7 @@ from jax_backprop import (
 )
 from jax_backprop.engine import Options, Tables, sweep
 
+pytestmark = pytest.mark.optimized
 NETWORK = Network(layer_sizes=(6, 6, 3))
 INIT = lambda key: init_params(NETWORK, key=key)  # noqa: E731
 LEARNER = network_learner(NETWORK)
