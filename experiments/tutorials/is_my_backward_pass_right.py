@@ -1,6 +1,9 @@
-"""Is my backward pass right? Run it: python experiments/tutorials/is_my_backward_pass_right.py."""
+# %% [markdown]
+# # Is my backward pass right?
+#
+# A network of 4 inputs, 5 sigmoid units and 3 softmax outputs, written in NumPy.
 
-# %% A network of 4 inputs, 5 sigmoid units and 3 softmax outputs, written in NumPy.
+# %%
 # ruff: noqa: N816 - the homework's names
 import numpy as np
 

@@ -6,7 +6,7 @@
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
 const by = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 const within = (/** @type {string} */ id, /** @type {string} */ chosen) => by(id).querySelector(chosen);
-const short = (/** @type {number|null|undefined} */ value) => value === null || value === undefined || !Number.isFinite(value) ? "not finite" : String(Number(value.toPrecision(3)));
+const short = (/** @type {number|null|undefined} */ value) => value === null || value === undefined || !Number.isFinite(value) ? "not finite" : Math.abs(value) < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
 const { rates, steps, plane } = DATA;
 
 /** Rows of runs by the place of their rate. @type {Run[][]} */
