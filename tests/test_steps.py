@@ -28,7 +28,7 @@ from students import (
     solve,
 )
 
-from jax_backprop import InputError, check_steps
+from jax_backprop import Batch, InputError, check_steps
 from jax_backprop.marking.catalogue import catalogue
 from jax_backprop.marking.network import Model, follow, order
 
@@ -244,6 +244,7 @@ def test_float32_passes_also_where_the_network_is_sure_and_right(scale: float) -
         (DW, P + P, BATCH, "network: got inputs"),
         (DW, 5, BATCH, "parameters: got"),
         (DW, P, G["X"], "batch: got"),
+        (DW, P, Batch(*BATCH, np.ones(6)), "weights of the examples"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_checked(steps, params, batch, message: str) -> None:

@@ -80,14 +80,16 @@ def _distinct(found: list[Setting]) -> list[Setting]:
 
 def _batch(batch: object) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return inputs and labels as arrays, and what was assumed."""
-    if isinstance(batch, Mapping):
-        names = {str(key).lower(): value for key, value in batch.items()}
+    fields = getattr(batch, "_asdict", None)  # a Batch's; its module would import jax
+    given = batch if fields is None else fields()
+    if isinstance(given, Mapping):
+        names = {str(key).lower(): value for key, value in given.items()}
         inputs = next((names[n] for n in ("inputs", "x", "data", "features") if n in names), None)
         labels = next(
             (names[n] for n in ("labels", "y", "target", "targets", "l") if n in names), None
         )
-    elif isinstance(batch, Sequence) and len(batch) == 2:
-        inputs, labels = batch
+    elif isinstance(given, Sequence) and len(given) == 2:
+        inputs, labels = given
     else:
         inputs = labels = None
     if inputs is None or labels is None:
@@ -96,6 +98,13 @@ def _batch(batch: object) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
             got=f"a {type(batch).__name__}",
             expected="inputs and labels: a pair, a Batch or a dictionary",
             remedy="Give (inputs, labels).",
+        )
+    if isinstance(given, Mapping) and given.get("weights") is not None:
+        raise InputError(
+            "batch",
+            got="weights of the examples",
+            expected="examples that count alike, as in the equations",
+            remedy="Leave the weights out.",
         )
     indexes = [getattr(each, "index", None) for each in (inputs, labels)]
     notes = ()

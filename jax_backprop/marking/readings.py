@@ -166,7 +166,7 @@ def _placed(
             found, step = below, lower
         if step not in known:
             text = f"{key!r} is no step of this network: left out"
-            if step.startswith("new") and step[3:] in _parameters(model):
+            if np.isnan(model.learning_rate) and step[3:] in _parameters(model):
                 raise InputError(
                     "learning rate",
                     got="none, and updated parameters among the steps",

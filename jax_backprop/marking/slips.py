@@ -93,5 +93,5 @@ def _signs(right: str) -> Iterator[tuple[str, str]]:
     for old, new in _SIGNS:
         for found in re.finditer(re.escape(old), right):
             text = right[: found.start()] + new + right[found.end() :]
-            said = f"{new.strip()} stands where {old.strip()} belongs"
-            yield said if new else f"{old.strip()} is missing", text
+            is_, belongs = (each.strip().replace("* in_loss", "/ N") for each in (new, old))
+            yield f"{is_} stands where {belongs} belongs" if is_ else f"{belongs} is missing", text
