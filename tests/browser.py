@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,3 +64,15 @@ def assert_accessible(page: Any) -> None:
         if each["impact"] in ("serious", "critical")
     ]
     assert told == [], told
+
+
+def saved(page: Any, button: str) -> str:
+    """Return the text of the file that a button saves."""
+    with page.expect_download() as given:
+        page.click(button)
+    return Path(given.value.path()).read_text()
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """Return the rows of a file that was saved as CSV."""
+    return list(csv.DictReader(io.StringIO(text)))

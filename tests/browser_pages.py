@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import assert_fits, assert_quiet, opened
+from browser import assert_accessible, assert_fits, assert_quiet, opened, rows_of, saved
 
 from jax_backprop.report import write_report
 from jax_backprop.study import Summary
@@ -65,13 +63,26 @@ def test_rows_are_sorted_filtered_and_ticked_by_keyboard(page: Any) -> None:
 
 
 def test_all_runs_are_saved_as_they_are_stored(page: Any, summary: Summary) -> None:
-    with page.expect_download() as given:
-        page.click("#all-data")
-    rows = list(csv.DictReader(io.StringIO(Path(given.value.path()).read_text())))
+    rows = rows_of(saved(page, "#all-data"))
     assert [row["cell"] for row in rows] == summary.cells["cell"].tolist()
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == summary.cells["learning_rate"].tolist()
     stored = summary.cells["validation_loss"].to_numpy()
     kept = np.array([float(row["validation_loss"] or "nan") for row in rows], stored.dtype)
     np.testing.assert_array_equal(kept, np.where(np.isfinite(stored), stored, np.nan))
+
+
+def test_a_chart_is_saved_as_picture_and_as_its_numbers(page: Any, summary: Summary) -> None:
+    place = "#figure-loss_by_rate"
+    page.click(f"{place} summary")
+    rows = rows_of(saved(page, f"{place} [data-table]"))
+    rates = [row for each in summary.best for row in summary.of_series(each.series)]
+    assert [row["validation loss"] for row in rows] == [str(r.validation_loss) for r in rates]
+    svg = saved(page, f"{place} [data-svg]")
+    assert svg.startswith("<svg") and "var(--" not in svg and "cosine" in svg
+    with page.expect_download() as given:
+        page.click(f"{place} [data-png]")
+    assert Path(given.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_are_explored_by_the_axes_that_are_picked(page: Any) -> None:
@@ -82,6 +93,34 @@ def test_runs_are_explored_by_the_axes_that_are_picked(page: Any) -> None:
         "document.querySelector('#explored').textContent.includes('test accuracy')"
     )
     assert page.said == []
+
+
+def test_brushed_runs_give_their_numbers_and_curves(page: Any, summary: Summary) -> None:
+    page.evaluate("parallel(['learning_rate', 'schedule', 'validation_loss'])")
+    axis = page.locator("#parallel .axis").first
+    axis.focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_selector("#brushed-curves svg")
+    low, high = page.evaluate("brushes.get('learning_rate')")
+    inside = summary.cells[summary.cells["learning_rate"].between(low, high)]
+    rows = rows_of(saved(page, "#brushed-csv"))
+    assert 0 < len(rows) < len(summary.cells)
+    assert [row["cell"] for row in rows] == inside["cell"].tolist()
+    page.keyboard.press("Escape")
+    axis.focus()
+    page.keyboard.press("Escape")
+    assert page.evaluate("brushes.size") == 0 and page.said == []
+
+
+def test_a_run_tells_the_command_that_repeats_it(page: Any, summary: Summary) -> None:
+    page.evaluate("showRun(7)")
+    row = summary.cells.iloc[7]
+    facts = page.locator("#run-facts").inner_text()
+    assert row["cell"] in facts and str(row["learning_rate"]) in facts
+    command = page.locator("#run-command").inner_text()
+    assert f"--set 'axes.learning_rate=[{float(row['learning_rate'])!r}]'" in command
+    assert f"--set 'axes.seed=[{row['seed']}]'" in command
+    assert f"--set 'axes.schedule=[\"{row['schedule']}\"]'" in command
 
 
 def test_the_slider_and_the_arrow_keys_choose_a_rate(page: Any) -> None:
@@ -102,3 +141,8 @@ def test_the_slider_and_the_arrow_keys_choose_a_rate(page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_in_both_schemes(page: Any, scheme: str) -> None:
     assert_fits(page, scheme)
+
+
+def test_everybody_can_use_it(page: Any) -> None:
+    assert_accessible(page)
+    assert_quiet(page)

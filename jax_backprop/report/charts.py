@@ -48,12 +48,16 @@ def configured(chart: Any) -> Chart:
     """Return a chart in the colours and the type of all pages."""
     text = {"labelColor": SOFT, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
     return (
-        chart.configure(background="transparent", font="system-ui, sans-serif", padding=4)
+        chart.configure(
+            aria=False, background="transparent", font="system-ui, sans-serif", padding=4
+        )
         .configure_view(stroke=None)
         .configure_axis(
             gridColor=LINE, domainColor=SOFT, tickColor=SOFT, titleFontWeight=400, **text
         )
-        .configure_legend(**text, symbolOpacity=1, orient="top", titleFontWeight=400)
+        .configure_legend(
+            **text, symbolOpacity=1, orient="top", titleFontWeight=400, titleLimit=500
+        )
         .configure_title(color=INK, fontSize=12, anchor="start")
         .configure_text(color=INK, fontSize=12)
     )

@@ -41,7 +41,7 @@ STARTS.push(() => {
     made.type = "checkbox";
     made.checked = picked.has(name);
     made.setAttribute("aria-label", `show ${name}`);
-    made.addEventListener("change", () => { made.checked ? picked.add(name) : picked.delete(name); signal("picked", [...picked].flatMap((each) => [each, `A: ${each}`, `B: ${each}`])); });
+    made.addEventListener("change", () => { made.checked ? picked.add(name) : picked.delete(name); signal("picked", [...picked].flatMap((each) => [each, ...(DATA.sides || []).map((side) => `${side}: ${each}`)])); });
     return made;
   }
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import altair as alt
-import jinja2
 import pandas as pd
 import vl_convert as vlc
 
 from jax_backprop.finding import FoundRate
 from jax_backprop.report.charts import WIDE
-from jax_backprop.report.palette import SERIES
-from jax_backprop.report.policy import content_security_policy
+from jax_backprop.report.palette import SERIES, themed_svg
+from jax_backprop.report.templates import render as render_page
 from jax_backprop.storage import write_atomic
 
 CAPTION = (
@@ -57,13 +55,8 @@ def render(
     title: str, lines: Sequence[str], figures: Sequence[Figure], tables: Sequence[Table]
 ) -> str:
     """Return a page of sentences, figures and tables."""
-    template = jinja2.Environment(
-        autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
-    ).from_string(
-        files("jax_backprop.report").joinpath("finding.html.j2").read_text(encoding="utf-8")
-    )
-    policy = content_security_policy()
-    return template.render(title=title, lines=lines, figures=figures, tables=tables, policy=policy)
+    shown = [figure._replace(svg=themed_svg(figure.svg)) for figure in figures]
+    return render_page("finding.html.j2", title=title, lines=lines, figures=shown, tables=tables)
 
 
 def trials_chart(found: FoundRate) -> Any:

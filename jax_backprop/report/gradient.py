@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from jax_backprop.referee.report import HEADS, Element, Report, cells
+from jax_backprop.report.templates import render
 
-import jinja2
-
-from jax_backprop.referee.report import HEADS, Report, cells
-from jax_backprop.report.policy import content_security_policy
+VERDICTS = ("pass", "fail", "undecided")
 
 
 def gradient_page(report: Report, title: str) -> str:
     """Return the page: verdict, likely bug, a row a leaf, the worst elements, what wasn't asked."""
-    template = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    ).from_string(
-        files("jax_backprop.report").joinpath("gradient.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
+    return render(
+        "gradient.html.j2",
         title=title,
-        policy=content_security_policy(),
         report=report,
         heads=HEADS,
         rows=[cells(row) for row in report.rows],
-        verdicts=("pass", "fail", "undecided"),
+        elements={row.path: [_element(each) for each in row.elements] for row in report.rows},
+        laws=[[law.name, law.verdict, f"{law.error:.1e}", law.reason] for law in report.laws],
+        verdicts=VERDICTS,
     )
+
+
+def _element(each: Element) -> list[str]:
+    """Return an element's row: its index, what is judged, what it should be ("-": not known)."""
+    expected = "-" if each.expected != each.expected else f"{each.expected:.9g}"
+    return [str(list(each.at)), f"{each.hand:.9g}", expected, f"{each.difference:.9g}"]

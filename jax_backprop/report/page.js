@@ -3,7 +3,7 @@
 "use strict";
 
 /** @typedef {Record<string, any>} Row */
-/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, map?: any}} Data */
+/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, sides?: string[], map?: any}} Data */
 /** @type {Data} */
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
 /** Charts by their place. @type {Record<string, any>} */
@@ -31,6 +31,7 @@ async function draw(id, spec, renderer = "svg") {
   const options = { actions: false, ast: true, renderer, tooltip: { theme: "page", disableDefaultStyle: false } };
   const shown = document.createElement("div");
   shown.style.width = "100%";
+  shown.setAttribute("aria-hidden", "true"); // its place says what is seen
   const wide = spec.width === "container";
   if (wide) spec = { ...spec, width: Math.max(200, place.clientWidth), autosize: { type: "fit-x", contains: "padding" } };
   const { view } = await /** @type {any} */ (window).vegaEmbed(shown, renderer === "canvas" ? coloured(spec) : spec, options);

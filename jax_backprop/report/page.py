@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import vl_convert as vlc
 from markupsafe import Markup
 
@@ -18,10 +15,10 @@ from jax_backprop.report.charts import WIDE
 from jax_backprop.report.drawing import WRITTEN, write_chart
 from jax_backprop.report.embedded import packed, script_json
 from jax_backprop.report.maps import map_page
-from jax_backprop.report.palette import look, themed
-from jax_backprop.report.policy import content_security_policy
+from jax_backprop.report.palette import themed, themed_svg
 from jax_backprop.report.sections import Page, series_page
 from jax_backprop.report.tables import latex
+from jax_backprop.report.templates import read, render
 from jax_backprop.report.versus import two_studies_page
 from jax_backprop.storage import write_atomic
 from jax_backprop.study.overview import Overview
@@ -30,6 +27,11 @@ from jax_backprop.study.two_studies import TwoStudies
 FORMATS = ("svg", "png")  # of the figures' files, where nothing else is asked for
 TABLE = "tex"  # the format of the table that compares series, for papers
 Spec = dict[str, Any]
+# What only some pages say.
+ABSENT = (
+    *("about_rates", "accuracies", "compared", "control", "differing", "left_out", "map", "over"),
+    *("setting", "slider", "toml", "too_many_runs", "unit", "unpowered"),
+)
 
 
 def page_of(found: Overview, folder: Path) -> Page:
@@ -144,30 +146,14 @@ def html(page: Page, specs: dict[str, Spec], svgs: dict[str, str]) -> str:
     """Return the page as text; ``svgs`` are its charts, which stand until scripts draw them."""
     live = json.loads(themed(json.dumps({} if "map" in page.data else specs)))
     bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if live else ""
-    own = [_file(name) for name in page.scripts]
+    own = [read(name) for name in page.scripts]
     scripts = [each for each in (bundle.replace("</script", "<\\/script"), *own) if each]
-    return _template().render(
+    return render(
+        "page.html.j2",
+        scripts,
         page=page,
-        title=page.title,
-        svgs={name: Markup(_inline(svg)) for name, svg in svgs.items()},
-        look=Markup(look()),
-        scripts=[Markup(script) for script in scripts],
-        policy=content_security_policy(scripts),
+        svgs={name: Markup(themed_svg(svg)) for name, svg in svgs.items()},
         data=Markup(script_json({"specs": live, **page.data})),
         packed=Markup(packed(page.held)) if page.held else "",
-        **page.texts,
+        **dict.fromkeys(ABSENT) | page.texts,
     )
-
-
-def _inline(svg: str) -> str:
-    """Return an SVG that is as wide as its place and follows the page's colours."""
-    return re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", themed(svg), count=1)
-
-
-def _file(name: str) -> str:
-    return files("jax_backprop.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_file("page.html.j2"))

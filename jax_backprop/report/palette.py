@@ -40,6 +40,16 @@ def themed(text: str) -> str:
     return _ANY.sub(lambda found: f"var({NAMES[found[0].lower()]})", text)
 
 
+def themed_svg(svg: str) -> str:
+    """Return an SVG that is as wide as its place and follows the page's colours.
+
+    What its marks are called is left out: the place that it stands in says what is seen.
+    """
+    sized = r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"'
+    named = r' (?:role="graphics-[\w-]+"|aria-roledescription="[^"]*")'
+    return re.sub(named, "", re.sub(sized, r"\1", themed(svg), count=1))
+
+
 def look() -> str:
     """Return the style sheet that all pages share, with both sets of colours."""
     sheet = files("jax_backprop.report").joinpath("look.css").read_text(encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from jax_backprop.errors import finite
 from jax_backprop.report import charts
 from jax_backprop.report.comparisons import MOST_LINES
 from jax_backprop.report.pictures import Picture, forest_picture
@@ -40,7 +39,7 @@ def two_studies_page(found: TwoStudies) -> Page:
         _figures(named),
         lines,
         {"answer": [forest] if forest else [], "compare": list(_lines(found, named))},
-        finite({"compared": []}),
+        {"compared": [], "sides": list(SIDES)},
         {
             "compared": table,
             "series": len(table[1]),

@@ -1,0 +1,40 @@
+"""Every page from one base: its policy, and the one look in light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from jax_backprop.report.palette import look
+from jax_backprop.report.policy import content_security_policy
+
+
+def read(name: str) -> str:
+    """Return the text of a file of this folder."""
+    return files("jax_backprop.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def render(name: str, scripts: Sequence[str] = (), **given: object) -> str:
+    """Return a page from its template, which extends base.html.j2.
+
+    Args:
+      name: of the template.
+      scripts: that the page may run.
+      given: what the template names; a name that isn't given is an error.
+    """
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(read),
+    )
+    return environment.get_template(name).render(
+        look=Markup(look()),
+        policy=content_security_policy(scripts),
+        scripts=[Markup(script) for script in scripts],
+        **given,
+    )
