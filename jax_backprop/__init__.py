@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.curvature import hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
-    from jax_backprop.engine import Grid, Options, Tables, load_study, run_shard, run_study, sweep
+    from jax_backprop.engine import Grid, Options, Tables, run_shard, run_study, sweep
     from jax_backprop.errors import InputError
     from jax_backprop.finding import FoundRate, NoRateError, find_learning_rate
     from jax_backprop.marking import check_steps
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         check_value_and_grad,
         check_vjp,
     )
+    from jax_backprop.report.notebooks import load_study
     from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
     from jax_backprop.study import Summary, summarize
     from jax_backprop.study_file import Range, Study
@@ -121,9 +122,10 @@ __getattr__, __dir__ = lazy(
         ),
         "network": ("evaluate", "forward", "init_params", "loss"),
         "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
+        "report.notebooks": ("load_study",),
         "study": ("Summary", "summarize"),
         "study_file": ("Range", "Study"),
-        "engine": ("Grid", "Options", "Tables", "load_study", "run_shard", "run_study", "sweep"),
+        "engine": ("Grid", "Options", "Tables", "run_shard", "run_study", "sweep"),
         "training": ("FitResult", "RateRule", "fit", "network_learner", "role_keys", "step"),
         "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import html
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -38,6 +39,21 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def html_table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table for a notebook; what its cells say is text, whatever it looks like.
+
+    Example:
+      >>> html_table(["a"], [["<b>"]])
+      '<table><tr><th>a</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
+    """
+
+    def row(cells: Iterable[object], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+
+    lines = [row(heads, "th"), *(row(cells, "td") for cells in rows)]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 def spreadsheet_cell(text: str) -> str:

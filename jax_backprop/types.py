@@ -16,6 +16,7 @@ Dimension names, the same in every signature:
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -24,6 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
+
+from jax_backprop.errors import html_table
 
 AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
@@ -252,6 +255,12 @@ class Dataset:
     target_names: tuple[str, ...] = ()
     recipe: tuple[Column, ...] = ()
     feature_names: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what it is of, and how many examples each split has, for a notebook."""
+        rows = [[name, len(jax.tree.leaves(each)[0])] for name, each in self.splits.items()]
+        said = f"{self.name}: {self.features} features to {', '.join(self.output_names[:20])}"
+        return f"<p>{html.escape(said)}</p>{html_table(('split', 'examples'), rows)}"
 
     @property
     def of_source(self) -> Scaling:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jax_backprop.errors import html_table
 from jax_backprop.finding.limits import Limits
 from jax_backprop.finding.searched import CLIFF, Round, Searched
 
@@ -95,10 +96,7 @@ class FoundRate:
         return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("steps", "rate", "mean", "worst", "seeds"))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{value:.4g}</td>" for value in row.values()) + "</tr>"
-            for row in self.rows()
-        )
+        heads = ("steps", "rate", "mean", "worst", "seeds")
+        rows = [[f"{value:.4g}" for value in row.values()] for row in self.rows()]
         said = "<br>".join(map(html.escape, self.sentences()))
-        return f"<p>{said}</p><table><tr>{head}</tr>{body}</table>"
+        return f"<p>{said}</p>{html_table(heads, rows)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jax_backprop.errors import finite
+from jax_backprop.errors import finite, html_table
 from jax_backprop.referee.directions import Directional
 from jax_backprop.referee.distances import Distance
 
@@ -187,6 +188,12 @@ class Report(NamedTuple):
         ]
         lines += [f"likely bug: {each}" for each in self.diagnosis]
         return lines + [f"note: {note}" for note in self.notes]
+
+    def _repr_html_(self) -> str:
+        """Return the verdict, a row a leaf, and what stands beside them, for a notebook."""
+        said = [self.summary(), *self.remarks()]
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
+        return lines + (html_table(HEADS, map(cells, self.rows)) if self.rows else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; None for what has no number."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import vl_convert as vlc
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, html_table
 from jax_backprop.report.charts import WIDE
 from jax_backprop.report.drawing import WRITTEN, write_chart
 from jax_backprop.report.embedded import packed, script_json
@@ -140,6 +140,18 @@ def _written(
         paths.append(folder / f"series.{TABLE}")
         write_atomic(paths[-1], latex((table[0], [*table[1], *page.data["compared"]])))
     return paths
+
+
+def first_screen(found: Overview, folder: Path) -> str:
+    """Return the answer and its first chart in the colours of light paper, for a notebook."""
+    page = page_of(found, folder)
+    figures = html_table(
+        [figure.label for figure in page.figures],
+        [[figure.value for figure in page.figures], [figure.note for figure in page.figures]],
+    )
+    svgs = [vlc.vegalite_to_svg(_static(p.chart.to_dict())) for p in list(page.pictures())[:1]]
+    head = f"<h3>{escape(page.sentence)}</h3>{figures}"
+    return head + "".join(f'<div style="background:#fdfdfc">{svg}</div>' for svg in svgs)
 
 
 def html(page: Page, specs: dict[str, Spec], svgs: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jax_backprop.errors import html_table
 from jax_backprop.training.checkpoint import (
     Checkpoints,
     InterruptedTrainingError,
@@ -25,12 +26,28 @@ from jax_backprop.training.plan import Plan
 from jax_backprop.training.steps import batch_rows, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluation
 
+SHOWN = 9  # evaluations in a notebook
+
 
 class FitResult(NamedTuple):
     """Trained parameters and how they came about."""
 
     params: Any
     history: History
+
+    def _repr_html_(self) -> str:
+        """Return the loss along the run, at a few evaluations, for a notebook."""
+        found = self.history
+        points = np.unique(np.linspace(0, len(found.evaluated_at) - 1, SHOWN).round().astype(int))
+        measured = {"training loss": found.train.loss}
+        measured |= {f"validation {name}": each for name, each in found.validation.named().items()}
+        rows = [
+            [int(found.evaluated_at[n]), *(f"{float(each[n]):.4g}" for each in measured.values())]
+            for n in points
+        ]
+        heads = ("step", *measured)
+        size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
+        return f"<p>{size:,} trained parameters.</p>{html_table(heads, rows)}"
 
 
 class FitProgress(NamedTuple):
