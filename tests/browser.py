@@ -19,7 +19,7 @@ if BROWSER is None:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path, ready: str = "html[data-ready]") -> Iterator[Any]:
     """Open a page; what it says on the console and asks for is kept in `said` and `asked`."""
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
@@ -29,7 +29,7 @@ def opened(path: Path) -> Iterator[Any]:
         page.on("pageerror", lambda error: page.said.append(str(error)))
         page.on("request", lambda request: page.asked.append(request.url))
         page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        page.wait_for_selector(ready, timeout=60_000)
         yield page
         browser.close()
 

@@ -30,7 +30,7 @@ ADDITIONS = (
         left="d_loss_d_logits",
         code=(
             Code(losses.softmax_cross_entropy_backward),
-            Code(backprop._sum_value_and_grad, "d_outputs = loss.backward"),
+            Code(backprop._sum_value_and_grad, "loss.backward"),
         ),
         production=production.d_logits_of_batch,
         batch=True,
