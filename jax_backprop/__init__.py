@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jax_backprop.lazy import lazy
 
 if TYPE_CHECKING:
+    from jax_backprop.adapters import from_equinox, from_flax, from_functions
     from jax_backprop.backprop import value_and_grad
     from jax_backprop.curvature import hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from jax_backprop.study import Summary, summarize
     from jax_backprop.study_file import Range, Study
     from jax_backprop.training import FitResult, RateRule, fit, network_learner, role_keys, step
-    from jax_backprop.types import Batch, Dataset, Evaluation, Layer, Params, Penalties, Scaling
+    from jax_backprop.types import (
+        Batch,
+        Dataset,
+        Evaluation,
+        Layer,
+        OwnNetwork,
+        Params,
+        Penalties,
+        Scaling,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -54,6 +64,7 @@ __all__ = [
     "NoRateError",
     "Optimizer",
     "Options",
+    "OwnNetwork",
     "Params",
     "Penalties",
     "Range",
@@ -81,6 +92,9 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "forward",
+    "from_equinox",
+    "from_flax",
+    "from_functions",
     "hessian_vector_product",
     "init_params",
     "load_dataset",
@@ -101,6 +115,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "adapters": ("from_equinox", "from_flax", "from_functions"),
         "backprop": ("value_and_grad",),
         "curvature": ("hessian_vector_product", "sharpness"),
         "data": ("load_dataset", "make_dataset"),
@@ -127,6 +142,9 @@ __getattr__, __dir__ = lazy(
         "study_file": ("Range", "Study"),
         "engine": ("Grid", "Options", "Tables", "run_shard", "run_study", "sweep"),
         "training": ("FitResult", "RateRule", "fit", "network_learner", "role_keys", "step"),
-        "types": ("Batch", "Dataset", "Evaluation", "Layer", "Params", "Penalties", "Scaling"),
+        "types": (
+            *("Batch", "Dataset", "Evaluation", "Layer"),
+            *("OwnNetwork", "Params", "Penalties", "Scaling"),
+        ),
     },
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from jax_backprop.fields import (
@@ -17,6 +19,7 @@ from jax_backprop.fields import (
     Settings,
     unused,
 )
+from jax_backprop.importing import PATH, is_path
 
 ScheduleName = Literal[
     "constant",
@@ -93,9 +96,9 @@ class _Named(Settings, frozen=True):
             data = {"name": data}
         table = cls.parameters
         name = data.get("name", cls.model_fields["name"].default) if isinstance(data, dict) else ""
-        if not isinstance(name, str) or name not in table:
+        if not isinstance(name, str) or (name not in table and not is_path(name)):
             return data  # the field's own error says what is wrong
-        known = table[name]
+        known = table.get(name, {})
         given = {key: value for key, value in data.items() if value is not None and key != "name"}
         for key, value in given.items():
             if key in cls.model_fields and key not in known:
@@ -104,7 +107,7 @@ class _Named(Settings, frozen=True):
 
     @classmethod
     def _not_taken(cls, key: str, value: object, name: str) -> PydanticCustomError:
-        takes = ", ".join(cls.parameters[name]) or "no parameters"
+        takes = ", ".join(cls.parameters.get(name, {})) or "no parameters"
         owners = [each for each, table in cls.parameters.items() if key in table]
         return unused(
             key,
@@ -117,7 +120,7 @@ class _Named(Settings, frozen=True):
 
     @model_validator(mode="after")
     def _fill_parameters(self) -> _Named:
-        for key, default in self.parameters[self.model_dump()["name"]].items():
+        for key, default in self.parameters.get(self.model_dump()["name"], {}).items():
             if getattr(self, key) is None:
                 # Past the freeze, and not among the fields that were set: nobody said it.
                 object.__setattr__(self, key, default)
@@ -126,7 +129,9 @@ class _Named(Settings, frozen=True):
     @property
     def given(self) -> dict[str, float | int]:
         """The parameters that it takes, with their values."""
-        return {key: getattr(self, key) for key in self.parameters[self.model_dump()["name"]]}
+        return {
+            key: getattr(self, key) for key in self.parameters.get(self.model_dump()["name"], {})
+        }
 
     @property
     def label(self) -> str:
@@ -134,10 +139,15 @@ class _Named(Settings, frozen=True):
         name = str(self.model_dump()["name"])
         changed = [
             f"{key}={getattr(self, key):g}"
-            for key, default in self.parameters[name].items()
+            for key, default in self.parameters.get(name, {}).items()
             if getattr(self, key) != default
         ]
         return f"{name}({', '.join(changed)})" if changed else name
+
+
+def _or_path(value: Any, handler: Callable[[Any], Any]) -> Any:
+    """Let the import path of a function pass, as it is; other names have to be known."""
+    return value if is_path(value) and re.fullmatch(PATH, value) else handler(value)
 
 
 class Schedule(_Named, frozen=True):
@@ -149,8 +159,9 @@ class Schedule(_Named, frozen=True):
 
     parameters = SCHEDULE_PARAMETERS
 
-    name: ScheduleName = "constant"
-    """Shape of the learning rate over the run."""
+    name: Annotated[ScheduleName, WrapValidator(_or_path)] = "constant"
+    """Shape of the learning rate over the run; or MODULE:FUNCTION of your own, step -> factor of
+    the peak, which is told the run's ``steps`` if it takes them."""
     final_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     """Rate over the peak at the last step, or at the last step of each cycle."""
     warmup_fraction: Fraction | None = None

@@ -16,6 +16,7 @@ EXTRAS = {
     "cluster": ("distributed", "dask_jobqueue"),
     "tensorboard": ("tensorboard",),
     "torch": ("torch",),
+    "adapters": ("equinox", "flax"),
 }
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from jax_backprop.importing import PATH
+
 ActivationName = Literal["sigmoid", "tanh", "relu"]
 LossName = Literal[
     "softmax_cross_entropy", "squared_error", "huber", "sigmoid_cross_entropy", "poisson"
@@ -15,6 +17,8 @@ GradientName = Literal["hand", "autodiff"]
 ParametrizationName = Literal["standard", "ntk", "mup"]
 ReductionName = Literal["mean", "sum"]
 PrecisionName = Literal["highest", "high", "default"]
+
+ImportPath = Annotated[str, Field(pattern=PATH)]  # of a function of one's own
 
 UNUSED = "unused"  # the kind of error
 # What memory, time and JAX's own types can hold is checked here, before any of it is spent.

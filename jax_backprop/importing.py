@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -50,7 +51,9 @@ def imported(path: str) -> Callable[..., Any]:
     finally:
         sys.path.remove(here)
     if not hasattr(found, name):
-        raise unknown_name(f"name in module {module!r}", name, sorted(vars(found)))
+        raise unknown_name(
+            f"name in module {module!r}", name, [each for each in vars(found) if each[:1] != "_"]
+        )
     if not callable(getattr(found, name)):
         raise InputError(
             f"{path}",
@@ -59,3 +62,13 @@ def imported(path: str) -> Callable[..., Any]:
             remedy="Name a function.",
         )
     return getattr(found, name)
+
+
+def keywords(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the arguments that a function takes by name."""
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a builtin: it takes none of ours
+        return set()
+    return {parameter.name for parameter in parameters if parameter.kind in kinds}

@@ -7,18 +7,19 @@ follows from them. So a metric costs no more memory than the loss, whatever the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.importing import imported, is_path
 from jax_backprop.losses import LOSSES, find_label
 from jax_backprop.losses.targets import Logits, TargetKind, Targets, as_numbers
-from jax_backprop.types import Scalars
+from jax_backprop.types import Batch, Evaluation, Scalars
 
 BINS = 10  # of predicted probabilities, over which a calibration is taken
 Values: TypeAlias = PyTree  # arrays led by the axis of examples
@@ -49,6 +50,14 @@ class Metric(NamedTuple):
     of: tuple[TargetKind, ...] = ("classes", "numbers", "shares", "counts")
     of_probabilities: bool = False
     shifted: bool = False
+
+    def values(self, outputs: Any, targets: Any, origin: Any) -> Values:
+        """Return its values per example; measured from an origin where it is shifted."""
+        if self.shifted:
+            shift = jnp.asarray(origin, outputs.dtype)
+            outputs = outputs - shift.reshape(1, -1, *(1,) * (outputs.ndim - 2))
+            targets = jnp.asarray(targets, outputs.dtype) - shift
+        return self.per_example(outputs, targets)
 
     def fits(self, loss: str, kind: TargetKind) -> bool:
         """Tell whether it says something of a loss's outputs for such targets."""
@@ -221,3 +230,31 @@ def every_metric(loss: str, targets: Targets) -> tuple[str, ...]:
 def are_known(chosen: Chosen) -> bool:
     """Tell whether all chosen metrics are this project's, which know many networks at once."""
     return all(each in METRICS for each in chosen or ())
+
+
+def streamed(
+    told: Callable[[Batch], tuple[Array, dict[str, Values]]],
+    chosen: Mapping[str, Metric],
+    batch: Batch,
+    block_size: BlockSize,
+) -> Evaluation:
+    """Return mean loss and metrics of any number of examples, block by block.
+
+    Args:
+      told: examples -> the loss of each, and each metric's values of each.
+      chosen: the metrics.
+      batch: the examples, whose means are weighted.
+      block_size: examples at a time.
+    """
+
+    def totals(block: Batch) -> tuple[Array, dict[str, Values]]:
+        losses, values = told(block)
+        total = jnp.sum(block.weighted(losses), axis=0)
+        return total, jax.tree.map(
+            lambda each: jnp.sum(block.weighted(each), axis=0, dtype=losses.dtype), values
+        )
+
+    sums = sum_over_blocks(totals, batch, block_size)
+    total = batch.total_weight(sums[0].dtype)
+    mean, means = jax.tree.map(lambda each: each / total, sums)
+    return Evaluation(mean, {name: chosen[name].value(each) for name, each in means.items()})

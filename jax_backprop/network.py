@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Shaped
 
 from jax_backprop import lanes
 from jax_backprop.activations import ACTIVATIONS
-from jax_backprop.blocks import BlockSize, sum_over_blocks
+from jax_backprop.blocks import BlockSize
 from jax_backprop.errors import InputError
 from jax_backprop.losses import LOSSES
-from jax_backprop.metrics import Chosen, Metric, chosen_metrics
+from jax_backprop.metrics import Chosen, chosen_metrics, streamed
 from jax_backprop.parametrization import init_factors
 from jax_backprop.reading import check_memory
 from jax_backprop.settings import Network
@@ -261,29 +261,13 @@ def evaluate(
     of_classes = loss.kind(batch.targets) == "classes"
     origin = batch.targets[:1] if any(each.shifted for each in chosen.values()) else None
 
-    def totals(block: Batch) -> tuple[Scalars, dict[str, Any]]:
+    def told(block: Batch) -> tuple[Scalars, dict[str, Any]]:
         scaled = block._replace(inputs=scaling.apply(block.inputs))
         logits, targets = forward(params, scaled.inputs, network=network), scaled.targets
-        losses = block.weighted(loss.forward(logits, targets, 0.0))
+        losses = loss.forward(logits, targets, 0.0)
         outputs = logits if of_classes else loss.predict(logits)
-        values = {
-            name: _values(metric, outputs, targets, origin) for name, metric in chosen.items()
+        return losses, {
+            name: each.values(outputs, targets, origin) for name, each in chosen.items()
         }
-        sums = jax.tree.map(
-            lambda each: jnp.sum(block.weighted(each), axis=0, dtype=logits.dtype), values
-        )
-        return jnp.sum(losses, axis=0), sums
 
-    total = batch.total_weight(params[0].weights.dtype)
-    sums = sum_over_blocks(totals, batch, block_size)
-    mean, means = jax.tree.map(lambda each: each / total, sums)
-    return Evaluation(mean, {name: chosen[name].value(each) for name, each in means.items()})
-
-
-def _values(metric: Metric, outputs: Any, targets: Any, origin: Any) -> Any:
-    """Return a metric's values per example; measured from an origin where it is shifted."""
-    if metric.shifted:
-        shift = jnp.asarray(origin, outputs.dtype)
-        outputs = outputs - shift.reshape(1, -1, *(1,) * (outputs.ndim - 2))
-        targets = jnp.asarray(targets, outputs.dtype) - shift
-    return metric.per_example(outputs, targets)
+    return streamed(told, chosen, batch, block_size)

@@ -186,7 +186,7 @@ class Run(Settings, frozen=True):
         """What ``fit`` and ``sweep`` take by the same names."""
         return {name: getattr(self, name) for name in OF_TRAINING}
 
-    def network(self, inputs: int, classes: int) -> Network:
+    def network_of(self, inputs: int, classes: int) -> Network:
         """Return the network that fits data of so many inputs and classes."""
         return Network(
             layer_sizes=(inputs, *self.hidden_sizes, classes),

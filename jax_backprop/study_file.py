@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS
 from jax_backprop.errors import unknown_name
-from jax_backprop.fields import LARGEST, NonNegative, Settings, unused
+from jax_backprop.fields import LARGEST, ImportPath, NonNegative, Settings, unused
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
 CurvesName = Literal["none", "evaluations", "steps"]
@@ -104,6 +104,9 @@ class Study(Run, frozen=True):
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
         ``{low, high}``).
       curves: what is kept of each run beside its summary.
+      network: MODULE:FUNCTION that makes a network of one's own, ``data -> OwnNetwork``, as
+        ``from_flax``, ``from_equinox`` and ``from_functions`` do, or the like; the fields of this
+        project's network are left out then.
       choose_by: what each series' rate is chosen by on the validation split: the loss, or one of
         the metrics.
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
@@ -121,6 +124,7 @@ class Study(Run, frozen=True):
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     curves: CurvesName = "evaluations"
     choose_by: str = "loss"
+    network: ImportPath | None = None
     sharpness_iterations: Annotated[int, Field(ge=0, le=1_000)] = 0
     tile_width: Annotated[int, Field(gt=0, le=MOST_WIDTH)] | None = None
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jax_backprop.errors import html_table
+from jax_backprop.recipes import Column
 
 AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
@@ -175,7 +176,7 @@ class Evaluation(NamedTuple):
     metrics: dict[str, Scalars] = {}  # noqa: RUF012 (a pytree; nothing changes it)
 
     @property
-    def accuracy(self) -> Scalars:
+    def accuracy(self) -> Any:
         """The accuracy; KeyError where it isn't among the metrics."""
         return self.metrics["accuracy"]
 
@@ -189,28 +190,26 @@ Evaluate: TypeAlias = Callable[[PyTree, Batch], Evaluation]
 Init: TypeAlias = Callable[[Array], PyTree]
 
 
-ColumnKind: TypeAlias = Literal["number", "yes or no", "date", "category", "ordinal"]
-
-
-class Column(NamedTuple):
-    """What became of a table's column.
+class OwnNetwork(NamedTuple):
+    """A network of one's own, as pure functions: what ``fit`` and ``sweep`` take as ``network``.
 
     Args:
-      name: of the column.
-      kind: what it holds: dates are days or seconds since 1970, a "category" becomes a feature a
-        category, an "ordinal" the category's number.
-      categories: in their order; () for numbers.
-      fill: what a missing number is replaced by; None where it is refused.
-      indicator: a feature more tells where the number was missing.
-      missing: rows without a value in the source.
+      init: ``key -> params``, any pytree of arrays.
+      value_and_grad: ``(params, batch) -> (loss, grads)``, of the mean over the batch.
+      evaluate: ``(params, batch) -> Evaluation``, streamed in blocks.
+      vector_product: ``(params, batch, direction) -> Hessian x direction``.
+
+    Example:
+      >>> import jax.numpy as jnp, jax_backprop as jb
+      >>> network = jb.from_functions(lambda key: jnp.zeros((3, 2)), lambda p, inputs: inputs @ p)
+      >>> network._fields
+      ('init', 'value_and_grad', 'evaluate', 'vector_product')
     """
 
-    name: str
-    kind: ColumnKind
-    categories: tuple[str, ...] = ()
-    fill: float | None = None
-    indicator: bool = False
-    missing: int = 0
+    init: Callable[..., PyTree]
+    value_and_grad: Callable[..., tuple[Scalars, PyTree]]
+    evaluate: Callable[..., Evaluation] | None = None
+    vector_product: Callable[..., PyTree] | None = None
 
 
 @dataclass(frozen=True)

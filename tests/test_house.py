@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "jax_backprop"
 # A file imports only from rows above its own, or from its own folder.
 ROWS = [
     ("errors",),
-    ("extras", "importing"),
+    ("extras", "importing", "recipes"),
     ("lazy", "types", "fields", "storage", "reading"),
     ("choices",),
     ("settings",),
@@ -28,7 +28,7 @@ ROWS = [
     ("training",),
     ("referee",),
     ("derivation",),
-    ("marking",),
+    ("marking", "adapters"),
     ("engine",),
     ("finding",),
     ("study",),

@@ -60,7 +60,7 @@ def plane() -> Slice:
 def test_a_slice_is_of_the_networks_own_loss(plane: Slice) -> None:
     """The corner points and the first step, computed anew from parameters."""
     run, data = plane.run, load_dataset(plane.run.dataset)
-    network, keys = run.network(data.features, data.classes), role_keys(run.seed)
+    network, keys = run.network_of(data.features, data.classes), role_keys(run.seed)
     start = init_params(network, key=keys.init)
     end = fit(start, data, key=keys.order, network=network, **run.training).params
     with jax.enable_x64(True):

@@ -141,7 +141,7 @@ def test_flags_and_study_files_say_the_same(fields: dict[str, Any], tmp_path: Pa
 def fitted(run: Run) -> History:
     """Return what ``fit`` reports of a run."""
     data = load_dataset(run.dataset, split_seed=run.split_seed)
-    network = run.network(data.features, data.classes)
+    network = run.network_of(data.features, data.classes)
     penalties, keys = Penalties(run.l2, run.label_smoothing), role_keys(run.seed)
     by_autodiff = autodiff_value_and_grad(network, penalties) if run.gradient != "hand" else None
     start = init_params(network, key=keys.init, init_scale=run.init_scale)

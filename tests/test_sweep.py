@@ -147,7 +147,7 @@ def test_anybodys_network(blobs: Dataset) -> None:
     still, moved = by_rate.get_group(0.0), by_rate.get_group(0.1)
     np.testing.assert_array_equal(still["train_loss"], still["loss_at_start"])
     assert (moved["train_loss"].to_numpy() < 0.5 * moved["loss_at_start"].to_numpy()).all()
-    assert cells["test_accuracy"].isna().all()
+    assert "test_accuracy" not in cells, "the loss alone"
 
 
 @pytest.mark.parametrize(

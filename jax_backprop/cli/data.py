@@ -20,7 +20,8 @@ from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
     from jax_backprop.cli.tables import Table
-    from jax_backprop.types import Column, Dataset, Scaling
+    from jax_backprop.recipes import Column
+    from jax_backprop.types import Dataset, Scaling
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 DESCRIPTION = """Prepare, list, describe and verify data sets.

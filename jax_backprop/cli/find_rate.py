@@ -104,7 +104,7 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
     from jax_backprop.training import network_functions, share_of
     from jax_backprop.types import Penalties
 
-    network = run.network(data.features, data.outputs)
+    network = run.network_of(data.features, data.outputs)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     gradient, evaluate, product = network_functions(network, penalties)
     if run.gradient == "autodiff":

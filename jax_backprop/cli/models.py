@@ -89,7 +89,7 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
     from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties
 
-    network = run.network(data.features, data.outputs)
+    network = run.network_of(data.features, data.outputs)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     keys, by_hand = role_keys(run.seed), run.gradient == "hand"
     with console.progress("steps") as advance:

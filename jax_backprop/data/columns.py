@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jax_backprop.data.names import Columns
-from jax_backprop.types import Column, ColumnKind
+from jax_backprop.recipes import Column, ColumnKind
 
 if TYPE_CHECKING:
     import pyarrow as pa

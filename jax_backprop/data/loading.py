@@ -19,7 +19,8 @@ from jax_backprop.data.splits import array_checksum, make_dataset
 from jax_backprop.data.tables import load_table
 from jax_backprop.errors import InputError
 from jax_backprop.extras import extras_named
-from jax_backprop.types import Column, Dataset, Scaling
+from jax_backprop.recipes import Column
+from jax_backprop.types import Dataset, Scaling
 
 
 class _Shared(TypedDict):

@@ -22,7 +22,8 @@ from jax_backprop.data.features import (
 from jax_backprop.data.labels import as_told, check_labels, check_one_each, name_targets
 from jax_backprop.data.stratified import completed
 from jax_backprop.errors import InputError
-from jax_backprop.types import Batch, Column, Dataset, Scaling
+from jax_backprop.recipes import Column
+from jax_backprop.types import Batch, Dataset, Scaling
 
 BYTES = Scaling(1 / 255)
 

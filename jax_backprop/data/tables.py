@@ -22,7 +22,8 @@ from jax_backprop.data.splits import array_checksum, assemble
 from jax_backprop.data.stratified import Rows, split_rows
 from jax_backprop.errors import DataWarning, InputError, unknown_name
 from jax_backprop.reading import decode, read_table
-from jax_backprop.types import Batch, Column, Dataset
+from jax_backprop.recipes import Column
+from jax_backprop.types import Batch, Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jax_backprop.network import loss
 from jax_backprop.settings import Network
-from jax_backprop.types import Penalties, ValueAndGrad
+from jax_backprop.types import Batch, Penalties, ValueAndGrad
 
 
 @lru_cache(maxsize=64)
@@ -21,6 +21,20 @@ def autodiff_value_and_grad(network: Network, penalties: Penalties = Penalties()
     Equal arguments give the same object, so that nothing compiles twice.
     """
     return jax.value_and_grad(partial(loss, network=network, penalties=penalties))
+
+
+def value_and_grad_of(loss: Callable[[Any, Batch], Any]) -> ValueAndGrad:
+    """Return autodiff's value and gradient of any loss of (params, batch)."""
+    return jax.value_and_grad(loss)
+
+
+def vector_product_of(loss: Callable[[Any, Batch], Any]) -> Callable[[Any, Batch, Any], Any]:
+    """Return the Hessian of a loss of (params, batch) times a direction, by autodiff twice."""
+
+    def product(params: Any, batch: Batch, direction: Any) -> Any:
+        return jax.jvp(lambda point: jax.grad(loss)(point, batch), (params,), (direction,))[1]
+
+    return product
 
 
 @lru_cache(maxsize=256)

@@ -26,11 +26,11 @@ from jax_backprop.engine.workload import (
     Functions,
     Workload,
     check_products,
-    keywords,
     optimizer_columns,
     traced_axes,
 )
 from jax_backprop.errors import InputError
+from jax_backprop.importing import keywords
 from jax_backprop.network import COPIES
 from jax_backprop.optimizers import check_descends
 from jax_backprop.reading import check_memory

@@ -14,19 +14,27 @@ from jax_backprop.data import load_dataset
 from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.distribution import Workers
 from jax_backprop.engine.folders import holds_other, run_in_folder
-from jax_backprop.engine.grid import Grid
+from jax_backprop.engine.grid import Grid, Named
 from jax_backprop.engine.networks import network_workload
 from jax_backprop.engine.options import Options
 from jax_backprop.engine.runner import Runner
 from jax_backprop.engine.tables import Tables, join_tables
 from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.importing import imported, is_path
 from jax_backprop.metrics import chosen_metrics
 from jax_backprop.parsing import explain, read_study
-from jax_backprop.settings import Run
+from jax_backprop.settings import Run, Schedule
 from jax_backprop.storage import set_aside
 from jax_backprop.study_file import Study, axis_values
 from jax_backprop.training import check_loss
+from jax_backprop.types import Dataset
+
+# Fields that say what this project's own network is.
+OF_NETWORK = (
+    *("hidden_sizes", "activation", "loss", "parametrization", "base_width", "init_scale"),
+    *("l2", "label_smoothing", "gradient", "metrics"),
+)
 
 
 def run_study(
@@ -126,9 +134,17 @@ def study_workload(study: Study) -> Workload:
     data = next(iter(splits.values()), None) or load_dataset(
         study.dataset, split_seed=study.split_seed
     )
-    fixed = {name: getattr(study, name) for name in Run.model_fields}
+    fixed = {name: _resolved(getattr(study, name)) for name in Run.model_fields}
     if study.metrics is None:
         del fixed["metrics"]  # studies without them stay what they were
+    shared = {
+        "curves": study.curves,
+        "sharpness_iterations": study.sharpness_iterations,
+        "splits": splits,
+        "source": study.to_json(),
+    }
+    if study.network is not None:
+        return _own_workload(study, data, fixed, shared)
     losses = dict.fromkeys([study.loss, *(e for t in tables for e in t.get("loss", ()))])
     if any("loss" in table for table in tables):
         del losses[study.loss]
@@ -137,20 +153,62 @@ def study_workload(study: Study) -> Workload:
         chosen = chosen_metrics(study.metrics, each, data.train.targets)
         if study.choose_by not in ("loss", *chosen):
             raise unknown_name("choose_by", study.choose_by, ["loss", *chosen])
-    return network_workload(
-        data,
-        fixed,
-        curves=study.curves,
-        sharpness_iterations=study.sharpness_iterations,
-        splits=splits,
-        source=study.to_json(),
-    )
+    return network_workload(data, fixed, **shared)
+
+
+def _own_workload(
+    study: Study, data: Dataset, fixed: dict[str, Any], shared: dict[str, Any]
+) -> Workload:
+    """Return the workload of a network that a function of the user's makes."""
+    path = study.network or ""
+    made = _made(path, data)
+    parts = {name: getattr(made, name, None) for name in ("init", "value_and_grad", "evaluate")}
+    if not all(callable(parts[name]) for name in ("init", "value_and_grad")):
+        raise InputError(
+            f"network {path!r}",
+            got=f"a {type(made).__name__}",
+            expected="something with init and value_and_grad, as jb.from_functions makes",
+            remedy="Return jb.from_flax(...), jb.from_equinox(...) or jb.from_functions(...).",
+        )
+    kept = {name: value for name, value in fixed.items() if name not in OF_NETWORK}
+    said = [name for name in OF_NETWORK if name in study.model_fields_set]
+    if said:
+        raise InputError(
+            said[0],
+            got=f"it beside network = {path!r}",
+            expected="none: that network has its own",
+            remedy="Leave it out.",
+        )
+    product = getattr(made, "vector_product", None)
+    return Workload(**parts, data=data, fixed=kept, vector_product=product, **shared)
+
+
+def _made(path: str, data: Dataset) -> Any:
+    try:
+        return imported(path)(data)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a function of the user's raises
+        raise InputError(
+            f"network {path!r}",
+            got=f"{type(error).__name__}: {error}",
+            expected="a network made of the data, which is its only argument",
+            remedy="Mend that function.",
+        ) from error
+
+
+def _resolved(value: Any) -> Any:
+    """Return a schedule that is named by an import path as its function, known by that name."""
+    if isinstance(value, Schedule) and is_path(value.name):
+        return Named(value.name, imported(value.name))
+    return value
 
 
 def _values(name: str, given: Any, repeats: bool = False) -> Sequence[Any]:
     where = f"axis {name!r}"
     try:
-        return axis_values(name, given, repeats=repeats)
+        found = axis_values(name, given, repeats=repeats)
+        return tuple(map(_resolved, found)) if name == "schedule" else found
     except ValidationError as error:
         raise explain(error, Run, where) from None
     except InputError:

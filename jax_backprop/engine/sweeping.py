@@ -28,7 +28,7 @@ from jax_backprop.schedules import StepToRate, peak_and_shape
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
 from jax_backprop.study_file import CHOICES, SAID_TWICE, said_twice
 from jax_backprop.training import RateRule, check_fit
-from jax_backprop.types import Dataset, Evaluate, Init, Penalties, ValueAndGrad
+from jax_backprop.types import Dataset, Evaluate, Init, OwnNetwork, Penalties, ValueAndGrad
 
 # What a network is made with where neither an argument nor an axis says it.
 NETWORK_DEFAULTS = {
@@ -42,7 +42,7 @@ def sweep(
     dataset: Dataset | Mapping[int, Dataset],
     grid: Grid,
     *,
-    network: Network | None = None,
+    network: Network | OwnNetwork | None = None,
     penalties: Penalties = Penalties(),
     value_and_grad: ValueAndGrad | None = None,
     evaluate: Evaluate | None = None,
@@ -78,8 +78,9 @@ def sweep(
       dataset: shared by all cells; for an axis ``split_seed`` one of each of its values.
       grid: what differs between cells. Axes that the engine doesn't read are handed by name to
         those of the functions that take them: floating numbers traced, all else static.
-      network: whose functions, derived by hand, take the place of those that aren't given; then
-        ``l2``, ``label_smoothing`` and ``init_scale`` are axes, too.
+      network: whose functions take the place of those that aren't given: derived by hand (then
+        ``l2``, ``label_smoothing`` and ``init_scale`` are axes, too), or a network of one's own
+        (``from_functions`` and others).
       penalties: of that network's loss.
       value_and_grad: ``(params, batch) -> (loss, grads)``: any network's.
       evaluate: ``(params, batch) -> Evaluation``; by default the network's, or the loss alone.
@@ -119,6 +120,9 @@ def sweep(
         "evaluate": evaluate,
         "vector_product": vector_product,
     }
+    if isinstance(network, OwnNetwork):
+        functions = {name: each or getattr(network, name) for name, each in functions.items()}
+        network = None
     said = {
         "optimizer": optimizer,
         "rate_rule": rate_rule,

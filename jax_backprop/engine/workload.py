@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +18,7 @@ from jax_backprop.engine.fingerprint import data_hash
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.importing import keywords
 from jax_backprop.settings import Optimizer
 from jax_backprop.training import Learner, RateRule, make_learner, with_precision
 from jax_backprop.types import Batch, Dataset, Evaluation, Params
@@ -116,16 +116,6 @@ def taken_names(workload: Workload) -> set[str]:
         *(workload.vector_product, workload.rate_factors),
     )
     return {name for function in functions if function for name in keywords(function)}
-
-
-def keywords(function: Callable[..., Any]) -> set[str]:
-    """Return the names of the arguments that a function takes by name."""
-    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a builtin: it takes none of ours
-        return set()
-    return {parameter.name for parameter in parameters if parameter.kind in kinds}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import against_control
 
 MOST_NAMED = 6  # series in one sentence
+HIDDEN = ("hidden_sizes", "activation")  # of this project's network
 SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
 
 
@@ -62,6 +63,7 @@ def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
     study, axes = manifest["study"], manifest["identity"]["axes"]
     words = {
         "dataset": str,
+        "network": str,
         "hidden_sizes": lambda sizes: f"hidden {'-'.join(map(str, sizes))}" if sizes else "linear",
         "activation": str,
         "batch_size": lambda size: f"batches of {size}" if size else "full batch",
@@ -70,7 +72,9 @@ def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
     }
     # A sweep of one's own functions has no study file, and says less of itself.
     known = {"batch_size": None, **study} if "dataset" in study else {**study}
-    if not known.get("hidden_sizes", True) and "hidden_sizes" not in axes:
+    if known.get("network"):  # has layers of its own
+        known = {name: each for name, each in known.items() if name not in HIDDEN}
+    elif not known.get("hidden_sizes", True) and "hidden_sizes" not in axes:
         del known["activation"]  # there is no hidden layer to have one
     told = [said(known[name]) for name, said in words.items() if name in known and name not in axes]
     repeated = f"{seeds} paired seeds" if seeds > 1 else "1 seed"

@@ -81,7 +81,7 @@ def slice_of(run: Run, rates: Sequence[float]) -> Slice:
       rates: at which gradient descent goes from the same start, within the plane.
     """
     data = load_dataset(run.dataset, split_seed=run.split_seed)
-    network, keys = run.network(data.features, data.classes), role_keys(run.seed)
+    network, keys = run.network_of(data.features, data.classes), role_keys(run.seed)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     start = init_params(network, key=keys.init, init_scale=run.init_scale)
     given: dict[str, Any] = {"network": network, "penalties": penalties}

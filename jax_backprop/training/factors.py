@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -29,14 +30,16 @@ def reduction_factor(reduction: object, examples: int) -> int:
 def layer_factors(
     shapes: Any, fixed: Any, hyper: Mapping[str, Any]
 ) -> Callable[[Mapping[str, Any]], Any]:
-    """Return ``hyper -> factors`` of each layer: the children of the parameters.
+    """Return ``hyper -> factors`` of each layer: the children of the parameters, or paths to parts.
 
-    The children of a dictionary or NamedTuple go by their names, of a sequence by their indices.
+    The children of a dictionary or NamedTuple go by their names, of a sequence by their indices. A
+    path such as "blocks.*.norm" is of all arrays below it, "*" of any one name; the factors of
+    several paths that an array lies below are multiplied.
 
     Args:
       shapes: the parameters, or their shapes.
-      fixed: a number for each child, as a sequence or by name, or a tree of factors for leaves or
-        subtrees; None for 1.
+      fixed: a number for each child, as a sequence or by name or path, or a tree of factors for
+        leaves or subtrees; None for 1.
       hyper: whose names tell which are traced instead, "layer_factors.0" and the like.
 
     Raises:
@@ -53,9 +56,8 @@ def layer_factors(
         given = fixed or {}
     else:
         given = dict(zip(names, structure.flatten_up_to(fixed), strict=True))
-    for name in (*chosen, *given):
-        if name not in names:
-            raise unknown_name("layer of layer_factors", name, names)
+    if not {*chosen, *given} <= set(names):
+        return _by_path(shapes, given, chosen)
     defaults = {**dict.fromkeys(names, 1.0), **given}
 
     def factors(hyper: Mapping[str, Any]) -> Any:
@@ -65,6 +67,37 @@ def layer_factors(
         return jax.tree.unflatten(structure, found)
 
     return factors
+
+
+def _by_path(
+    shapes: Any, given: Mapping[str, Any], chosen: set[str]
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return ``hyper -> factors``, one a leaf, of paths to any part of the parameters."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    paths = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    below = {name: [_lies_below(path, name) for path in paths] for name in (*given, *chosen)}
+    for name, found in below.items():
+        if not any(found):
+            known = {".".join(p.split(".")[:n]) for p in paths for n in range(1, p.count(".") + 2)}
+            raise unknown_name("layer of layer_factors", name, sorted(known))
+
+    def factors(hyper: Mapping[str, Any]) -> Any:
+        found: list[Any] = [1.0] * len(paths)
+        for name, where in below.items():
+            factor = hyper.get(f"{LAYER_PREFIX}{name}", given.get(name, 1.0))
+            found = [
+                each * factor if here else each for each, here in zip(found, where, strict=True)
+            ]
+        return jax.tree.unflatten(structure, found)
+
+    return factors
+
+
+def _lies_below(path: str, name: str) -> bool:
+    """Tell whether an array's path begins with a name's parts, "*" being any one."""
+    parts, wanted = path.split("."), name.split(".")
+    pairs = zip(parts, wanted, strict=False)
+    return len(wanted) <= len(parts) and all(fnmatch.fnmatchcase(*pair) for pair in pairs)
 
 
 def _are_numbers(values: Iterable[Any]) -> bool:

@@ -31,7 +31,7 @@ from jax_backprop.training.learner import Learner, cached_learner, network_funct
 from jax_backprop.training.plan import make_plan, used_examples
 from jax_backprop.training.rules import BatchVectorProduct, RateRule
 from jax_backprop.training.running import FitProgress, FitResult, SingleRun
-from jax_backprop.types import Dataset, Evaluate, Penalties, ValueAndGrad
+from jax_backprop.types import Dataset, Evaluate, OwnNetwork, Penalties, ValueAndGrad
 
 DEFAULT = Run()
 
@@ -41,7 +41,7 @@ def fit(
     dataset: Dataset,
     *,
     key: Array,
-    network: Network | None = None,
+    network: Network | OwnNetwork | None = None,
     penalties: Penalties = Penalties(),
     value_and_grad: ValueAndGrad | None = None,
     evaluate: Evaluate | None = None,
@@ -73,7 +73,8 @@ def fit(
       dataset: trained on its train split, evaluated on train and validation; its scaling is taken
         inside the compiled program.
       key: of the order of examples, one permutation an epoch.
-      network: what ``params`` are the parameters of; gives the gradient derived by hand.
+      network: what ``params`` are the parameters of; gives the gradient derived by hand, or the
+        functions of a network of one's own (``from_functions``).
       penalties: of that network's loss.
       value_and_grad: another gradient, ``(params, batch) -> (loss, grads)``, such as
         ``jax.value_and_grad`` of any loss.
@@ -118,9 +119,13 @@ def fit(
     rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
         check_descends(optimizer, params)
+    if isinstance(network, OwnNetwork):
+        value_and_grad = value_and_grad or network.value_and_grad
+        evaluate = evaluate or network.evaluate
+        vector_product, network = vector_product or network.vector_product, None
+    functions = (value_and_grad, evaluate, vector_product)
     if network is not None:
         check_fit(params, dataset, network)
-    functions = (value_and_grad, evaluate, vector_product)
     how = (optimizer, rate_rule, matmul_precision)
     chosen = None if metrics is None else tuple(metrics)
     learner = _learner(dataset, network, penalties, chosen, functions, *how)

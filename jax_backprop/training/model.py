@@ -19,6 +19,7 @@ import safetensors.numpy
 from jax_backprop.extras import extras_named
 from jax_backprop.parsing import parse
 from jax_backprop.reading import decode, read_json
+from jax_backprop.recipes import Column
 from jax_backprop.settings import Network, Run
 from jax_backprop.storage import (
     claim_folder,
@@ -36,7 +37,7 @@ from jax_backprop.training.checkpoint import (
 )
 from jax_backprop.training.history import History
 from jax_backprop.training.running import FitResult
-from jax_backprop.types import Column, Dataset, Layer, Params, Scaling
+from jax_backprop.types import Dataset, Layer, Params, Scaling
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,151 @@
+"""Networks of one's own, in ten lines: other libraries', plain functions, by import path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_cli import call
+
+import jax_backprop as jb
+from jax_backprop.training.factors import layer_factors
+
+DATA = jb.load_dataset("noise:40,4,3")
+KEY = jb.role_keys(0).init
+MODULE = """
+import jax, jax_backprop as jb
+
+def make(data):
+    shape = (data.features, data.outputs)
+    return jb.from_functions(lambda key: jax.random.normal(key, shape), lambda p, x: x @ p)
+
+def halves(step, steps):
+    return 1.0 if step < steps / 2 else {late}
+
+def close(outputs, targets):
+    return outputs.max(axis=1) > 0
+"""
+
+
+def linear(metrics: Any = None) -> jb.OwnNetwork:
+    return jb.from_functions(
+        lambda key: {"w": jax.random.normal(key, (4, 3)), "b": jnp.zeros(3)},
+        lambda params, inputs: inputs @ params["w"] + params["b"][None],
+        metrics=metrics,
+    )
+
+
+def test_plain_functions_are_the_network_by_hand() -> None:
+    network = jb.Network(layer_sizes=(4, 3))
+    own, (layer,) = linear(("f1", "accuracy")), jb.init_params(network, key=KEY)
+    params = {"w": layer.weights, "b": layer.biases}
+    weighted = DATA.train._replace(weights=np.linspace(1, 3, 40))
+    value, grads = own.value_and_grad(params, weighted)
+    expected, (by_hand,) = jb.value_and_grad((layer,), weighted, network=network)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(grads["w"], by_hand.weights, rtol=1e-5, atol=1e-7)
+    assert own.evaluate is not None and own.vector_product is not None
+    found = own.evaluate(params, weighted)
+    told = jb.evaluate((layer,), weighted, network=network, metrics=("f1", "accuracy"))
+    for name, each in told.named().items():
+        np.testing.assert_allclose(found.named()[name], each, rtol=1e-5)
+    product = own.vector_product(params, weighted, params)
+    (expected_,) = jb.hessian_vector_product((layer,), weighted, (layer,), network=network)
+    np.testing.assert_allclose(product["w"], expected_.weights, rtol=1e-4, atol=1e-6)
+    settings = {"learning_rate": 0.5, "steps": 5}
+    key = jb.role_keys(0).order
+    mine = jb.fit(params, DATA, key=key, network=own, **settings)
+    hand = jb.fit((layer,), DATA, key=key, network=network, **settings)
+    np.testing.assert_allclose(mine.params["w"], hand.params[0].weights, rtol=1e-5, atol=1e-6)
+
+
+def test_modules_of_other_libraries_are_pure_pairs() -> None:
+    eqx = pytest.importorskip("equinox")
+    linen = pytest.importorskip("flax.linen")
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Own(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            self.dense = nnx.Linear(4, 3, rngs=rngs)
+
+        def __call__(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    for network in (
+        jb.from_equinox(lambda key: eqx.nn.MLP(4, 3, 5, 1, key=key)),
+        jb.from_flax(linen.Dense(3), DATA.train.inputs[:1]),
+        jb.from_flax(Own),
+    ):
+        params, other = network.init(KEY), network.init(jb.role_keys(1).init)
+        leaves = zip(*map(jax.tree.leaves, (params, other)), strict=True)
+        assert any(not np.array_equal(*pair) for pair in leaves), "drawn by the key"
+        value, grads = network.value_and_grad(params, DATA.train)
+        assert jax.tree.structure(grads) == jax.tree.structure(params) and value > 0
+        assert network.evaluate is not None
+        np.testing.assert_allclose(network.evaluate(params, DATA.train).loss, value, rtol=1e-6)
+    with pytest.raises(jb.InputError, match="state beside its parameters: batch_stats"):
+        jb.from_flax(linen.BatchNorm(use_running_average=False), DATA.train.inputs[:1])
+    with pytest.raises(jb.InputError, match="state beside its parameters: RngCount, RngKey"):
+        jb.from_flax(lambda rngs: nnx.Dropout(0.5, rngs=rngs))
+
+
+def test_outputs_that_do_not_fit_are_refused() -> None:
+    cases = (
+        (lambda p, x: (x @ p)[:, :, None], "softmax_cross_entropy", "expected (batch, classes)"),
+        (lambda p, x: (x @ p).sum(), "softmax_cross_entropy", "led by the 40 examples"),
+        (lambda p, x: x @ p, "huber", "Mend the last layer"),
+    )
+    for apply, loss, message in cases:
+        network = jb.from_functions(lambda key: jnp.ones((4, 3)), apply, loss)
+        with pytest.raises(jb.InputError) as caught:
+            network.value_and_grad(jnp.ones((4, 3)), DATA.train)
+        assert message in str(caught.value)
+
+
+def test_layers_are_named_by_their_paths() -> None:
+    params = {"blocks": [{"norm": 1.0, "w": 2.0}, {"norm": 3.0, "w": 4.0}], "head": 5.0}
+    hyper = {"layer_factors.blocks.*.norm": 0.0, "layer_factors.head": 0.5}
+    found = layer_factors(params, {"blocks.1": 3.0}, hyper)(hyper)
+    norms, weights = ([block[name] for block in found["blocks"]] for name in ("norm", "w"))
+    assert (norms, weights, found["head"]) == ([0.0, 0.0], [1.0, 3.0], 0.5)
+    with pytest.raises(jb.InputError, match=r"Did you mean 'blocks.0.norm'"):
+        layer_factors(params, {"blocks.0.nrom": 3.0}, {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("own_parts.py").write_text(MODULE.format(late=0.5))
+    study = {"network": "own_parts:make", "schedule": "own_parts:halves", "dataset": "noise:40,4,3"}
+    lines = [f'{key} = "{value}"' for key, value in study.items()]
+    axes = "[axes]\nlearning_rate = [0.1, 1.0]\nseed = [0]\n"
+    text = ['title = "t"', 'question = "q"', "epochs = 4", "batch_size = 8", *lines, axes]
+    Path("s.toml").write_text("\n".join(text))
+    yield tmp_path
+    sys.modules.pop("own_parts", None)
+
+
+def test_a_study_names_its_network_and_schedule_by_import_path(folder: Path, capsys: Any) -> None:
+    assert call("sweep", "s.toml", "--out", "r") == 0
+    cells = jb.load_study(Path("r"))
+    assert cells["schedule"].to_pylist() == ["own_parts:halves"] * 2
+    assert "test_accuracy" in cells.column_names
+    assert call("show", "r") == 0 and call("sweep", "s.toml", "--out", "r") == 0
+    capsys.readouterr()
+    text = Path("s.toml").read_text()
+    for wrong, message in (
+        (text.replace("parts:make", "parts:mkae"), "Did you mean 'make'"),
+        (text.replace("own_parts:make", "nowhere:make"), "module 'nowhere'"),
+        (text.replace("own_parts:make", "math:hypot"), "network"),
+        ("hidden_sizes = [3]\n" + text, "hidden_sizes: got it beside network"),
+        (text.replace("parts:halves", "parts:halvse"), "Did you mean 'halves'"),
+    ):
+        Path("wrong.toml").write_text(wrong)
+        assert call("sweep", "wrong.toml", "--out", "w") == 2
+        told = capsys.readouterr().err
+        assert message in told and "Traceback" not in told, told
