@@ -155,6 +155,10 @@ class Schedule(_Named, frozen=True):
 
     Lengths are fractions of the run, so that one schedule means the same at any number of steps.
     Each name takes the parameters in ``SCHEDULE_PARAMETERS``.
+
+    Example:
+      >>> Schedule(name="step_decay", drops=2).given["drops"]
+      2
     """
 
     parameters = SCHEDULE_PARAMETERS
@@ -191,6 +195,10 @@ class Optimizer(_Named, frozen=True):
     """A direction of descent without a learning rate (the rate is applied in one place alone).
 
     Each name takes the parameters in ``OPTIMIZER_PARAMETERS``.
+
+    Example:
+      >>> Optimizer(name="heavy_ball").given, Optimizer(name="adam", b1=0.8).given["b1"]
+      ({'momentum': 0.9}, 0.8)
     """
 
     parameters = OPTIMIZER_PARAMETERS
@@ -217,7 +225,12 @@ class Optimizer(_Named, frozen=True):
 
 
 class Rule(_Named, frozen=True):
-    """Who decides the rate of a step. Each name takes the parameters in ``RULE_PARAMETERS``."""
+    """Who decides the rate of a step. Each name takes the parameters in ``RULE_PARAMETERS``.
+
+    Example:
+      >>> Rule(name="line_search").given["decrease"]
+      0.8
+    """
 
     parameters = RULE_PARAMETERS
 

@@ -68,7 +68,12 @@ def check_base_width(parametrization: str, base_width: int | None, hidden: Seque
 
 
 class Network(Settings, frozen=True):
-    """A fully connected network; static under jit, so hashable."""
+    """A fully connected network; static under jit, so hashable.
+
+    Example:
+      >>> Network(layer_sizes=(64, 32, 10), activation="tanh").loss
+      'softmax_cross_entropy'
+    """
 
     layer_sizes: Annotated[
         tuple[PositiveInt, ...], Field(min_length=2, max_length=MOST_LAYERS + 2, strict=False)
@@ -91,7 +96,12 @@ class Network(Settings, frozen=True):
 
 
 class Run(Settings, frozen=True):
-    """One training run: what a command line, or a cell of a study, chooses."""
+    """One training run: what a command line, or a cell of a study, chooses.
+
+    Example:
+      >>> Run(hidden_sizes=(32, 16), learning_rate=0.5).network(64, 10).layer_sizes
+      (64, 32, 16, 10)
+    """
 
     dataset: str = "digits"
     """What to learn: digits is embedded; mnist and fashion_mnist need `jax-backprop data prepare`

@@ -39,6 +39,10 @@ class Range(Settings, frozen=True):
       points_per_decade: steps a factor of ten, 8 if ``count`` isn't given.
       count: how many numbers.
       spacing: ``log`` or ``linear``; linear takes a count.
+
+    Example:
+      >>> [round(rate, 3) for rate in Range(low=0.1, high=10, count=5).numbers()]
+      [0.1, 0.316, 1.0, 3.162, 10.0]
     """
 
     low: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
@@ -113,6 +117,12 @@ class Study(Run, frozen=True):
         at each evaluation (with curves = "none" at the initial parameters alone), in the run's own
         precision; 0 for no such measurement.
       tile_width: cells that share a tile; by default from a rule on shapes.
+
+    Example:
+      >>> axes = {"learning_rate": {"low": 0.01, "high": 10, "count": 7}, "seed": {"count": 5}}
+      >>> study = Study.model_validate({"title": "Rates", "question": "Which?", "axes": axes})
+      >>> study.dataset, len(axis_values("seed", study.axes["seed"]))
+      ('digits', 5)
     """
 
     title: str

@@ -84,6 +84,9 @@ def check_batch(batch: Batch, classes: int) -> None:
     Args:
       batch: of any network's; integers of more axes, and integers without classes, are ids.
       classes: of the data set; 0 where labels are no classes.
+
+    Example:
+      >>> check_batch(Batch(np.ones((2, 3)), np.array([0, 1])), classes=2)
     """
     examples = batch.examples
     for leaf in jax.tree.leaves(batch.inputs):

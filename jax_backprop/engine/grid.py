@@ -90,6 +90,13 @@ class Grid:
       include: more cells: each a mapping of axes to other values, crossed with the rest.
       exclude: cells to leave out: each maps axes to a value, a list, or ``{"low", "high"}``; a
         cell that matches all of it is left out.
+
+    Example:
+      >>> Grid({"learning_rate": (0.1, 1.0, 10.0), "seed": (0, 1)}).size
+      6
+      >>> walked = {"batch_size": (8, 32), "learning_rate": (0.5, 1.0)}
+      >>> Grid(walked, zipped=[("batch_size", "learning_rate")]).size
+      2
     """
 
     axes: Mapping[str, Any]

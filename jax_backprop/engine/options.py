@@ -37,6 +37,10 @@ class Options:
       on_progress: called after each segment.
       should_stop: asked after each segment; True ends the run by ``InterruptedSweepError``.
       on_notice: called with a sentence on what the user should know.
+
+    Example:
+      >>> Options(tile_width=16, max_bytes=2**30).room == 2**30
+      True
     """
 
     tile_width: int | None = None

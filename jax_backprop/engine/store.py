@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -243,12 +243,20 @@ def load_table(path: Path, kind: str = "cells") -> pa.Table | None:
 def load_study(path: Path | str) -> pa.Table:
     """Return a study's results as one table, a row a cell, finished or not.
 
-    The files lie in ``path / "cells"`` and are one Parquet data set for pandas, DuckDB and polars
-    too. Raises InputError if the folder holds no study, or a part isn't what was written.
+    Its files, in ``path / "cells"``, are one Parquet data set for pandas, DuckDB and polars, too.
+    Raises InputError if the folder holds no study, or a part isn't what was written.
+
+    Example:
+      >>> import tempfile
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> grid = jb.Grid({"learning_rate": (0.1, 1.0)})
+      >>> with tempfile.TemporaryDirectory() as out:
+      ...     _ = jb.sweep(None, data, grid, network=network, epochs=2, out=Path(out))
+      ...     load_study(out)["learning_rate"].to_pylist()
+      [0.1, 1.0]
     """
-    table = load_table(Path(path))
-    assert table is not None, "load_table raises where there are no cells"
-    return table
+    return cast(pa.Table, load_table(Path(path)))
 
 
 def refuse_difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -54,6 +54,17 @@ def run_study(
 
     Raises:
       InputError: the study can't be run, or the folder holds something else.
+
+    Example:
+      >>> import tempfile
+      >>> import jax_backprop as jb
+      >>> axes = {"learning_rate": [0.1, 1.0], "seed": {"count": 2}}
+      >>> said = {"title": "Rates", "question": "Which?", "dataset": "noise:30,4,3", "axes": axes}
+      >>> study = jb.Study.model_validate({**said, "hidden_sizes": [3], "epochs": 2})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     run_study(study, f"{folder}/rates")
+      ...     jb.load_study(f"{folder}/rates").num_rows
+      4
     """
     study = study if isinstance(study, Study) else read_study(Path(study))
     grid = study_grid(study)
@@ -80,6 +91,12 @@ def run_shard(study: Study | Path | str, shard: int) -> Tables:
 
     Raises:
       InputError: the study can't be run, or has no such shard.
+
+    Example:
+      >>> said = {"title": "Rates", "question": "Which?", "dataset": "noise:30,4,3", "epochs": 2}
+      >>> study = Study.model_validate({**said, "axes": {"learning_rate": [0.1, 1.0]}})
+      >>> run_shard(study, 0).cells.num_rows
+      2
     """
     study = study if isinstance(study, Study) else read_study(Path(study))
     runner = _laid_out(study.to_json())

@@ -113,6 +113,14 @@ def sweep(
       InputError: data, axes, batch size or rates that can't be used, or an argument that would not
         be; nothing has run then.
       InterruptedSweepError: ``options.should_stop`` said so.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> grid = jb.Grid({"learning_rate": (0.1, 1.0), "seed": (0, 1, 2)})
+      >>> cells = jb.sweep(None, data, grid, network=network, epochs=5).cells
+      >>> cells.num_rows, "validation_loss" in cells.column_names
+      (6, True)
     """
     functions = {
         "init": init,

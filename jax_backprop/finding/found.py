@@ -23,6 +23,15 @@ class FoundRate:
       steps: of a whole training.
       limits: of the quadratic model at the start; None for a training step of one's own.
       seconds: that the search took, compilation within.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jax_backprop as jb
+      >>> bowl = lambda params, batch: (jnp.sum(params**2) / 2, params)
+      >>> data = jb.load_dataset("noise:30,4,3")
+      >>> found = jb.find_learning_rate(lambda key: jnp.ones(3), bowl, data, steps=20, budget=1)
+      >>> found.window[0] <= found.rate <= found.window[1] < 2 <= found.fails_from
+      True
     """
 
     searched: Searched

@@ -90,7 +90,19 @@ class Searched(NamedTuple):
 
 
 class NoRateError(InputError):
-    """No rate can be recommended; ``searched`` holds what was tried."""
+    """No rate can be recommended; ``searched`` holds what was tried.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jax_backprop as jb
+      >>> flat = lambda params, batch: (jnp.float32(1), jnp.zeros(3))
+      >>> data = jb.load_dataset("noise:30,4,3")
+      >>> try:
+      ...     jb.find_learning_rate(lambda key: jnp.zeros(3), flat, data, steps=9)
+      ... except jb.NoRateError as error:
+      ...     len(error.searched.rounds) > 0
+      True
+    """
 
     def __init__(self, got: str, expected: str, remedy: str, searched: Searched) -> None:
         super().__init__("find-rate", got=got, expected=expected, remedy=remedy)

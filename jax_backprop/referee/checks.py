@@ -162,6 +162,10 @@ def assert_gradient(
     """Raise AssertionError with the report's text unless ``check_gradient`` passes: for pytest.
 
     What can't be decided doesn't pass, unless ``allow_undecided``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> assert_gradient(lambda x: jnp.sum(x**3), lambda x: 3 * x**2, jnp.ones(2))
     """
     __tracebackhide__ = True
     raise_unless_passed(check_gradient(loss, gradient, params, *args, **options), allow_undecided)
@@ -175,7 +179,14 @@ def assert_value_and_grad(
     allow_undecided: bool = False,
     **options: Any,
 ) -> None:
-    """Raise AssertionError with the report's text unless ``check_value_and_grad`` passes."""
+    """Raise AssertionError with the report's text unless ``check_value_and_grad`` passes.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> assert_value_and_grad(
+      ...     lambda x: jnp.sum(x**3), lambda x: (jnp.sum(x**3), 3 * x**2), jnp.ones(2)
+      ... )
+    """
     __tracebackhide__ = True
     report = check_value_and_grad(loss, value_and_grad, params, *args, **options)
     raise_unless_passed(report, allow_undecided)

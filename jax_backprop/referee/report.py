@@ -114,6 +114,13 @@ class Report(NamedTuple):
       laws: of ``check_vjp``.
       notes: what couldn't be asked, and why.
       seconds: how long it took.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jax_backprop as jb
+      >>> report = jb.check_gradient(lambda x: jnp.sum(x**3), lambda x: 3 * x**2, jnp.ones(2))
+      >>> report.passed, len(report.rows)
+      (True, 1)
     """
 
     rows: tuple[LeafReport, ...]

@@ -133,7 +133,11 @@ def assert_vjp(
     allow_undecided: bool = False,
     **options: Any,
 ) -> None:
-    """Raise AssertionError with the report's text unless ``check_vjp`` passes: for pytest."""
+    """Raise AssertionError with the report's text unless ``check_vjp`` passes: for pytest.
+
+    Example:
+      >>> assert_vjp(jax.numpy.sin, jax.numpy.sin, 2.0)
+    """
     __tracebackhide__ = True
     raise_unless_passed(check_vjp(function, reference, *primals, **options), allow_undecided)
 
@@ -145,7 +149,11 @@ def assert_jvp(
     allow_undecided: bool = False,
     **options: Any,
 ) -> None:
-    """Raise AssertionError with the report's text unless ``check_jvp`` passes: for pytest."""
+    """Raise AssertionError with the report's text unless ``check_jvp`` passes: for pytest.
+
+    Example:
+      >>> assert_jvp(jax.numpy.sin, jax.numpy.sin, 2.0)
+    """
     __tracebackhide__ = True
     raise_unless_passed(check_jvp(function, reference, *primals, **options), allow_undecided)
 

@@ -95,7 +95,12 @@ def check_torch(
 def assert_torch(
     function: Any, *inputs: Any, allow_undecided: bool = False, **options: Any
 ) -> None:
-    """Raise AssertionError with the report's text unless ``check_torch`` passes: for pytest."""
+    """Raise AssertionError with the report's text unless ``check_torch`` passes: for pytest.
+
+    Example:
+      >>> import torch
+      >>> assert_torch(torch.nn.Linear(3, 2), torch.ones(4, 3))
+    """
     __tracebackhide__ = True
     raise_unless_passed(check_torch(function, *inputs, **options), allow_undecided)
 

@@ -42,6 +42,11 @@ class Summary:
         that enough runs were made at.
       settings: of each series by its name: axes, and parameters of choices, to values.
       design: what the intervals are over.
+
+    Example:
+      >>> from dataclasses import fields
+      >>> [each.name for each in fields(Summary)][1:]
+      ['cells', 'curves', 'rates', 'best', 'settings', 'design']
     """
 
     manifest: dict[str, Any]
@@ -77,7 +82,18 @@ class Summary:
 
 
 def summarize(folder: Path | str) -> Summary:
-    """Read a study's folder and summarize it. Raises InputError if it holds none."""
+    """Read a study's folder and summarize it. Raises InputError if it holds none.
+
+    Example:
+      >>> import tempfile
+      >>> import jax_backprop as jb
+      >>> said = {"title": "Rates", "question": "Which?", "dataset": "noise:30,4,3", "epochs": 2}
+      >>> study = jb.Study.model_validate({**said, "axes": {"learning_rate": [0.1, 1.0]}})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     jb.run_study(study, f"{folder}/rates")
+      ...     len(summarize(f"{folder}/rates").rates)
+      2
+    """
     folder = Path(folder)
     tables, manifest = load_tables(folder), read_manifest(folder)
     table = to_frame(tables.cells)

@@ -67,7 +67,13 @@ class Keys(NamedTuple):
 
 
 def role_keys(seed: int | Int[Array, ""]) -> Keys:
-    """Make the keys of a seed: initial parameters and order of examples."""
+    """Make the keys of a seed: initial parameters and order of examples.
+
+    Example:
+      >>> keys = role_keys(0)
+      >>> keys.init.shape, bool(keys.init == keys.order)
+      ((), False)
+    """
     return Keys(*jax.random.split(jax.random.key(seed)))
 
 
@@ -161,7 +167,13 @@ def network_functions(
 def network_learner(
     network: Network, *, penalties: Penalties = Penalties(), optimizer: Optimizer = Optimizer()
 ) -> Learner:
-    """Return the learner of one of the project's networks; equal arguments give the same object."""
+    """Return the learner of one of the project's networks; equal arguments give the same object.
+
+    Example:
+      >>> network = Network(layer_sizes=(4, 3, 2))
+      >>> network_learner(network) is network_learner(Network(layer_sizes=(4, 3, 2)))
+      True
+    """
     value_and_grad, evaluate, _ = network_functions(network, penalties)
     factors = rate_factors(network, optimizer)
     return cached_learner(value_and_grad, evaluate, optimizer=optimizer, factors=factors)

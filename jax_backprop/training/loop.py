@@ -107,6 +107,16 @@ def fit(
       InputError: data, batch size, layer sizes or rates that can't be used, or a checkpoint that is
         damaged or of another run; nothing has run then.
       InterruptedTrainingError: ``should_stop`` said so; what was done is in the checkpoint.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> keys = jb.role_keys(0)
+      >>> params = jb.init_params(network, key=keys.init)
+      >>> how = {"network": network, "optimizer": "adam", "schedule": "cosine"}
+      >>> history = fit(params, data, key=keys.order, learning_rate=0.1, steps=20, **how).history
+      >>> bool(history.train.loss[-1] < history.train.loss[0])
+      True
     """
     check_dataset(dataset)
     dataset = share_of(dataset, data_fraction)

@@ -25,6 +25,11 @@ class RateRule(NamedTuple):
     """Decides the learning rate of a step: ``init(params) -> state`` and ``update``.
 
     ``update(state, scheduled_rate, loss, grads, params, batch) -> (rate, state)``.
+
+    Example:
+      >>> halved = RateRule(lambda params: (), lambda state, rate, *_: (rate / 2, state))
+      >>> halved.update((), 0.5, None, None, None, None)
+      (0.25, ())
     """
 
     init: Callable[[Any], Any]

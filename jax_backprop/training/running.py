@@ -30,7 +30,17 @@ SHOWN = 9  # evaluations in a notebook
 
 
 class FitResult(NamedTuple):
-    """Trained parameters and how they came about."""
+    """Trained parameters and how they came about.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> keys = jb.role_keys(0)
+      >>> params = jb.init_params(network, key=keys.init)
+      >>> found = jb.fit(params, data, key=keys.order, network=network, epochs=5)
+      >>> len(found.params), len(found.history.evaluated_at)
+      (2, 6)
+    """
 
     params: Any
     history: History

@@ -64,6 +64,16 @@ def step(
 
     Args:
       layer_factors: a number for each leaf of params, or for each subtree; None for 1.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> from jax_backprop.training import init_state
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> learner = jb.network_learner(network)
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init)
+      >>> state, metrics = step(init_state(params, learner), data.train, 0.5, learner=learner)
+      >>> float(metrics.learning_rate), bool(state.finite)
+      (0.5, True)
     """
     loss, grads = learner.value_and_grad(state.params, batch)
     rate, rule_state = learner.rate_rule.update(
