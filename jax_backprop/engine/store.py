@@ -263,12 +263,10 @@ def refuse_difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str,
     """Raise InputError that shows how a folder's study differs from the one that is to be run."""
     keys = [key for key in wanted if found.get(key) != wanted[key]]
     if keys:
-        differences = "; ".join(
-            f"{key} = {found.get(key)!r} there and {wanted[key]!r} here" for key in keys
-        )
+        shown = (f"{key} = {found.get(key)!r} there and {wanted[key]!r} here" for key in keys)
         raise InputError(
             "output folder",
-            got=f"{path}, which holds another study ({differences})",
+            got=f"{path}, which holds another study ({'; '.join(shown)})",
             expected="the same study to continue, or more cells of it",
             remedy="`--new DIR` starts beside it; nothing in it was changed.",
         )
