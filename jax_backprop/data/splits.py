@@ -84,7 +84,7 @@ def make_dataset(
       >>> {name: split.examples for name, split in data.splits.items()}
       {'train': 69, 'validation': 10, 'test': 21}
       >>> jb.make_dataset(inputs, inputs.sum(axis=1)).train.labels.shape  # numbers
-      (70, 1)
+      (69, 1)
     """
     _check_used(
         split_seed if validation is not None and test is not None else 0,

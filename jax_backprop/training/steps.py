@@ -71,7 +71,8 @@ def step(
       >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
       >>> learner = jb.network_learner(network)
       >>> params = jb.init_params(network, key=jb.role_keys(0).init)
-      >>> state, metrics = step(init_state(params, learner), data.train, 0.5, learner=learner)
+      >>> start, rate = init_state(params, learner), jax.numpy.float32(0.5)
+      >>> state, metrics = step(start, data.train, rate, learner=learner)
       >>> float(metrics.learning_rate), bool(state.finite)
       (0.5, True)
     """
