@@ -245,16 +245,6 @@ def load_study(path: Path | str) -> pa.Table:
 
     Its files, in ``path / "cells"``, are one Parquet data set for pandas, DuckDB and polars, too.
     Raises InputError if the folder holds no study, or a part isn't what was written.
-
-    Example:
-      >>> import tempfile
-      >>> import jax_backprop as jb
-      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
-      >>> grid = jb.Grid({"learning_rate": (0.1, 1.0)})
-      >>> with tempfile.TemporaryDirectory() as out:
-      ...     _ = jb.sweep(None, data, grid, network=network, epochs=2, out=Path(out))
-      ...     load_study(out)["learning_rate"].to_pylist()
-      [0.1, 1.0]
     """
     return cast(pa.Table, load_table(Path(path)))
 

@@ -67,9 +67,13 @@ def load_study(path: Path | str) -> Results:
       InputError: the folder holds no study, or a part isn't what was written.
 
     Example:
+      >>> import tempfile
       >>> import jax_backprop as jb
-      >>> jb.load_study("nowhere")
-      Traceback (most recent call last):
-      jax_backprop.errors.InputError: results folder: got nowhere, in which there is no ...
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 3)), jb.load_dataset("noise:30,4,3")
+      >>> grid = jb.Grid({"learning_rate": (0.1, 1.0)})
+      >>> with tempfile.TemporaryDirectory() as out:
+      ...     _ = jb.sweep(None, data, grid, network=network, epochs=2, out=Path(out))
+      ...     jb.load_study(out)["learning_rate"].to_pylist()
+      [0.1, 1.0]
     """
     return Results(Path(path), load_table(path))
