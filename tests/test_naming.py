@@ -13,6 +13,7 @@ import pytest
 from jax_backprop import check_gradient
 from jax_backprop.referee.naming import Facts, diagnose
 from jax_backprop.referee.naming.diagnosing import explain, passes_of, target_of
+from jax_backprop.referee.naming.equations import trace
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.placement import place
 from jax_backprop.referee.naming.wording import placed
@@ -206,3 +207,10 @@ def test_a_window_that_is_shifted_is_named_beside_a_number_that_is_broadcast() -
         loss, shifted, jnp.array([1.0, -2.0, 0.5, 3.0]), jnp.array([0.3, 0.7, -1.1])
     )
     assert report.verdict == "fail" and "shifted" in str(report.diagnosis[0])
+
+
+def test_arrays_that_no_equation_makes_have_names_too() -> None:
+    program = trace(lambda w: jnp.sum(w * np.arange(3.0)), [np.ones(3)])
+    passes = Passes(program, [np.ones(3)], ["params.w"])
+    said = {passes.described(slot) for each in program.equations for slot in each.inputs}
+    assert {"params.w", "data (3)"} < said

@@ -113,7 +113,7 @@ def _beside(at: Context, slot: int, total: np.ndarray, new: New) -> Iterator[Can
     for other in alike(at, slot):
         above = at.passes.base.cotangents.get(other)
         if above is not None:
-            lowest = at.passes.made.get(slot, "an input")
+            lowest = at.described(slot)
             text = f"derivative missing, and that of all down to {lowest}"
             yield Candidate(
                 numbers.get(other, numbers[slot]), -1, text, 4, slot, lambda a=above: a - total

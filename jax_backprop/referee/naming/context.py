@@ -51,8 +51,8 @@ class Context(NamedTuple):
         return self.passes.program.equations[number]
 
     def described(self, slot: int) -> str:
-        """Return an array in words: what made it."""
-        return self.passes.made.get(slot, "an input")
+        """Return an array in words."""
+        return self.passes.described(slot)
 
     @property
     def values(self) -> Arrays:

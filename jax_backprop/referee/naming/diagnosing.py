@@ -98,7 +98,8 @@ def passes_of(loss: Loss, facts: Facts, *, opened: bool) -> Passes | None:
     """Return the loss's passes, rules of its own opened where that leaves the gradient as it is."""
     for rules in (False, True):
         try:
-            passes = Passes(trace(loss, facts.params, opened=opened, rules=rules), facts.params)
+            program = trace(loss, facts.params, opened=opened, rules=rules)
+            passes = Passes(program, facts.params, facts.paths)
             grads = passes.base.grads
         except (TypeError, ValueError, NotImplementedError):
             continue

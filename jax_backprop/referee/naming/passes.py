@@ -34,10 +34,13 @@ class Backward(NamedTuple):
 
 
 class Passes:
-    """A program at one point."""
+    """A program at one point; ``paths`` are the names of its leaves."""
 
-    def __init__(self, program: Program, leaves: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, program: Program, leaves: Sequence[np.ndarray], paths: Sequence[str] = ()
+    ) -> None:
         self.program = program
+        self.paths = dict(zip(program.leaves, paths, strict=False))
         self._leaves = list(leaves)
         self.active = sorted(program.active)
         self.made = {slot: str(each) for each in program.equations for slot in each.outputs}
@@ -147,6 +150,11 @@ class Passes:
         return tuple(
             self.pull_back(each, {**values, each.inputs[place]: at}, ones)[place] for at in points
         )
+
+    def described(self, slot: int) -> str:
+        """Return an array in words: what made it, which parameter it is, or how large the data."""
+        size = "x".join(map(str, self.values[slot].shape)) or "one number"
+        return self.made.get(slot) or self.paths.get(slot) or f"data ({size})"
 
     def places(self, each: Equation) -> list[int]:
         """Return which operands of an equation are differentiated."""

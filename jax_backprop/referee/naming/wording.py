@@ -156,8 +156,9 @@ def placed(passes: Passes, where: Place) -> Named:
         return Named("unknown", what, str(each), each.source.text, (), tuple(lines), float("nan"))
     users = [equations[number] for slot in where.slots for number, _ in passes.uses[slot]]
     users = [each for each in users if each.source.file and each.source.own] or users
-    lowest = passes.made.get(where.slots[0])
-    below = f"the cotangent of {lowest} is wrong" if lowest else "a parameter's gradient is wrong"
+    lowest = passes.described(where.slots[0])
+    made = where.slots[0] in passes.made
+    below = f"the {'cotangent' if made else 'gradient'} of {lowest} is wrong"
     bug, what = "unknown", MEANING
     if where.rows is not None:
         axis, factors = where.rows
