@@ -270,7 +270,10 @@ def test_iterations_are_bounded_and_the_bound_is_the_papers() -> None:
     [
         ({"network": Network(layer_sizes=(5, 5, 3))}, r"layer sizes .* got \(5, 4, 3\)"),
         ({"data": Batch(BATCH.inputs[:, :4], BATCH.labels)}, r"inputs: got \(17, 4\)"),
-        ({"data": Batch(BATCH.inputs, BATCH.labels + 1)}, "labels: got 1 to 3; expected 0 to 2"),
+        (
+            {"data": Batch(BATCH.inputs, BATCH.labels + 1)},
+            "got 3 at example 0; expected classes, integers 0 to 2",
+        ),
         ({"data": Batch(BATCH.inputs[:0], BATCH.labels[:0])}, "at least one example"),
         ({"top": 0}, "number of eigenvalues: got 0"),
         ({"top": 40}, "expected 1 to 39"),
