@@ -131,8 +131,8 @@ def test_the_answer_comes_from_the_cells(folder: Path) -> None:
     assert f"{means.min():.3g} [" in text[0]
     assert f"at the best rate ({means.idxmin():.3g}, constant schedule)" in text[0]
     assert text[0].startswith("Yes, it is wise")
-    assert "most seeds diverge" in text[1] and "rate 1 on the mean" in text[2]
-    assert "4 of 4 seeds diverge" in text[2] and "cosine" in text[3]
+    assert "most seeds fail" in text[1] and "rate 1 on the mean" in text[2]
+    assert "4 of 4 seeds fail" in text[2] and "cosine" in text[3]
     for row in summary.rates:
         counts = [row.monotone, row.edge, row.slow, row.degraded, row.diverged]
         assert row.seeds == row.runs == sum(counts) == 4

@@ -41,6 +41,7 @@ def explain(run: Callable[..., None], prog: str, example: str) -> None:
     with contextlib.redirect_stdout(found), contextlib.suppress(SystemExit):
         tyro.cli(run, prog=prog, args=["--help"], config=CONFIG)
     text = re.sub(r"\n{3,}", "\n\n", found.getvalue())
+    text = re.sub(r"\s*\(default:\s+(None)?\)", "", text)  # nothing is no default
     sys.stdout.write(_wrapped(f"{text}\nexample: jax-backprop {example}\n"))
 
 

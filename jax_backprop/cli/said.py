@@ -30,8 +30,8 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
         (
             "with",
             ("--dry-run",),
-            ("--json-progress", "--widen", "--cluster"),
-            "It shows a table of the file.",
+            ("--json-progress", "--widen", "--cluster", "--out", "--new", "--set-aside"),
+            "It shows a table of the file, and writes nothing.",
         ),
         ("without", ("--cluster",), ("--jobs",), "They are asked of Slurm: --cluster slurm."),
         ("with", ("--new",), ("--set-aside",), "A new folder holds nothing to set aside."),

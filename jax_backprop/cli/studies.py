@@ -132,7 +132,12 @@ def workers(cluster: str | None, jobs: int | None) -> Iterator[Executor | None]:
         yield executor
 
 
-def merge(out: Folder, folders: Annotated[tuple[Path, ...], tyro.conf.Positional], /) -> None:
+Shares = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SHARE [SHARE ...]")
+]
+
+
+def merge(out: Folder, folders: Shares, /) -> None:
     """Join the shares of one study, made by `jax-backprop sweep --part`, into one folder.
 
     The files are the same, by SHA-256, as if one run had made them all.

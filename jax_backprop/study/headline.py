@@ -12,7 +12,7 @@ from jax_backprop.study.drift import Drift, drift
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rows import BestRate, Contrast
 from jax_backprop.study.runs import counted
-from jax_backprop.study.states import MATTERS, loss_at
+from jax_backprop.study.states import first_failing, loss_at, matters
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
 
@@ -93,14 +93,13 @@ def _rates(summary: Summary, best: BestRate) -> str:
     learned = ~summary.cells[summary.cells["series"] == best.series]["nothing_learned"]
     if best.fails or learned.mean() < 0.5:
         return "Nothing was learned at any rate of this grid: try others."
-    failing = [r for r in rows if r.learning_rate > best.learning_rate and r.fails]
-    if failing:
+    failing, worst = first_failing(rows, best), max(row.loss for row in rows)
+    if failing is not None:
         return (
             f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, and "
-            f"from {failing[0].learning_rate:.3g} on most {summary.design.run}s fail."
+            f"from {failing.learning_rate:.3g} on most {summary.design.run}s fail."
         )
-    worst = max(row.loss for row in rows)
-    if worst < MATTERS * best.loss:
+    if not matters(rows, best):
         return f"Hardly: over all these rates the loss ends within {worst / best.loss:.2g} times."
     return (
         f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, the "
@@ -192,10 +191,10 @@ def _missing(summary: Summary, best: BestRate) -> Figure:
 
 def _failing(summary: Summary, best: BestRate) -> Figure:
     rows = summary.of_series(best.series)
-    first = next((r for r in rows if r.learning_rate > best.learning_rate and r.fails), None)
+    first = first_failing(rows, best)
     if first is not None:
         times = first.learning_rate / best.learning_rate
-        note = f"{times:.2g} times the best; there most {summary.design.run}s diverge"
+        note = f"{times:.2g} times the best; there most {summary.design.run}s fail"
         return Figure("Fails from", f"{first.learning_rate:.3g}", note)
     failed = sum(row.diverged for row in rows)
     note = f"of {sum(row.runs for row in rows):,}, at rates up to {rows[-1].learning_rate:.3g}"

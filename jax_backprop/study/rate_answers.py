@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jax_backprop.study.rows import BestRate, RateRow
 from jax_backprop.study.runs import REPLICATES, counted
-from jax_backprop.study.states import MATTERS
+from jax_backprop.study.states import MATTERS, first_failing, matters
 from jax_backprop.study.summary import Summary
 
 
@@ -29,10 +29,10 @@ def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
         verdict = "One rate alone can't say"
     elif best.fails or float(cells["nothing_learned"].to_numpy(bool).mean()) > 0.5:
         verdict = "Nothing was learned at any rate of this grid: try others"
-    elif max(low.loss, high.loss) < MATTERS * best.loss:
+    elif not matters(group, best):
         verdict = "On this grid the learning rate hardly matters"
     else:
-        verdict = f"Yes, it is wise, and the rate needs choosing, because {_why(low, best, high)}"
+        verdict = f"Yes, it is wise, and the rate needs choosing, because {_why(best, group)}"
     if len(group) == 1:
         return f"{verdict}: {at_best(summary, best)}."
     return (
@@ -42,14 +42,15 @@ def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
     )
 
 
-def _why(low: RateRow, best: RateRow, high: RateRow) -> str:
+def _why(best: BestRate, group: Sequence[RateRow]) -> str:
     """Return why the rate matters, as far as these rates show it."""
+    worse = [row for row in group if row.fails or not row.loss < MATTERS * best.loss]
     parts = []
-    if low.loss >= MATTERS * best.loss:
+    if any(row.learning_rate < best.learning_rate for row in worse):
         parts.append("too small a rate learns too slowly")
-    if high.fails:
-        parts.append("too large a one diverges")
-    elif high.loss >= MATTERS * best.loss:
+    if first_failing(group, best) is not None:
+        parts.append("too large a one fails")
+    elif any(row.learning_rate > best.learning_rate for row in worse):
         parts.append("too large a one ends far above the best")
     return " and ".join(parts)
 
@@ -70,13 +71,13 @@ def _too_far(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
         f"{len(group)} tried) come within a tenth of that loss"
     )
     run = summary.design.run
-    failing = [row for row in group if row.learning_rate > best.learning_rate and row.fails]
-    if not failing:
-        return f"{text}; at none above the best do most {run}s diverge."
-    first = failing[0].learning_rate
+    failing = first_failing(group, best)
+    if failing is None:
+        return f"{text}; at none above the best do most {run}s fail."
+    first = failing.learning_rate
     return (
         f"{text}; from {first:.3g} on, {_times(first, best.learning_rate)} the "
-        f"best rate, most {run}s diverge."
+        f"best rate, most {run}s fail."
     )
 
 
@@ -94,7 +95,7 @@ def _without(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
         parts.append(
             f"rate 1 on the loss summed over a batch of {batch}, which is {batch} on the mean "
             f"(tried: {summed.learning_rate:.3g}), gives {summed.loss:.3g}, and "
-            f"{summed.diverged} of {counted(summed.runs, summary.design.run)} diverge"
+            f"{summed.diverged} of {counted(summed.runs, summary.design.run)} fail"
         )
     if not parts:
         return "No rate on this grid is near 1: it can't say what leaving the rate out costs."

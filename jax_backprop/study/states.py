@@ -27,6 +27,21 @@ def state(row: RateRow, best: BestRate) -> str:
     return "too slow" if row.learning_rate < best.learning_rate else "ended poor"
 
 
+def first_failing(rows: Sequence[RateRow], best: BestRate) -> RateRow | None:
+    """Return the least rate above the best at which most runs diverged; None where there is none.
+
+    Args:
+      rows: of one series, rising.
+      best: of that series.
+    """
+    return next((r for r in rows if r.learning_rate > best.learning_rate and r.fails), None)
+
+
+def matters(rows: Sequence[RateRow], best: BestRate) -> bool:
+    """Tell whether the rate decides: one that was tried fails, or ends far above the best."""
+    return any(row.fails or not row.loss < MATTERS * best.loss for row in rows)
+
+
 class Regions(NamedTuple):
     """The rates of a series in three regions, bounded halfway in log between those tried.
 
@@ -60,8 +75,8 @@ def regions(rows: Sequence[RateRow], best: BestRate) -> Regions:
         first -= 1
     while last + 1 < len(tried) and good[last + 1]:
         last += 1
-    fails = next((n for n in range(place + 1, len(tried)) if tried[n].fails), None)
-    end = None if fails is None else bounds[fails]
+    fails = first_failing(tried, best)
+    end = None if fails is None else bounds[tried.index(fails)]
     return Regions(rates[0], rates[-1], (bounds[first], bounds[last + 1]), end)
 
 
