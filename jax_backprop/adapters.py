@@ -82,6 +82,12 @@ def from_equinox(
 
     Raises:
       MissingExtraError: Equinox isn't installed.
+
+    Example:
+      >>> import equinox as eqx
+      >>> network = from_equinox(lambda key: eqx.nn.MLP(4, 3, 8, 1, key=key))
+      >>> len(jax.tree.leaves(network.init(jax.random.key(0))))
+      4
     """
     import equinox as eqx
 
@@ -114,6 +120,12 @@ def from_flax(
     Raises:
       InputError: a module with state beside its parameters, such as batch statistics.
       MissingExtraError: Flax isn't installed.
+
+    Example:
+      >>> from flax import linen
+      >>> network = from_flax(linen.Dense(3), jnp.ones((1, 4)))
+      >>> network.init(jax.random.key(0))["kernel"].shape
+      (4, 3)
     """
     from flax import linen
 

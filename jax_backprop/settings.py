@@ -99,7 +99,7 @@ class Run(Settings, frozen=True):
     """One training run: what a command line, or a cell of a study, chooses.
 
     Example:
-      >>> Run(hidden_sizes=(32, 16), learning_rate=0.5).network(64, 10).layer_sizes
+      >>> Run(hidden_sizes=(32, 16), learning_rate=0.5).network_of(64, 10).layer_sizes
       (64, 32, 16, 10)
     """
 

@@ -225,7 +225,10 @@ def test_mistakes_exit_with_2_and_one_paragraph(
             "Did you mean 'learning_rate'",
         ),
         (lambda text: text + '"optimizer.momentum" = [0.9]', "takes no parameters"),
-        (lambda text: text + '"layer_factors.2" = [0.9]', "expected one of 0, 1"),
+        (
+            lambda text: text + '"layer_factors.2" = [0.9]',
+            "expected one of 0, 0.biases, 0.weights, 1, 1",
+        ),
         (lambda text: text + 'schedule = ["cosin"]', "Did you mean 'cosine'?"),
         (lambda text: text + "[[exclude]]\nseed = [0, 1]", "got no cells"),
         (lambda text: 'zip = [["seed", "learning_rat"]]\n' + text, "Did you mean 'learning_rate'"),

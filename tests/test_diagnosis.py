@@ -32,7 +32,7 @@ from first_set import (  # noqa: E402
 from planting import Edit, Mutant, plant  # noqa: E402
 from points import judged_loss, point  # noqa: E402
 
-HARD = "jax.nn.one_hot(block.labels, logits.shape[1])"
+HARD = "jax.nn.one_hot(block.targets, logits.shape[1])"
 SOFT = f"(0.9 * {HARD} + 0.1 / logits.shape[1])"
 Y = "jax.nn.softmax(logits)"
 
@@ -42,11 +42,11 @@ def _d_logits(expression: str) -> tuple[Edit, ...]:
 
 
 def _labels(expression: str) -> tuple[Edit, ...]:
-    return _d_logits(D_LOGITS.replace("block.labels", expression))
+    return _d_logits(D_LOGITS.replace("block.targets", expression))
 
 
 def _error(outputs: str) -> tuple[Edit, ...]:
-    return _d_logits(f"({outputs} - {SOFT}) / examples")
+    return _d_logits(f"({outputs} - {SOFT}) / total")
 
 
 def _examples(weights: str) -> tuple[Edit, ...]:
@@ -67,22 +67,19 @@ OUTPUT_BUGS = {
         "output_activation_wrong",
         _error("jax.nn.one_hot(jnp.argmax(logits, axis=1), logits.shape[1])"),
     ),
-    "d_outputs_for_d_logits": (
-        "softmax_derivative_missing",
-        _d_logits(f"-{SOFT} / {Y} / examples"),
-    ),
-    "diagonal": ("softmax_derivative_diagonal", _d_logits(f"-{HARD} * (1 - {Y}) / examples")),
-    "labels_rolled": ("labels_misaligned", _labels("jnp.roll(block.labels, 1)")),
-    "labels_sorted": ("labels_misaligned", _labels("jnp.sort(block.labels)")),
+    "d_outputs_for_d_logits": ("softmax_derivative_missing", _d_logits(f"-{SOFT} / {Y} / total")),
+    "diagonal": ("softmax_derivative_diagonal", _d_logits(f"-{HARD} * (1 - {Y}) / total")),
+    "labels_rolled": ("labels_misaligned", _labels("jnp.roll(block.targets, 1)")),
+    "labels_sorted": ("labels_misaligned", _labels("jnp.sort(block.targets)")),
     "label_class": ("label_class_alone", _d_logits(f"{D_LOGITS} * {HARD}")),
-    "sign_of_error": ("error_sign", _d_logits(f"jnp.sign({D_LOGITS}) / examples")),
+    "sign_of_error": ("error_sign", _d_logits(f"jnp.sign({D_LOGITS}) / total")),
     "smoothing_of_the_others": (
         "smoothing_wrong",
-        _d_logits(f"({Y} - 0.9 * {HARD} - 0.1 / (logits.shape[1] - 1) * (1 - {HARD})) / examples"),
+        _d_logits(f"({Y} - 0.9 * {HARD} - 0.1 / (logits.shape[1] - 1) * (1 - {HARD})) / total"),
     ),
     "half_a_batch": ("example_dropped", _examples(f"{COUNT} < 8")),
     "three_dropped": ("example_dropped", _examples(f"({COUNT} % 6 != 0) * 1.5")),
-    "twice_as_many_of_class_0": ("examples_weighted", _examples("1 + (block.labels == 0)")),
+    "twice_as_many_of_class_0": ("examples_weighted", _examples("1 + (block.targets == 0)")),
     "one_in_the_middle": ("one_example", _examples(f"{COUNT} == 5")),
 }
 HIDDEN_BUGS = {

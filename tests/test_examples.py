@@ -39,8 +39,9 @@ def docstrings() -> Iterator[tuple[str, str, int, str]]:
 )
 def test_an_example_gives_what_it_says(module: str, line: int, text: str) -> None:
     """Read from the source: a checker of types hides functions from doctest's own search."""
-    if "import torch" in text:
-        pytest.importorskip("torch")
+    for library in ("torch", "equinox", "flax"):
+        if f"import {library}" in text or f"from {library}" in text:
+            pytest.importorskip(library)
     names = vars(importlib.import_module(module)).copy()
     found = doctest.DocTestParser().get_doctest(text, names, module, module, line)
     said: list[str] = []

@@ -23,6 +23,7 @@ from jax_backprop.training.checkpoint import CHECKPOINT
 
 NETWORK, KEYS = Network(layer_sizes=(6, 6, 3)), role_keys(0)
 TRAIN = ["train", "--dataset", "noise:20,2,2", "--hidden", 2, "--epochs", 4]
+pytestmark = pytest.mark.optimized
 LONG = [*map(str, TRAIN[:-1]), "60000"]
 FILES = ("model.safetensors", "history.parquet", "evaluations.parquet")
 

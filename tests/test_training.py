@@ -160,7 +160,7 @@ def test_frozen_is_for_good(blobs: Dataset) -> None:
     first = blobs.train.inputs[order[4, 0], 0]  # the fifth batch's first feature
 
     def measure(params, batch: Batch) -> Evaluation:
-        return Evaluation(params["n"], jnp.zeros(()))
+        return Evaluation(params["n"])
 
     result = run(
         blobs,

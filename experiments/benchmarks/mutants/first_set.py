@@ -5,7 +5,7 @@ from __future__ import annotations
 from planting import Edit, of_set
 
 _mutant = of_set(1)
-D_LOGITS = "loss.backward(logits, block.labels, label_smoothing) / examples"
+D_LOGITS = "block.weighted(loss.backward(logits, block.targets, label_smoothing)) / total"
 DENSE = "dense_backward(d_outputs, layer_input, layer)"
 DOWN = "d_outputs = activation.backward(d_inputs, layer_input)"
 RESULT = "return value, tuple(reversed(d_layers))"
@@ -51,13 +51,13 @@ FIRST_SET = (
     _mutant(
         "sum_for_mean",
         "the division by N forgotten",
-        in_backprop(D_LOGITS, D_LOGITS.removesuffix(" / examples")),
+        in_backprop(D_LOGITS, D_LOGITS.removesuffix(" / total")),
         "sum_for_mean",
     ),
     _mutant(
         "mean_twice",
         "divided by N twice",
-        in_backprop(D_LOGITS, f"{D_LOGITS} / examples"),
+        in_backprop(D_LOGITS, f"{D_LOGITS} / total"),
         "mean_for_sum",
     ),
     _mutant("factor_two", "the 1/2 forgotten", in_backprop(D_LOGITS, f"2 * {D_LOGITS}"), "factor"),
@@ -189,7 +189,7 @@ FIRST_SET = (
         "Y for Y - L",
         (
             Edit(
-                "losses",
+                "losses.classes",
                 "at_label = -jnp.sum(probabilities, axis=1, keepdims=True)",
                 "at_label = 1 - jnp.sum(probabilities, axis=1, keepdims=True)",
             ),

@@ -107,7 +107,7 @@ SECOND_SET = (
         "labels_from_one",
         "labels taken as one more than they are",
         in_backprop(
-            D_LOGITS, D_LOGITS.replace("block.labels", "(block.labels + 1) % logits.shape[1]")
+            D_LOGITS, D_LOGITS.replace("block.targets", "(block.targets + 1) % logits.shape[1]")
         ),
         "label_shifted",
     ),
@@ -136,9 +136,7 @@ SECOND_SET = (
     _mutant(
         "squared_error_of_the_logits",
         "Z - L for Y - L",
-        in_backprop(
-            D_LOGITS, "(logits - jax.nn.one_hot(block.labels, logits.shape[1])) / examples"
-        ),
+        in_backprop(D_LOGITS, "(logits - jax.nn.one_hot(block.targets, logits.shape[1])) / total"),
         "squared_error_gradient",
     ),
     _mutant(
@@ -167,7 +165,7 @@ SECOND_SET = (
         "the penalty divided by the number of examples too",
         in_backprop(
             PENALISED,
-            f"return {VALUE}, jax.tree.map(lambda g, p: g + p / examples, grads, penalty_grads)",
+            f"return {VALUE}, jax.tree.map(lambda g, p: g + p / total, grads, penalty_grads)",
         ),
         "penalty_factor",
     ),
@@ -182,7 +180,7 @@ SECOND_SET = (
     _mutant(
         "mean_over_classes",
         "divided by the classes, not by the examples",
-        in_backprop(D_LOGITS, D_LOGITS.replace("/ examples", "/ logits.shape[1]")),
+        in_backprop(D_LOGITS, D_LOGITS.replace("/ total", "/ logits.shape[1]")),
         "factor",
     ),
     _mutant(

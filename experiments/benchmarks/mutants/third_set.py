@@ -27,7 +27,7 @@ from planting import Edit, of_set
 _mutant = of_set(3)
 FORWARD = "*inputs, logits = layer_inputs(params, block.inputs, network=network)"
 GRADS = "jax.tree.map(jnp.add, grads, penalty_grads)"
-ONE_HOT = "jax.nn.one_hot(block.labels, logits.shape[1], dtype=logits.dtype)"
+ONE_HOT = "jax.nn.one_hot(block.targets, logits.shape[1], dtype=logits.dtype)"
 TARGETS = f"((1 - label_smoothing) * {ONE_HOT} + label_smoothing / logits.shape[1])"
 SOFTMAX = "jax.nn.softmax(logits)"
 MICRO_BATCH = 5  # divides neither 17 nor 32
@@ -35,7 +35,7 @@ MICRO_BATCH = 5  # divides neither 17 nor 32
 
 def _error(per_example: str) -> tuple[Edit, ...]:
     """Put another error of the output in the place of Y - L."""
-    return in_backprop(D_LOGITS, f"({per_example}) / examples")
+    return in_backprop(D_LOGITS, f"({per_example}) / total")
 
 
 THIRD_SET = (
@@ -69,7 +69,7 @@ THIRD_SET = (
         in_backprop(
             D_LOGITS,
             D_LOGITS.replace(
-                "block.labels", "jax.random.permutation(jax.random.key(1), block.labels)"
+                "block.targets", "jax.random.permutation(jax.random.key(1), block.targets)"
             ),
         ),
         "labels_misaligned",
@@ -78,9 +78,9 @@ THIRD_SET = (
         "repeated_indices_count_once",
         "dW[:, labels] -= h in numpy: the last example of a class overwrites the others",
         in_result(
-            "same = block.labels[:, None] == block.labels[None, :]",
+            "same = block.targets[:, None] == block.targets[None, :]",
             "later = jnp.any(jnp.triu(same, 1), axis=1, keepdims=True)",
-            f"lost = later * (1 - label_smoothing) * {ONE_HOT} / examples",
+            f"lost = later * (1 - label_smoothing) * {ONE_HOT} / total",
             "weights = d_layers[-1].weights + inputs[-1].T @ lost",
             "d_layers[-1] = Layer(weights, d_layers[-1].biases + jnp.sum(lost, axis=0))",
         ),
@@ -95,7 +95,7 @@ THIRD_SET = (
     _mutant(
         "ignore_index_zero",
         "class 0 taken as padding",
-        in_backprop(D_LOGITS, f"{D_LOGITS} * (block.labels != 0)[:, None]"),
+        in_backprop(D_LOGITS, f"{D_LOGITS} * (block.targets != 0)[:, None]"),
         "example_dropped",
         "class_ignored",
     ),
