@@ -12,7 +12,7 @@ import pytest
 from small_study import AXES, go, parts
 
 from jax_backprop import Dataset, Grid, Network
-from jax_backprop.engine import InterruptedSweepError, Options, SweepProgress, Tables, sweep
+from jax_backprop.engine import InterruptedSweepError, Options, SweepProgress, Tables, sweep, worker
 from jax_backprop.engine.computing import Computer
 from jax_backprop.engine.planning import Group
 from jax_backprop.engine.program import OutOfMemoryError, Program
@@ -82,6 +82,7 @@ def test_a_workers_memory_narrows_the_tiles_of_its_probe_too(
     short: str, tmp_path: Path, monkeypatch
 ) -> None:
     """Whether the first tile found no memory or a later one: the narrower first tile is probed."""
+    worker._made.cache_clear()  # no tile of another test's is known
     whole, notices = getattr(Computer, short), []
 
     def narrow_alone(computer: Computer, group: Group, *more: int) -> Any:

@@ -58,7 +58,7 @@ def before(data: Dataset, scaling: Scaling) -> Dataset:
         name: Batch((split.inputs * factor + offset).astype(np.float32), split.labels)
         for name, split in data.splits.items()
     }
-    return make_dataset(*splits.pop("train"), **{k: tuple(v) for k, v in splits.items()})
+    return make_dataset(*splits.pop("train")[:2], **{k: v[:2] for k, v in splits.items()})
 
 
 def assert_close(first, second) -> None:
