@@ -148,6 +148,12 @@ def test_a_non_finite_loss_freezes_the_run(blobs: Dataset) -> None:
     jax.tree.map(np.testing.assert_array_equal, result.params, frozen.params)
 
 
+def test_an_evaluation_names_what_it_measures(blobs: Dataset) -> None:
+    for found in (jnp.ones(()), Evaluation(jnp.ones(()), jnp.ones(()))):  # pyright: ignore
+        with pytest.raises(InputError, match="without names of what was measured"):
+            run(blobs, evaluate=lambda params, batch, found=found: found)
+
+
 def test_frozen_is_for_good(blobs: Dataset) -> None:
     """A loss that is finite again, on another batch, doesn't set a frozen run moving."""
 

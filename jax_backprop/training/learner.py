@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 from jax_backprop import backprop
 from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
+from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName
 from jax_backprop.optimizers import as_trained, direction, evaluated_params, make_direction
 from jax_backprop.parametrization import rate_factors
@@ -107,7 +108,7 @@ def make_learner(
     """
     evaluated = as_trained
     value_and_grad = with_precision(value_and_grad, matmul_precision)
-    evaluate = evaluate and with_precision(evaluate, matmul_precision)
+    evaluate = evaluate and with_precision(_checked(evaluate), matmul_precision)
     vector_product = vector_product and with_precision(vector_product, matmul_precision)
     if isinstance(rate_rule, Rule):
         check_direction(rate_rule, optimizer)
@@ -120,6 +121,25 @@ def make_learner(
         optimizer = _by_array(optimizer, factors)
     evaluate = evaluate or loss_alone(value_and_grad)
     return with_scaling(Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated), scaling)
+
+
+def _checked(evaluate: Evaluate) -> Evaluate:
+    """Return an evaluation that names what it measures, or raises InputError when it is traced."""
+
+    @functools.wraps(evaluate)
+    def run(*args: Any, **named: Any) -> Evaluation:
+        found = evaluate(*args, **named)
+        if not isinstance(found, Evaluation) or not isinstance(found.metrics, dict):
+            kind = type(found).__name__ if isinstance(found, tuple) else "number"
+            raise InputError(
+                "evaluate",
+                got=f"{kind} without names of what was measured",
+                expected="Evaluation(loss), or Evaluation(loss, {name: number})",
+                remedy='Write Evaluation(loss, {"accuracy": accuracy}).',
+            )
+        return found
+
+    return run
 
 
 def with_precision(function: Function, matmul_precision: PrecisionName) -> Function:
