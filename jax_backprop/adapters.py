@@ -89,7 +89,7 @@ def from_equinox(
       >>> len(jax.tree.leaves(network.init(jax.random.key(0))))
       4
     """
-    import equinox as eqx
+    import equinox as eqx  # pyright: ignore[reportMissingImports]
 
     _, static = eqx.partition(make(jax.random.key(0)), eqx.is_inexact_array)
 
@@ -127,7 +127,7 @@ def from_flax(
       >>> network.init(jax.random.key(0))["kernel"].shape
       (4, 3)
     """
-    from flax import linen
+    from flax import linen  # pyright: ignore[reportMissingImports]
 
     if isinstance(module, linen.Module):
         return from_functions(*_linen(module, example), loss, **options)
@@ -153,7 +153,7 @@ def _linen(module: Any, example: Any) -> tuple[Callable[..., Any], Apply]:
 
 
 def _nnx(make: Callable[..., Any]) -> tuple[Callable[..., Any], Apply]:
-    from flax import nnx
+    from flax import nnx  # pyright: ignore[reportMissingImports]
 
     graph, _, others = nnx.split(make(nnx.Rngs(0)), nnx.Param, ...)
     _check_state(sorted({type(each).__name__ for _, each in nnx.to_flat_state(others)}))
