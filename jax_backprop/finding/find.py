@@ -99,8 +99,9 @@ def find_learning_rate(
       evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
         loss``. By default the loss alone, which a step at rate 0 tells.
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
-      rate_rule, vector_product, layer_factors, reduction, batch_size, epochs, steps,
-        matmul_precision: as for ``fit``.
+      rate_rule, vector_product, layer_factors, reduction, batch_size, epochs, steps: as for
+        ``fit``.
+      matmul_precision: likewise.
       factors: of the rate, a number for each array of the parameters, as a parametrisation has
         them (``parametrization.rate_factors``).
       schedule: a name, a Schedule, a callable ``step -> factor`` over the whole training, or a row.
