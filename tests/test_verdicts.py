@@ -103,3 +103,13 @@ def test_a_small_loss_of_large_terms_is_as_coarse_as_they_are() -> None:
         return float((1 + 1e-3 * x[0]) - 1) * 1e-9 + 0 * float(x[1])
 
     assert check_gradient(loss, lambda x: np.array([1e-12, 0.0]), np.ones(2)).verdict != "fail"
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(3e-7, "pass"), (3.05e-7, "fail")])
+def test_steps_beyond_a_kink_decide_nothing(slope: float, verdict: str) -> None:
+    """Rounding hides so small a derivative at small steps; larger ones see another piece."""
+
+    def loss(x: Any) -> Any:
+        return 1 + jnp.sum(3e-7 * x) + 1e-8 * jnp.sum(jnp.maximum(x - 1.00002, 0))
+
+    assert check_gradient(loss, lambda x: jnp.full_like(x, slope), jnp.ones(3)).verdict == verdict

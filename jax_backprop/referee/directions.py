@@ -106,7 +106,7 @@ def examine(
     noise = max(10 * eps * rounded_size(base), rounding) / step
     allowed = 4 * abs(whole - half) + noise
     if not allowed <= FINE * max(abs(whole), abs(directional)):
-        whole, allowed = _finest(plus, minus, halvings, noise * step, (whole, allowed))
+        whole, allowed = _finest(plus, minus, halvings, noise * step, (step, whole, allowed))
     scale = max(abs(whole), abs(directional))
     allowed += (slack or 0.0) + rtol * scale
     gap = abs(whole - directional)
@@ -139,18 +139,28 @@ def _grain(values: np.ndarray, eps: float) -> float:
 
 
 def _finest(
-    plus: np.ndarray, minus: np.ndarray, steps: np.ndarray, noise: float, known: tuple[float, float]
+    plus: np.ndarray,
+    minus: np.ndarray,
+    steps: np.ndarray,
+    noise: float,
+    known: tuple[float, float, float],
 ) -> tuple[float, float]:
     """Return the difference whose rounding and truncation together are least, and what they are.
 
-    Differences over halvings, each extrapolated from two (Richardson).
+    Differences over halvings, each extrapolated from two (Richardson), and the one that is known:
+    its step, value and error. One that nearer ones contradict is from behind a kink: it is as
+    steady as any, and of another slope.
     """
     central = (plus - minus) / (2 * steps)
     better = (4 * central[1:] - central[:-1]) / 3
     allowed = 4 * np.abs(better[1:] - better[:-1]) + 4 * noise / steps[2:]
-    allowed = np.where(np.isfinite(allowed), allowed, np.inf)
-    best = int(np.argmin(allowed))
-    return (better[best + 1], allowed[best]) if not known[1] <= allowed[best] else known
+    nearer = np.argsort(-np.append(steps[2:], known[0]))
+    better = np.append(better[1:], known[1])[nearer]
+    allowed = np.append(allowed, known[2])[nearer]
+    apart = np.abs(better[:, None] - better) > allowed[:, None] + allowed
+    contradicted = np.triu(apart).any(axis=1)
+    best = int(np.argmin(np.where(np.isfinite(allowed) & ~contradicted, allowed, np.inf)))
+    return better[best], allowed[best]
 
 
 class _Taylor(NamedTuple):
