@@ -81,10 +81,8 @@ class Case(NamedTuple):
 
     def moved(self, steps: Sequence[np.ndarray | np.floating]) -> list[Any]:
         """Return all leaves, the differentiated ones moved: in float64."""
-        leaves = list(self.form.leaves)
-        for leaf, step in zip(self.leaves, steps, strict=True):
-            leaves[leaf.position] = leaf.array + step
-        return leaves
+        pairs = zip(self.leaves, steps, strict=True)
+        return self.form.filled([leaf.array + step for leaf, step in pairs])
 
     def hand(self, leaves: Sequence[Any], *, wide: bool) -> Arrays | Complaint:
         """Return the judged gradient's arrays, or what is wrong with their form."""
@@ -173,18 +171,16 @@ def _named(what: str, make: Callable[[], Program]) -> Program:
 
 
 def _autodiff(loss: Function, own: Program, form: Form) -> tuple[Traced | None, str]:
-    numbers = [leaf.position for leaf in form.floats]
-
     def value_and_grad(*args: Any, **keywords: Any) -> Any:
         leaves = jax.tree.leaves((args, keywords))
 
         def of_floats(floats: list[Any]) -> Any:
-            for position, value in zip(numbers, floats, strict=True):
-                leaves[position] = value
-            given, named = form.arguments(leaves)
+            given, named = form.arguments(form.filled(floats, leaves))
             return jnp.asarray(loss(*given, **named))
 
-        value, grads = jax.value_and_grad(of_floats)([leaves[n] for n in numbers])
+        value, grads = jax.value_and_grad(of_floats)(
+            [leaves[leaf.position] for leaf in form.floats]
+        )
         return [value, *grads]
 
     assert isinstance(own, Traced)

@@ -93,10 +93,7 @@ def _loss(case: Case) -> Callable[..., Any] | None:
         leaves = [as_float64(leaf) for leaf in case.form.leaves]
 
     def loss(*arrays: Any) -> Any:
-        moved = list(leaves)
-        for leaf, array in zip(case.leaves, arrays, strict=True):
-            moved[leaf.position] = array
-        given, named = case.form.arguments(moved)
+        given, named = case.form.arguments(case.form.filled(arrays, leaves))
         return case.loss_function(*given, **named)
 
     return loss

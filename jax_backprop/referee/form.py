@@ -53,6 +53,13 @@ class Form(NamedTuple):
         """Return (args, keywords) with other leaves."""
         return jax.tree.unflatten(self.structure, list(leaves))
 
+    def filled(self, values: Sequence[Any], leaves: Sequence[Any] | None = None) -> list[Any]:
+        """Return all leaves, the differentiated ones replaced by other values."""
+        found = list(self.leaves if leaves is None else leaves)
+        for leaf, value in zip(self.floats, values, strict=True):
+            found[leaf.position] = value
+        return found
+
 
 def form_of(
     args: tuple[Any, ...], keywords: Mapping[str, Any], argnums: int | tuple[int, ...]

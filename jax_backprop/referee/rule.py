@@ -43,10 +43,7 @@ class Rule(NamedTuple):
         """Return a function of the differentiated leaves alone, giving its floating outputs."""
 
         def called(*floats: Any) -> list[Any]:
-            leaves = list(self.form.leaves)
-            for leaf, value in zip(self.form.floats, floats, strict=True):
-                leaves[leaf.position] = value
-            args, _ = self.form.arguments(leaves)
+            args, _ = self.form.arguments(self.form.filled(floats))
             return floating(function(*args))
 
         return called

@@ -79,7 +79,7 @@ def of_gradient(case: Case) -> tuple[Law, ...]:
 
     def derivative(grads_of: Callable[[Case, list[Any]], list[Any]]) -> Function:
         def along(at: list[Any]) -> Any:
-            grads = grads_of(case, _filled(case, at))
+            grads = grads_of(case, case.form.filled(at))
             weights = [jnp.asarray(m, g.dtype) for m, g in zip(moved, grads, strict=True)]
             return inner(weights, grads)
 
@@ -92,13 +92,6 @@ def of_gradient(case: Case) -> tuple[Law, ...]:
             2,
         )
     return () if law is None else (law,)
-
-
-def _filled(case: Case, floats: list[Any]) -> list[Any]:
-    leaves = list(case.form.leaves)
-    for leaf, value in zip(case.leaves, floats, strict=True):
-        leaves[leaf.position] = value
-    return leaves
 
 
 def _judged(case: Case, leaves: list[Any]) -> list[Any]:
@@ -117,10 +110,7 @@ def _judged(case: Case, leaves: list[Any]) -> list[Any]:
 
 def _autodiff(case: Case, leaves: list[Any]) -> list[Any]:
     def loss(floats: list[Any]) -> Any:
-        own = list(leaves)
-        for leaf, value in zip(case.leaves, floats, strict=True):
-            own[leaf.position] = value
-        args, keywords = case.form.arguments(own)
+        args, keywords = case.form.arguments(case.form.filled(floats, leaves))
         found = case.loss_function(*args, **keywords)
         return jnp.asarray(found[0] if case.options.has_aux else found)
 
