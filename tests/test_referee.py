@@ -154,6 +154,14 @@ def test_integers_and_none_have_no_gradient(none: Any) -> None:
     assert [row.path for row in report.rows] == ["params.x"]
 
 
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_a_python_float_without_a_gradient_is_not_judged(pair: type) -> None:
+    loss = lambda p: p["s"] * jnp.sum(p["x"])  # noqa: E731
+    gradient = lambda p: pair((loss(p), {"x": p["s"] * jnp.ones(4), "s": None}))  # noqa: E731
+    report = check_value_and_grad(loss, gradient, {"x": X, "s": 2.0})
+    assert report.passed and [row.path for row in report.rows] == ["loss", "params.x"]
+
+
 def test_a_gradient_of_an_integer_is_a_complaint() -> None:
     report = check_gradient(
         lambda p: p["n"] * jnp.sum(p["x"]),

@@ -36,6 +36,15 @@ class Options(NamedTuple):
     order: int = 1
     seed: int = 0
 
+    def gradient_of(self, found: Any) -> Any:
+        """Return the gradient in what a function returned, a pair with ``has_value``, ``has_aux``.
+
+        What is no pair comes back as it is.
+        """
+        if (self.has_value or self.has_aux) and isinstance(found, tuple | list) and len(found) == 2:
+            return found[1 if self.has_value else 0]
+        return found
+
 
 class Case(NamedTuple):
     """A loss, a gradient, and a point.
@@ -63,6 +72,11 @@ class Case(NamedTuple):
     def judged(self) -> tuple[Leaf, ...]:
         """What the lists in ``Values`` hold: the loss first, where the gradient gives it."""
         return (VALUE, *self.leaves) if self.options.has_value else self.leaves
+
+    @property
+    def offset(self) -> int:
+        """Where the leaves begin in such a list."""
+        return len(self.judged) - len(self.leaves)
 
     @property
     def iterates(self) -> bool:
@@ -209,14 +223,13 @@ def _parted(found: Any, form: Form, options: Options) -> Arrays | Complaint:
         what = "(value, gradient)" if options.has_value else "(gradient, aux)"
         if not isinstance(found, tuple | list) or len(found) != 2:
             return Complaint("structure", f"got a {type(found).__name__}; expected a pair {what}")
-        first, second = found
-        found = second if options.has_value else first
         if options.has_value:
+            first, _ = found
             head = first[0] if options.has_aux and isinstance(first, tuple | list) else first
             if np.shape(head) != () or (not isinstance(head, float | int) and not is_array(head)):
                 return Complaint("shape", f"the value has shape {np.shape(head)}; expected ()")
             value = [as_array(head if is_array(head) else float(head))]
-    grads = gradient_leaves(form, found)
+    grads = gradient_leaves(form, options.gradient_of(found))
     if isinstance(grads, Complaint):
         return grads
     zeros = [np.zeros(np.shape(leaf.value)) for leaf in form.floats]

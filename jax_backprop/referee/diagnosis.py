@@ -50,7 +50,7 @@ def diagnoses(
             else as_array(case.loss.narrow(case.form.leaves))
         )
         check_is_network(seen, float(loss))
-    offset = 1 if case.options.has_value else 0
+    offset = case.offset
     wrong_value = offset and rows[0].verdict == "fail"
     of_value = [_of_value(rows[0])] if wrong_value else []
     failing = [n for n in range(len(params)) if rows[n + offset].verdict == "fail"]
@@ -144,12 +144,10 @@ def _facts(
     estimates: dict[int, np.ndarray],
 ) -> Facts | None:
     """Gather the arrays; None where a failing leaf's truth isn't known."""
-    offset = 1 if case.options.has_value else 0
-    judged = values.hand if values.hand64 is None else values.hand64
-    hand = [np.asarray(array).astype(np.float64) for array in judged[offset:]]
+    hand = values.best[case.offset :]
     known = values.truth or values.autodiff
     if known is not None:
-        truth = [np.asarray(array).astype(np.float64) for array in known[offset:]]
+        truth = [np.asarray(array).astype(np.float64) for array in known[case.offset :]]
         tolerance = EXACT if values.truth and values.hand64 is not None else NARROW
     elif all(number in estimates for number in failing):
         # A leaf that passed is its own truth.
@@ -157,7 +155,7 @@ def _facts(
         tolerance = max(BY_DIFFERENCES, float(jnp.finfo(case.loss.dtype).eps) ** (1 / 3))
     else:
         return None
-    paths = tuple(leaf.path for leaf in case.judged[offset:])
+    paths = tuple(leaf.path for leaf in case.leaves)
     return Facts(paths, hand, truth, params, tuple(failing), _counts(case), tolerance)
 
 

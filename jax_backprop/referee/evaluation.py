@@ -11,15 +11,7 @@ import numpy as np
 from jax_backprop.errors import InputError
 from jax_backprop.referee.arrays import is_array
 from jax_backprop.referee.called import MutationError
-from jax_backprop.referee.case import (
-    EPS32,
-    Arrays,
-    Case,
-    Options,
-    Values,
-    judged_context,
-    make_case,
-)
+from jax_backprop.referee.case import EPS32, Arrays, Case, Values, judged_context, make_case
 from jax_backprop.referee.distances import distance
 from jax_backprop.referee.form import Leaf, loss_value
 from jax_backprop.referee.report import Complaint
@@ -33,9 +25,8 @@ def claimed(case: Case) -> Case:
         return case
     with judged_context(case.form, case.options.precision):
         found = run("gradient", lambda: case.gradient.narrow(case.form.leaves))
-    found = _gradient_of(found, case.options)
     try:
-        entries = case.form.params.flatten_up_to(found)
+        entries = case.form.params.flatten_up_to(case.options.gradient_of(found))
     except ValueError:
         return case
     none = {at for at, entry in zip(case.form.places, entries, strict=True) if entry is None}
@@ -46,12 +37,6 @@ def claimed(case: Case) -> Case:
         return case
     form = case.form._replace(floats=floats)
     return make_case(case.loss_function, case.gradient_function, form, case.options)
-
-
-def _gradient_of(found: Any, options: Options) -> Any:
-    if (options.has_value or options.has_aux) and isinstance(found, tuple) and len(found) == 2:
-        return found[1] if options.has_value else found[0]
-    return found
 
 
 def evaluate(case: Case) -> Values | Complaint:

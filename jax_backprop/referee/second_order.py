@@ -96,9 +96,7 @@ def of_gradient(case: Case) -> tuple[Law, ...]:
 
 def _judged(case: Case, leaves: list[Any]) -> list[Any]:
     args, keywords = case.form.arguments(leaves)
-    found = case.gradient_function(*args, **keywords)
-    if case.options.has_value or case.options.has_aux:
-        found = found[1 if case.options.has_value else 0]
+    found = case.options.gradient_of(case.gradient_function(*args, **keywords))
     pairs = zip(case.form.places, case.form.params.flatten_up_to(found), strict=True)
     judged = {leaf.position for leaf in case.leaves}
     return [
