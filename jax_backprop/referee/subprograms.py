@@ -17,6 +17,7 @@ BOUND_TO_BITS = {
     *("io_callback", "ffi_call", "pallas_call", "custom_partitioning", "shard_map"),
 }
 CALLBACKS = {"pure_callback", "io_callback"}
+CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # the parameters that hold what a call calls
 
 
 def narrowest(jaxpr: Jaxpr) -> str:
@@ -71,6 +72,14 @@ def opened(inner: Any) -> Jaxpr:
 def inputs(inner: Any) -> Sequence[Any]:
     """Return the variables that a program is given."""
     return opened(inner).invars if isinstance(inner, ClosedJaxpr | Jaxpr) else ()
+
+
+def bind(equation: JaxprEqn, values: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Run an equation's operation on other values, with its own or other parameters."""
+    bound = equation.primitive.get_bind_params(params)
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)  # by jax's version
+    found = equation.primitive.bind(*functions, *values, **params)
+    return list(found) if equation.primitive.multiple_results else [found]
 
 
 def aval(atom: Any) -> Aval:

@@ -17,14 +17,15 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax_backprop.referee.subprograms import (
     BOUND_TO_BITS,
     CALLBACKS,
+    CALLS,
     aval,
+    bind,
     inputs,
     is_float,
     opened,
 )
 
 Values = list[Any]
-CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 DTYPES = ("new_dtype", "dtype", "preferred_element_type")
 
 
@@ -122,7 +123,7 @@ class Widened:
                 params[key] = self._of(value)
             elif isinstance(value, ClosedJaxpr | Jaxpr):
                 params[key] = self._retraced(value)
-        found = _bind(equation, values, params)
+        found = bind(equation, values, params)
         for variable, value in zip(equation.outvars, found, strict=True):
             if is_float(aval(variable).dtype) and value.dtype != self._of(value.dtype):
                 self.held.add(str(value.dtype))
@@ -138,7 +139,7 @@ class Widened:
             atoms = [*atoms, *equation.outvars]
         # Random bits that are taken for floats are exact: no digit is lost by them.
         self.held |= {str(aval(atom).dtype) for atom in atoms if self._differs(aval(atom).dtype)}
-        return _bind(equation, own, dict(equation.params))
+        return bind(equation, own, dict(equation.params))
 
     def _retraced(self, inner: Any) -> Any:
         """Return a small inner program, such as the sum of a scatter, for this dtype."""
@@ -172,13 +173,6 @@ def _of_kind(variable: Any, value: Any) -> Any:
     dtype = aval(variable).dtype if hasattr(aval(variable), "dtype") else None
     whole = dtype is not None and jnp.issubdtype(dtype, jnp.integer)
     return jnp.asarray(value, dtype) if whole else value
-
-
-def _bind(equation: JaxprEqn, values: Values, params: dict[str, Any]) -> Values:
-    bound = equation.primitive.get_bind_params(params)
-    functions, params = bound if isinstance(bound, tuple) else ((), bound)  # by jax's version
-    found = equation.primitive.bind(*functions, *values, **params)
-    return list(found) if equation.primitive.multiple_results else [found]
 
 
 def _scan(self: Widened, params: dict[str, Any], values: Values) -> Values:

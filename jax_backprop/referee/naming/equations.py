@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jax_backprop.referee.subprograms import CALLS, bind
+
 JAX_FILES = str(Path(jax.__file__).parent)
 REFEREE_FILES = str(Path(__file__).parent.parent)
-CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 KEPT = {"scan", "while", "cond"}  # not calls: how often their equations run is theirs to say
 OPENED_STEPS = 64  # a longer loop stays one equation
 
@@ -164,11 +165,9 @@ class _Writer:
         if name == "scan" and self.opened and params["length"] <= OPENED_STEPS:
             return self._unroll(params, inputs, source)
         self.loops += name == "scan" and params["length"] <= OPENED_STEPS
-        binding = equation.primitive.get_bind_params(params)
 
         def apply(*arrays: Any) -> list[Any]:
-            found = equation.primitive.bind(*arrays, **binding)
-            return list(found) if equation.primitive.multiple_results else [found]
+            return bind(equation, arrays, params)
 
         outputs = [self.fresh() for _ in equation.outvars]
         for slot, variable in zip(outputs, equation.outvars, strict=True):
