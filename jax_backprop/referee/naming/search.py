@@ -7,7 +7,7 @@ at every place where the same line runs. Whatever is found gets a backward pass 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,20 @@ class Searched(NamedTuple):
     def late(self) -> bool:
         """Whether the time is over."""
         return time.monotonic() > self.deadline
+
+
+class Sought(NamedTuple):
+    """A mistake to be made in a pass that others spoiled.
+
+    Args:
+      equations: whose candidates it is among.
+      is_same: whether a candidate is the one.
+      factor: of an error that is known up to a factor.
+    """
+
+    equations: Sequence[int]
+    is_same: Callable[[Candidate], bool]
+    factor: float
 
 
 def search(at: Context, target: Target, searched: Searched) -> list[list[Found]]:
@@ -191,30 +205,39 @@ def _pair(
                 continue
             both = [options[first].found, options[second].found]
             both.sort(key=lambda found: -found.candidate.equation)
-            if (found := _in_turn(at, both)) and target.meets(found[1]):
-                return found[0]
+            if found := _in_turn(at, target, [_again(at, each) for each in both]):
+                return found
     return []
 
 
-def _in_turn(at: Context, mistakes: Sequence[Found]) -> tuple[list[Found], list[np.ndarray]] | None:
-    """Return mistakes one after another, each in the pass that those before spoiled."""
+def _again(at: Context, mistake: Found) -> Sought:
+    """Return what finds a mistake in another pass."""
+    one = mistake.candidate
+    numbers = {one.equation, at.passes.numbers.get(one.slot, one.equation)}
+    return Sought(
+        sorted(numbers), lambda each: (each[:3], each.slot) == (one[:3], one.slot), mistake.factor
+    )
+
+
+def _in_turn(at: Context, target: Target, mistakes: Iterable[Sought]) -> list[Found]:
+    """Make mistakes one after another, each in the pass that those before spoiled.
+
+    Empty where one isn't found there, or where all together don't make the error.
+    """
     after, made = at, []
-    for each in mistakes:
-        candidate = each.candidate
-        numbers = {candidate.equation, at.passes.numbers.get(candidate.slot, candidate.equation)}
-        options = (other for n in sorted(numbers) for other in of_equation(after, n))
-        same = (c for c in options if c[:3] == candidate[:3] and c.slot == candidate.slot)
-        if (now := next(same, None)) is None:
-            return None
-        error = np.asarray(now.make() * each.factor)
-        made.append(Found(now, each.factor, error))
+    for sought in mistakes:
+        options = (each for n in sought.equations for each in of_equation(after, n))
+        if (now := next(filter(sought.is_same, options), None)) is None:
+            return []
+        factor = sought.factor if now.scaled else 1.0
+        with np.errstate(all="ignore"):
+            error = np.asarray(now.make() * factor)
+        if not np.isfinite(error).all():
+            return []
+        made.append(Found(now, factor, error))
         after = after.with_error(now.slot, error)
-    return made, _made_of(at, after)
-
-
-def _made_of(at: Context, after: Context) -> list[np.ndarray]:
     grads = zip(after.back.grads, at.back.grads, strict=True)
-    return [np.asarray(wrong - right) for wrong, right in grads]
+    return made if target.meets([wrong - right for wrong, right in grads]) else []
 
 
 def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
@@ -233,30 +256,14 @@ def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
             for multiple in FACTORS if key[1] == "factor" else (0.0,):
                 if searched.late:
                     return []
-                found = _everywhere(at, numbers, key, multiple)
-                if found and target.meets(found[-1]):
-                    return found[0]
+                everywhere = [
+                    Sought([number], lambda each, key=key: _key(each) == key, multiple - 1)
+                    for number in reversed(numbers)
+                ]
+                if found := _in_turn(at, target, everywhere):
+                    return found
     return []
 
 
 def _key(candidate: Candidate) -> tuple[int, str]:
     return candidate.place, candidate.kind
-
-
-def _everywhere(
-    at: Context, numbers: Sequence[int], key: tuple[int, str], multiple: float
-) -> tuple[list[Found], list[np.ndarray]] | None:
-    """Return a mistake at each of these equations, last to first, and the error of all."""
-    found = []
-    after = at
-    for number in reversed(numbers):
-        same = next((each for each in of_equation(after, number) if _key(each) == key), None)
-        if same is None:
-            return None
-        with np.errstate(all="ignore"):
-            error = np.asarray(same.make() * ((multiple - 1) if same.scaled else 1.0))
-        if not np.isfinite(error).all():
-            return None
-        found.append(Found(same, multiple - 1 if same.scaled else 1.0, error))
-        after = after.with_error(same.slot, error)
-    return found, _made_of(at, after)
