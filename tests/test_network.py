@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from jax_backprop import Batch, Layer, Network, Penalties, evaluate, init_params, loss
 from jax_backprop.backprop import value_and_grad
+from jax_backprop.blocks import sum_over_blocks
 from jax_backprop.network import forward
 
 NETWORK = Network(layer_sizes=(6, 6, 6, 4))
@@ -78,6 +79,20 @@ def in_blocks(block_size: int | None) -> tuple:
         )
 
     return both(PARAMS, BATCH)
+
+
+def test_a_gpus_blocks_are_larger(monkeypatch) -> None:
+    ones = Batch(jnp.ones((9000, 1)), jnp.zeros(9000, int))
+    rows: list[int] = []
+
+    def count(block: Batch) -> jax.Array:
+        rows.append(block.examples)
+        return jnp.sum(block.inputs)
+
+    for device, longest in (("cpu", 1024), ("gpu", 8192)):
+        monkeypatch.setattr(jax, "default_backend", lambda device=device: device)
+        rows.clear()
+        assert sum_over_blocks(count, ones) == 9000 and max(rows) == longest
 
 
 @pytest.mark.parametrize("block_size", [1, 4, 5, 17, 100])

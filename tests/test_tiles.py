@@ -26,6 +26,17 @@ def test_width_is_a_fixed_rule_on_shapes() -> None:
     assert width((64, 512, 10), 8) == 1
 
 
+def test_a_gpus_tiles_are_as_wide_as_memory_and_the_study_ask_for() -> None:
+    def width(sizes: tuple[int, ...], batch: int, cells: int | None = None) -> int:
+        network = Network(layer_sizes=sizes)
+        params = jax.eval_shape(lambda: init_params(network, key=jax.random.key(0)))
+        size = cell_size(params, batch, sizes[0] * 4, 1)._replace(block=8192)
+        return tile_width(size, "gpu", cells)
+
+    assert (width((16, 16, 2), 16), width((784, 128, 10), 128)) == (4096, 512)
+    assert (width((784, 128, 10), 128, 99), width((784, 128, 10), 128, 3)) == (128, 4)
+
+
 def test_tiles_hold_one_seed_each_and_are_filled_with_repeats() -> None:
     seeds = np.repeat([0, 1, 2], 10)[np.random.default_rng(0).permutation(30)]
     layout = lay_out(seeds, 4, Size(10, 40, 1, 4, 1))

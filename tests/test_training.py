@@ -26,7 +26,8 @@ from jax_backprop import (
     role_keys,
 )
 from jax_backprop.derivation.autodiff import autodiff_value_and_grad
-from jax_backprop.training import RateRule, epoch_orders, make_plan
+from jax_backprop.fields import PrecisionName
+from jax_backprop.training import RateRule, epoch_orders, make_learner, make_plan, network_functions
 from jax_backprop.training.model import history_tables
 
 NETWORK = Network(layer_sizes=(6, 6, 3))
@@ -146,6 +147,16 @@ def test_a_non_finite_loss_freezes_the_run(blobs: Dataset) -> None:
     assert 0 < first < 29
     frozen = run(blobs, network=network, learning_rate=1e6, epochs=4)
     jax.tree.map(np.testing.assert_array_equal, result.params, frozen.params)
+
+
+@pytest.mark.parametrize("precision", ["highest", "default"])
+def test_products_have_the_precision_that_is_asked_for(precision: PrecisionName) -> None:
+    learner = make_learner(*network_functions(NETWORK, Penalties())[:2], matmul_precision=precision)
+    batch = Batch(jnp.ones((4, NETWORK.layer_sizes[0])), jnp.zeros(4, int))
+    for function in (learner.value_and_grad, learner.evaluate):
+        program = str(jax.make_jaxpr(function)(init_params(NETWORK, key=KEYS.init), batch))
+        asked = program.count("Precision.HIGHEST")
+        assert "dot_general" in program and bool(asked) == (precision == "highest")
 
 
 def test_an_evaluation_names_what_it_measures(blobs: Dataset) -> None:

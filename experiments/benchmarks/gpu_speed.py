@@ -97,7 +97,7 @@ def _scan(start: jax.Array) -> jax.Array:
 
 
 def throughput(sheet: Sheet) -> None:
-    """Measure training steps a second by tile width, some widths also at highest precision."""
+    """Measure training steps a second by tile width, some also in TF32."""
     for shape in shapes(sheet.small):
         settings: Any = {"batch_size": shape.batch_size, "epochs": shape.epochs}
         group, _ = tiles(shape.network, shape.data, peaks(shape.widths[-1]), **settings)

@@ -19,18 +19,19 @@ class Behind:
         """Take what saves a shard's tables, ``(group, shard, tables) -> tables``."""
         self._save = save
         self._thread = ThreadPoolExecutor(1, "tables")
-        self._waiting: list[tuple[int, int, Future[ShardTables]]] = []
+        self._begun: tuple[int, int, Future[ShardTables]] | None = None
         self._saved: list[ShardTables] = []
 
     def make(self, group: int, shard: int, tables: Callable[[], ShardTables]) -> None:
         """Begin to make a shard's tables, when those before are saved."""
         self.save()
-        self._waiting.append((group, shard, self._thread.submit(tables)))
+        self._begun = group, shard, self._thread.submit(tables)
 
     def save(self) -> None:
-        """Save what was begun."""
-        while self._waiting:
-            group, shard, tables = self._waiting.pop()
+        """Save what was begun, if anything was."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            group, shard, tables = begun
             self._saved.append(self._save(group, shard, tables.result()))
 
     def saved(self) -> list[ShardTables]:

@@ -117,8 +117,7 @@ class Computer:
     def cells(self, group: Group, shard: int) -> Rows:
         """Return a shard's cells, repeats left out, their ids, and their functions' hashes."""
         rows, real = group.layout.shard(shard)
-        chosen = rows[real_lanes(rows, real)]
-        cells = group.cells.take(chosen)
+        cells = group.cells.take(rows[real_lanes(rows, real)])
         hashes = self._workload.hashes(cells)
         return Rows(cells, self._workload.ids(cells, hashes), hashes)
 
