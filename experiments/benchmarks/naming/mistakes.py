@@ -6,6 +6,8 @@ changed in the catalogue since is listed in README.md beside this file.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -45,310 +47,237 @@ class Mistake(NamedTuple):
     backward: Backward
 
 
-SOFT = ("jnp.exp(x", "e / e.sum")
-M = Mistake
+def _of(
+    family: str, op: str, line: tuple[str, ...], wrong: Mapping[str, Backward]
+) -> Iterator[Mistake]:
+    """Yield an operation's mistakes in one line of a family's loss."""
+    return (Mistake(family, op, what, line, backward) for what, backward in wrong.items())
+
+
+def _made(rule: Callable[[str], Backward], *whats: str) -> dict[str, Backward]:
+    """Return a rule's mistakes by what they are."""
+    return {what: rule(what) for what in whats}
+
+
+DENSE = ("x @ weights + biases",)
+MEAN, NORM = ("x - x.mean(-1",), ("centred / jnp.sqrt",)
+VARIANCE = ("variance = (centred**2).mean(-1",)
+BATCH_MEAN, BATCH_NORM = ("x - x.mean(0)",), ("centred * jax.lax.rsqrt",)
+BATCH_VARIANCE = ("variance = (centred**2).mean(0)",)
+CELL, HIDDEN, ADDED = "kept = ", "jax.nn.sigmoid(o) * jnp.tanh(cell)", "kept + jax.nn"
 MISTAKES = (
-    M(
+    *_of(
         "mlp",
         "dense",
-        "dX by W",
-        ("x @ weights + biases",),
-        dense_rule(x=lambda x, w, ct: ct @ jnp.ones_like(w).T),
+        DENSE,
+        {
+            "dX by W": dense_rule(x=lambda x, w, ct: ct @ jnp.ones_like(w).T),
+            "dW of the absolute input": dense_rule(w=lambda x, w, ct: jnp.abs(x).T @ ct),
+            "db the mean": dense_rule(b=lambda x, w, ct: ct.mean(0)),
+            "db of one example": dense_rule(b=lambda x, w, ct: ct[0]),
+            "dW of inputs shifted": dense_rule(w=lambda x, w, ct: jnp.roll(x, 1, 0).T @ ct),
+            "dW with the mean taken again": dense_rule(w=lambda x, w, ct: x.T @ ct / len(x)),
+            "dW forgotten": dense_rule(w=lambda x, w, ct: 0 * w),
+            "dW of the product of means": dense_rule(
+                w=lambda x, w, ct: jnp.outer(x.mean(0), ct.sum(0))
+            ),
+        },
     ),
-    M(
-        "mlp",
-        "dense",
-        "dW of the absolute input",
-        ("x @ weights + biases",),
-        dense_rule(w=lambda x, w, ct: jnp.abs(x).T @ ct),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "db the mean",
-        ("x @ weights + biases",),
-        dense_rule(b=lambda x, w, ct: ct.mean(0)),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "db of one example",
-        ("x @ weights + biases",),
-        dense_rule(b=lambda x, w, ct: ct[0]),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "dW of inputs shifted",
-        ("x @ weights + biases",),
-        dense_rule(w=lambda x, w, ct: jnp.roll(x, 1, 0).T @ ct),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "dW with the mean taken again",
-        ("x @ weights + biases",),
-        dense_rule(w=lambda x, w, ct: x.T @ ct / len(x)),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "dW forgotten",
-        ("x @ weights + biases",),
-        dense_rule(w=lambda x, w, ct: 0 * w),
-    ),
-    M(
-        "mlp",
-        "dense",
-        "dW of the product of means",
-        ("x @ weights + biases",),
-        dense_rule(w=lambda x, w, ct: jnp.outer(x.mean(0), ct.sum(0))),
-    ),
-    M("mlp", "tanh", "left out", ("jnp.tanh(x)",), unary_rule(lambda x: 1.0)),
-    M("mlp", "tanh", "formula at the input", ("jnp.tanh(x)",), unary_rule(lambda x: 1 - x**2)),
-    M("mlp", "tanh", "1 - tanh", ("jnp.tanh(x)",), unary_rule(lambda x: 1 - jnp.tanh(x))),
-    M("mlp", "tanh", "1 + tanh^2", ("jnp.tanh(x)",), unary_rule(lambda x: 1 + jnp.tanh(x) ** 2)),
-    M(
+    *_of(
         "mlp",
         "tanh",
-        "the sigmoid's",
         ("jnp.tanh(x)",),
-        unary_rule(lambda x: jnp.tanh(x) * (1 - jnp.tanh(x))),
+        {
+            "left out": unary_rule(lambda x: 1.0),
+            "formula at the input": unary_rule(lambda x: 1 - x**2),
+            "1 - tanh": unary_rule(lambda x: 1 - jnp.tanh(x)),
+            "1 + tanh^2": unary_rule(lambda x: 1 + jnp.tanh(x) ** 2),
+            "the sigmoid's": unary_rule(lambda x: jnp.tanh(x) * (1 - jnp.tanh(x))),
+            "tanh applied twice": unary_rule(lambda x: 1 - jnp.tanh(jnp.tanh(x)) ** 2),
+        },
     ),
-    M(
-        "mlp",
-        "tanh",
-        "tanh applied twice",
-        ("jnp.tanh(x)",),
-        unary_rule(lambda x: 1 - jnp.tanh(jnp.tanh(x)) ** 2),
-    ),
-    M("mlp", "relu", "left out", ("jnp.where(x > 0",), unary_rule(lambda x: 1.0)),
-    M("mlp", "relu", "the other side", ("jnp.where(x > 0",), unary_rule(lambda x: 1.0 * (x <= 0))),
-    M("mlp", "relu", "x for 1", ("jnp.where(x > 0",), unary_rule(lambda x: jnp.maximum(x, 0))),
-    M(
+    *_of(
         "mlp",
         "relu",
-        "leaky",
         ("jnp.where(x > 0",),
-        unary_rule(lambda x: jnp.where(x > 0, 1, 0.01)),
+        {
+            "left out": unary_rule(lambda x: 1.0),
+            "the other side": unary_rule(lambda x: 1.0 * (x <= 0)),
+            "x for 1": unary_rule(lambda x: jnp.maximum(x, 0)),
+            "leaky": unary_rule(lambda x: jnp.where(x > 0, 1, 0.01)),
+        },
     ),
-    *(
-        M(
-            "mlp",
-            "cross_entropy",
-            what,
-            ("jax.nn.log_softmax(logits)", "-jnp.mean(jnp.take"),
-            entropy_rule(what),
-        )
-        for what in (
-            "labels forgotten",
-            "sign",
-            "sum",
-            "over the classes",
-            "label alone",
-            "softmax twice",
-            "labels shifted",
-            "sigmoid",
-            "softmax's slope again",
-        )
+    *_of(
+        "mlp",
+        "cross_entropy",
+        ("jax.nn.log_softmax(logits)", "-jnp.mean(jnp.take"),
+        _made(
+            entropy_rule,
+            *("labels forgotten", "sign", "sum", "over the classes", "label alone"),
+            *("softmax twice", "labels shifted", "sigmoid", "softmax's slope again"),
+        ),
     ),
-    M("layer_norm", "layer_norm", "mean held", ("x - x.mean(-1",), norm_rule(-1, "mean held")),
-    *(
-        M(
-            "layer_norm",
-            "layer_norm",
-            what,
-            ("variance = (centred**2).mean(-1", "centred / jnp.sqrt"),
-            norm_rule(-1, what),
-        )
-        for what in ("variance held", "sum for mean", "ddof", "variance twice")
-    ),
-    M(
+    *_of("layer_norm", "layer_norm", MEAN, _made(partial(norm_rule, -1), "mean held")),
+    *_of(
         "layer_norm",
         "layer_norm",
-        "both held",
-        ("x - x.mean(-1", "variance = (centred**2).mean(-1", "centred / jnp.sqrt"),
-        norm_rule(-1, "both held"),
+        (*VARIANCE, *NORM),
+        _made(partial(norm_rule, -1), "variance held", "sum for mean", "ddof", "variance twice"),
     ),
-    *(
-        M("layer_norm", "layer_norm", what, ("centred / jnp.sqrt",), norm_rule(-1, what))
-        for what in (
-            "gain forgotten",
-            "not normalised",
-            "inverse forgotten",
-            "gain of centred",
-            "gain's mean",
-            "bias of scaled",
-        )
+    *_of(
+        "layer_norm",
+        "layer_norm",
+        (*MEAN, *VARIANCE, *NORM),
+        _made(partial(norm_rule, -1), "both held"),
     ),
-    M(
+    *_of(
+        "layer_norm",
+        "layer_norm",
+        NORM,
+        _made(
+            partial(norm_rule, -1),
+            *("gain forgotten", "not normalised", "inverse forgotten"),
+            *("gain of centred", "gain's mean", "bias of scaled"),
+        ),
+    ),
+    *_of(
         "layer_norm",
         "silu",
-        "the sigmoid alone",
         ("x * jax.nn.sigmoid(x)",),
-        unary_rule(jax.nn.sigmoid),
+        {
+            "the sigmoid alone": unary_rule(jax.nn.sigmoid),
+            "the sigmoid held back": unary_rule(
+                lambda x: x * jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x))
+            ),
+            "left out": unary_rule(lambda x: 1.0),
+        },
     ),
-    M(
-        "layer_norm",
-        "silu",
-        "the sigmoid held back",
-        ("x * jax.nn.sigmoid(x)",),
-        unary_rule(lambda x: x * jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x))),
-    ),
-    M("layer_norm", "silu", "left out", ("x * jax.nn.sigmoid(x)",), unary_rule(lambda x: 1.0)),
-    M(
+    *_of(
         "layer_norm",
         "squared",
-        "the half forgotten",
         ("0.5 * jnp.mean",),
-        squared_rule(lambda o, t: 2 * (o - t) / len(o)),
+        {
+            "the half forgotten": squared_rule(lambda o, t: 2 * (o - t) / len(o)),
+            "the mean over all elements": squared_rule(lambda o, t: (o - t) / o.size),
+            "the absolute error's": squared_rule(lambda o, t: jnp.sign(o - t) / len(o)),
+        },
     ),
-    M(
-        "layer_norm",
-        "squared",
-        "the mean over all elements",
-        ("0.5 * jnp.mean",),
-        squared_rule(lambda o, t: (o - t) / o.size),
-    ),
-    M(
-        "layer_norm",
-        "squared",
-        "the absolute error's",
-        ("0.5 * jnp.mean",),
-        squared_rule(lambda o, t: jnp.sign(o - t) / len(o)),
-    ),
-    M("batch_norm", "batch_norm", "mean held", ("x - x.mean(0)",), norm_rule(0, "mean held")),
-    *(
-        M(
-            "batch_norm",
-            "batch_norm",
-            what,
-            ("variance = (centred**2).mean(0)", "centred * jax.lax.rsqrt"),
-            norm_rule(0, what),
-        )
-        for what in ("variance held", "sum for mean", "ddof")
-    ),
-    M(
+    *_of("batch_norm", "batch_norm", BATCH_MEAN, _made(partial(norm_rule, 0), "mean held")),
+    *_of(
         "batch_norm",
         "batch_norm",
-        "both held",
-        ("x - x.mean(0)", "variance = (centred**2).mean(0)", "centred * jax.lax.rsqrt"),
-        norm_rule(0, "both held"),
+        (*BATCH_VARIANCE, *BATCH_NORM),
+        _made(partial(norm_rule, 0), "variance held", "sum for mean", "ddof"),
     ),
-    *(
-        M("batch_norm", "batch_norm", what, ("centred * jax.lax.rsqrt",), norm_rule(0, what))
-        for what in ("gain forgotten", "inverse forgotten", "gain of centred")
+    *_of(
+        "batch_norm",
+        "batch_norm",
+        (*BATCH_MEAN, *BATCH_VARIANCE, *BATCH_NORM),
+        _made(partial(norm_rule, 0), "both held"),
     ),
-    *(
-        M(
-            "attention",
-            "attention",
-            what,
-            ("e / e.sum", "jnp.exp(x", "softmax(jnp.where"),
-            attention_rule(what),
-        )
-        for what in (
-            "over the columns",
-            "diagonal",
-            "row sum forgotten",
-            "row sum unweighted",
-            "softmax left out",
-            "softmax left out, masked",
-        )
+    *_of(
+        "batch_norm",
+        "batch_norm",
+        BATCH_NORM,
+        _made(partial(norm_rule, 0), "gain forgotten", "inverse forgotten", "gain of centred"),
     ),
-    *(
-        M("attention", "attention", what, ("q @ k.T / np.sqrt",), attention_rule(what))
-        for what in (
-            "scale forgotten",
-            "scale twice",
-            "q for k",
-            "scores for their transpose",
-            "scale in q alone",
-            "swapped",
-        )
-    ),
-    M(
+    *_of(
         "attention",
         "attention",
-        "weights for their transpose",
+        ("e / e.sum", "jnp.exp(x", "softmax(jnp.where"),
+        _made(
+            attention_rule,
+            *("over the columns", "diagonal", "row sum forgotten", "row sum unweighted"),
+            *("softmax left out", "softmax left out, masked"),
+        ),
+    ),
+    *_of(
+        "attention",
+        "attention",
+        ("q @ k.T / np.sqrt",),
+        _made(
+            attention_rule,
+            *("scale forgotten", "scale twice", "q for k", "scores for their transpose"),
+            *("scale in q alone", "swapped"),
+        ),
+    ),
+    *_of(
+        "attention",
+        "attention",
         ("weights @ v",),
-        attention_rule("weights for their transpose"),
+        _made(attention_rule, "weights for their transpose"),
     ),
-    *(
-        M("convolution", "convolution", what, ("jax.lax.conv(",), convolution_rule(what))
-        for what in (
-            "kernel's gradient flipped",
-            "mean over the batch",
-            "one example",
-            "rows shifted",
-            "padding as valid",
-        )
+    *_of(
+        "convolution",
+        "convolution",
+        ("jax.lax.conv(",),
+        _made(
+            convolution_rule,
+            *("kernel's gradient flipped", "mean over the batch", "one example"),
+            *("rows shifted", "padding as valid"),
+        ),
     ),
-    *(
-        M("convolution", "pool", what, ("blocks.max((3, 5))",), pool_rule(what))
-        for what in ("to every element", "mean", "below the highest")
+    *_of(
+        "convolution",
+        "pool",
+        ("blocks.max((3, 5))",),
+        _made(pool_rule, "to every element", "mean", "below the highest"),
     ),
-    M(
+    *_of(
         "convolution",
         "dense",
-        "dX by the sign of W",
-        ("x @ weights + biases",),
-        dense_rule(x=lambda x, w, ct: ct @ jnp.sign(w).T),
+        DENSE,
+        {"dX by the sign of W": dense_rule(x=lambda x, w, ct: ct @ jnp.sign(w).T)},
+    ),
+    *_of(
+        "recurrent",
+        "recurrent",
+        ("jnp.tanh(x @ outer",),
+        _made(
+            recurrent_rule,
+            *("derivative left out", "derivative of the state before", "not transposed"),
+            *("not passed on", "before the derivative", "the state after"),
+            *("inner's gradient of one example", "outer's mean"),
+        ),
     ),
     *(
-        M("recurrent", "recurrent", what, ("jnp.tanh(x @ outer",), recurrent_rule(what))
-        for what in (
-            "derivative left out",
-            "derivative of the state before",
-            "not transposed",
-            "not passed on",
-            "before the derivative",
-            "the state after",
-            "inner's gradient of one example",
-            "outer's mean",
-        )
-    ),
-    *(
-        M("lstm", "gates", what, (line,), gates_rule(what))
+        Mistake("lstm", "gates", what, (line,), gates_rule(what))
         for what, line in (
-            ("output's tanh left out", "jax.nn.sigmoid(o) * jnp.tanh(cell)"),
-            ("cell not passed on", "kept = "),
-            ("cell alone", "jax.nn.sigmoid(o) * jnp.tanh(cell)"),
-            ("forget of the cell after", "kept = "),
-            ("candidate's derivative left out", "kept + jax.nn"),
-            ("input's derivative left out", "kept + jax.nn"),
-            ("forget gate held", "kept = "),
+            ("output's tanh left out", HIDDEN),
+            ("cell not passed on", CELL),
+            ("cell alone", HIDDEN),
+            ("forget of the cell after", CELL),
+            ("candidate's derivative left out", ADDED),
+            ("input's derivative left out", ADDED),
+            ("forget gate held", CELL),
             ("gates in another order", "jnp.split("),
-            ("forget's factor left out", "kept = "),
+            ("forget's factor left out", CELL),
         )
     ),
-    *(
-        M("embedding", "embedding", what, ("table[ids]",), embedding_rule(what))
-        for what in (
-            "overwritten",
-            "mean",
-            "shifted",
-            "first column of ids",
-            "padding kept out",
-            "half",
-        )
+    *_of(
+        "embedding",
+        "embedding",
+        ("table[ids]",),
+        _made(
+            embedding_rule,
+            *("overwritten", "mean", "shifted", "first column of ids"),
+            *("padding kept out", "half"),
+        ),
     ),
-    *(
-        M("softmax", "softmax", what, SOFT, softmax_rule(what))
-        for what in (
-            "diagonal",
-            "left out",
-            "over the batch",
-            "sum forgotten",
-            "sum unweighted",
-            "sign of the sum",
-        )
+    *_of(
+        "softmax",
+        "softmax",
+        ("jnp.exp(x", "e / e.sum"),
+        _made(
+            softmax_rule,
+            *("diagonal", "left out", "over the batch", "sum forgotten"),
+            *("sum unweighted", "sign of the sum"),
+        ),
     ),
-    M(
+    *_of(
         "softmax",
         "dense",
-        "db over all classes",
-        ("x @ weights + biases",),
-        dense_rule(b=lambda x, w, ct: jnp.full(ct.shape[1], ct.sum())),
+        DENSE,
+        {"db over all classes": dense_rule(b=lambda x, w, ct: jnp.full(ct.shape[1], ct.sum()))},
     ),
 )
