@@ -83,6 +83,7 @@ def parameters(given: Steps) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 
 G = draw()
 S = solve(G)
+DW = {name: S[name] for name in ("dW1", "dW2")}
 P, BATCH = parameters(G), (G["X"], G["y"])
 N, K = G["L"].shape
 HOMEWORK = {  # each step by the homework's name

@@ -159,28 +159,6 @@ def test_verify_fails_on_a_wrong_gradient(capsys, monkeypatch, tmp_path: Path) -
     assert json.loads(path.read_text())["verdict"] == "fail"
 
 
-def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
-    """The sweep interrupted first, then whole, then found; its report; another's refused."""
-    study, out = tmp_path / "study.toml", tmp_path / "results"
-    study.write_text(STUDY)
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("jax_backprop.engine.studies.run_in_folder", interrupt)
-        assert call("sweep", study, "--out", out) == 130
-    assert "the same command continues" in capsys.readouterr().err
-    assert call("sweep", study, "--out", out) == 0
-    assert "4 networks" in (printed := capsys.readouterr().out) and "4 trained now" in printed
-    assert call("sweep", study, "--out", out) == 0
-    assert "0 trained now" in capsys.readouterr().out
-    assert call("report", out) == 0
-    assert "report.html" in capsys.readouterr().out
-    assert call("sweep", study, "--out", out, "--set", "epochs=3") == 2
-    assert "epochs = 2 there and 3 here" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -214,45 +192,6 @@ def test_mistakes_exit_with_2_and_one_paragraph(
     printed = capsys.readouterr().err
     assert message in printed and "Traceback" not in printed
     assert not list(tmp_path.iterdir()), "something was written"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda text: text.replace("[0.1, 1.0]", "{ low = 3, high = 1 }"), "must be below high"),
-        (
-            lambda text: text.replace("learning_rate", "learning_rat"),
-            "Did you mean 'learning_rate'",
-        ),
-        (lambda text: text + '"optimizer.momentum" = [0.9]', "takes no parameters"),
-        (
-            lambda text: text + '"layer_factors.2" = [0.9]',
-            "expected one of 0, 0.biases, 0.weights, 1, 1",
-        ),
-        (lambda text: text + 'schedule = ["cosin"]', "Did you mean 'cosine'?"),
-        (lambda text: text + "[[exclude]]\nseed = [0, 1]", "got no cells"),
-        (lambda text: 'zip = [["seed", "learning_rat"]]\n' + text, "Did you mean 'learning_rate'"),
-        (lambda text: text.replace("epochs", "epoch"), "Did you mean 'epochs'?"),
-        (lambda text: text.replace("epochs = 2", 'epochs = "2"'), "field 'epochs': got '2'"),
-        (lambda text: text.replace("count = 2", "count = 2.5"), "got 2.5"),
-        (lambda text: text.replace("count = 2", "count = 1000000000"), "at most 4,000,000"),
-        (lambda text: text.replace('title = "t"', ""), "no field 'title'"),
-        (lambda text: text.replace("= 2", "= = 2"), "expected valid TOML"),
-        (lambda text: text.replace("[0.1, 1.0]", "[0.1, nan]"), "axis 'learning_rate'"),
-        (lambda text: text.replace("[0.1, 1.0]", "[-1.0]"), "got -1.0"),
-        (lambda text: 'activation = "tan"\n' + text, "Did you mean 'tanh'?"),
-        (lambda text: 'dataset = "mnst"\n' + text, "Did you mean 'mnist'?"),
-        (lambda text: text.replace("= 64", "= 6400"), "batch size: got 6400"),
-        (lambda text: text + 'schedule = [{ name = "cosine", warmup = 1 }]', "unknown field"),
-    ],
-)
-def test_bad_study_files(change, message: str, capsys, tmp_path: Path) -> None:
-    study = tmp_path / "study.toml"
-    study.write_text(change(STUDY))
-    assert call("sweep", study, "--out", tmp_path / "out") == 2
-    printed = capsys.readouterr().err
-    assert message in printed and "Traceback" not in printed
-    assert not (tmp_path / "out" / "study.json").exists()
 
 
 def test_output_folders_of_others_are_left_alone(capsys, tmp_path: Path, model: Path) -> None:

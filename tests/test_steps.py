@@ -1,4 +1,4 @@
-"""A student's own steps: every usual convention passes, and the first wrong step is named."""
+"""A student's own steps: the first wrong one is named, and what the mistake was."""
 
 # ruff: noqa: E501, SIM905 - a convention a line
 
@@ -12,6 +12,7 @@ import pytest
 from students import (
     BATCH,
     DEEP,
+    DW,
     HOMEWORK,
     RATE,
     SQUARE,
@@ -31,8 +32,6 @@ from students import (
 from jax_backprop import Batch, InputError, check_steps
 from jax_backprop.marking.catalogue import catalogue
 from jax_backprop.marking.network import Model, follow, order
-
-DW = {name: S[name] for name in ("dW1", "dW2")}
 
 
 def test_the_equations_are_the_ones_of_the_derivation() -> None:

@@ -80,11 +80,10 @@ assert abs(difference - dW1[2, 3]) < 1e-9
 # the gradient doesn't say.
 
 # %%
+network, batch = jb.Network(layer_sizes=(4, 5, 3)), jb.Batch(X.astype(np.float32), y)
 square = sum((each**2).sum() for each in gradients.values())
 for rate in (0.01, 0.1, 1.0, 10.0):
     moved = ((W1 - rate * dW1, b1 - rate * db1), (W2 - rate * dW2, b2 - rate * db2))
-    network = jb.Network(layer_sizes=(4, 5, 3))
-    batch = jb.Batch(X.astype(np.float32), y)
     layers = tuple(jb.Layer(w.astype(np.float32), b.astype(np.float32)) for w, b in moved)
     after = float(jb.loss(layers, batch, network=network))
     print(f"rate {rate:5}: loss {after:.4f}, the gradient alone expects {loss - rate * square:.4f}")

@@ -133,12 +133,16 @@ def _checked(sizes: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _point(sizes: tuple[int, int, int], seed: int) -> Numbers:
-    inputs, hidden, classes = sizes
+    inputs, _, classes = sizes
     draw = np.random.default_rng(seed).normal
-    shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
-    named = zip(PARAMETERS, shapes, strict=True)
-    point = {name: np.round(draw(size=shape), 2) for name, shape in named}
+    point = {name: np.round(draw(size=shape), 2) for name, shape in _shapes(sizes).items()}
     return point | {"inputs": np.round(draw(size=inputs), 2), "labels": np.eye(classes)[0]}
+
+
+def _shapes(sizes: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    inputs, hidden, classes = sizes
+    shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
+    return dict(zip(PARAMETERS, shapes, strict=True))
 
 
 def _forward(sizes: tuple[int, int, int]) -> list[Line]:
@@ -222,10 +226,8 @@ def _biases(part: str, label: str, layer: str, units: int) -> list[Line]:
 
 
 def _update(sizes: tuple[int, int, int]) -> list[Line]:
-    inputs, hidden, classes = sizes
-    shapes = ((inputs, hidden), (hidden,), (hidden, classes), (classes,))
     lines = []
-    for name, shape in zip(PARAMETERS, shapes, strict=True):
+    for name, shape in _shapes(sizes).items():
         layer = name.split("_")[0]
         letter = "w" if name.endswith("weights") else "b"
         for index in np.ndindex(shape):

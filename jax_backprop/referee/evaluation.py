@@ -15,6 +15,7 @@ from jax_backprop.referee.case import EPS32, Arrays, Case, Values, judged_contex
 from jax_backprop.referee.distances import distance
 from jax_backprop.referee.form import Leaf, loss_value
 from jax_backprop.referee.report import Complaint
+from jax_backprop.referee.rule import said
 
 REORDERED = 256  # eps: two calls may part by as much where sums run in another order
 
@@ -81,7 +82,7 @@ def run(what: str, call: Callable[[], Any]) -> Any:
     except Exception as error:
         raise InputError(
             what,
-            got=f"{type(error).__name__}: {error}".splitlines()[0],
+            got=said(error),
             expected="a function of (params, *args) that runs at the given point",
             remedy="Call it once yourself with the same arguments.",
         ) from error

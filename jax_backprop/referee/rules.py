@@ -17,7 +17,7 @@ from jax_backprop.referee.distances import distance
 from jax_backprop.referee.form import form_of
 from jax_backprop.referee.laws import LAWS, check_laws
 from jax_backprop.referee.report import Complaint, Report, raise_unless_passed
-from jax_backprop.referee.rule import Rule, floating, inner, pull_back, push_forward
+from jax_backprop.referee.rule import Rule, floating, inner, pull_back, push_forward, said
 
 Function = Callable[..., Any]
 Backward = Callable[[Rule, Sequence[Any], Any], list[Any]]
@@ -228,7 +228,7 @@ def _compare_outputs(rule: Rule) -> Complaint | list[Any]:
     except Exception as error:
         raise InputError(
             "reference",
-            got=f"{type(error).__name__}: {error}".splitlines()[0],
+            got=said(error),
             expected="a JAX function that runs at the given primals",
             remedy="Call it once yourself with the same arguments.",
         ) from error

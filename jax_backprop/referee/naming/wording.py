@@ -161,15 +161,17 @@ def placed(passes: Passes, where: Place) -> Named:
     below = f"the {'cotangent' if made else 'gradient'} of {lowest} is wrong"
     bug, what = "unknown", MEANING
     if where.rows is not None:
-        axis, factors = where.rows
-        factors = np.round(factors, 6)
-        alike = bool(np.ptp(factors) == 0)
-        odd = np.flatnonzero(factors != 1)
-        listed = ", ".join(f"{factors[n]:.3g} at {n}" for n in odd[:SHOWN])
-        bug, what = "line_factors", f"each index of axis {axis} has a factor of its own: {listed}"
-        if alike:
-            bug, what = _scaled(passes, users[0], float(factors[0]))
+        bug, what = _of_rows(passes, users[0], *where.rows)
     others = tuple(dict.fromkeys(str(each) for each in users[1:]))[:SHOWN]
     sources = tuple(dict.fromkeys(line for each in users for line in (each.source, *each.inner)))
     place = f"{users[0]}: {below}"
     return Named(bug, what, place, users[0].source.text, others, sources, float("nan"))
+
+
+def _of_rows(passes: Passes, each: Equation, axis: int, factors: np.ndarray) -> tuple[str, str]:
+    """Return what a factor for each index of an axis is called, or one for all of them."""
+    factors = np.round(factors, 6)
+    if np.ptp(factors) == 0:
+        return _scaled(passes, each, float(factors[0]))
+    listed = ", ".join(f"{factors[n]:.3g} at {n}" for n in np.flatnonzero(factors != 1)[:SHOWN])
+    return "line_factors", f"each index of axis {axis} has a factor of its own: {listed}"
