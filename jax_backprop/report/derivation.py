@@ -6,12 +6,10 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from pygments import highlight
@@ -30,8 +28,7 @@ from jax_backprop.derivation.worked import Line, fill
 from jax_backprop.report.embedded import generator, script_json
 from jax_backprop.report.network_drawing import network_svg
 from jax_backprop.report.notation import mathml, sentence_mathml
-from jax_backprop.report.palette import look
-from jax_backprop.report.policy import content_security_policy
+from jax_backprop.report.templates import read, render
 from jax_backprop.storage import write_atomic
 
 LIGHT, DARK = "default", "github-dark"  # Pygments styles
@@ -72,21 +69,20 @@ def write_derivation(
     study: Study | None = None,
 ) -> None:
     """Write the page; it holds everything, so that it opens offline."""
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template.filters |= {
+    filters = {
         "mathml": mathml,
         "sentence": sentence_mathml,
         "code": code_html,
         "residual": residual_text,
         "live": lambda line: live_mathml(line, worked),
     }
-    room = files("jax_backprop.report")
-    script = room.joinpath("example.js").read_text("utf-8")
     by_part = [(part, list(lines)) for part, lines in groupby(worked.lines, lambda line: line.part)]
-    page = template.from_string(room.joinpath("derivation.html.j2").read_text("utf-8")).render(
+    page = render(
+        "derivation.html.j2",
+        [read("example.js")],
+        filters=filters,
         generator=generator("jax-backprop derive"),
-        policy=content_security_policy([script]),
-        look=Markup(look()),
+        title="Backpropagation, derived and proven",
         styles=Markup(_code_styles()),
         verdict=conclude(proofs, findings),
         parts=[
@@ -102,7 +98,6 @@ def write_derivation(
         study=_linked(study, path),
         facts=_facts(),
         data=Markup(script_json(_data(worked, [part for part, _ in by_part]))),
-        script=Markup(script),
     )
     write_atomic(path, page)
 

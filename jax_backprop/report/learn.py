@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
@@ -16,8 +14,7 @@ from PIL import Image
 from jax_backprop.errors import InputError
 from jax_backprop.report.embedded import generator, script_json, stored
 from jax_backprop.report.maps import Map, axis_title, png
-from jax_backprop.report.palette import look
-from jax_backprop.report.policy import content_security_policy
+from jax_backprop.report.templates import read, render
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
 from jax_backprop.study.slices import Slice
@@ -41,12 +38,12 @@ def write_learn(summary: Summary, plane: Slice, maps: Sequence[Map], path: Path)
     Raises:
       InputError: the study has no curves, or more runs than fit; the page would be too large.
     """
-    script = files("jax_backprop.report").joinpath("learn.js").read_text("utf-8")
     data = {**trainings(summary), "plane": _plane(plane), "maps": [_map(each) for each in maps]}
-    page = _template().render(
+    page = render(
+        "learn.html.j2",
+        [read("learn.js")],
+        filters={"short": "{:.3g}".format},
         generator=generator("jax-backprop learn"),
-        policy=content_security_policy([script]),
-        look=Markup(look()),
         title="What the learning rate does",
         setting=setting(summary),
         answer=answer(summary),
@@ -60,7 +57,6 @@ def write_learn(summary: Summary, plane: Slice, maps: Sequence[Map], path: Path)
         pixels=sum(each.networks for each in maps),
         axes=[axis_title(name) for name in maps[0].axes] if maps else [],
         data=Markup(script_json(data)),
-        script=Markup(script),
     )
     if len(page.encode()) > MOST_BYTES:
         raise InputError(
@@ -162,10 +158,3 @@ def _nearest(rates: Sequence[float], rate: float) -> int:
 
 def _short(value: float) -> float | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
-
-
-def _template() -> jinja2.Template:
-    source = files("jax_backprop.report").joinpath("learn.html.j2").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["short"] = lambda value: f"{value:.3g}"
-    return environment.from_string(source)
