@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from PIL import Image
 
 from jax_backprop.errors import InputError
 from jax_backprop.report.embedded import generator, script_json, stored
-from jax_backprop.report.maps import Map, axis_title, png
+from jax_backprop.report.maps import CONVERGED_COLORS, Map, axis_title, data_url, shade
 from jax_backprop.report.templates import read, render
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import Summary, answer, setting
@@ -23,7 +22,6 @@ MOST_BYTES = 3_000_000  # of the page
 MOST_RUNS = 10_000
 LEVELS = 16  # of the loss in the picture of the slice
 PICTURE = 488  # pixels of a side
-SHADES = ((8, 29, 88), (65, 182, 196), (255, 255, 217))
 
 
 def write_learn(summary: Summary, plane: Slice, maps: Sequence[Map], path: Path) -> None:
@@ -139,17 +137,11 @@ def _picture(plane: Slice) -> str:
         (PICTURE, PICTURE), Image.Resampling.BICUBIC
     )
     bands = np.round(np.asarray(fine).clip(0, 1) * LEVELS) / LEVELS
-    stops = np.linspace(0, 1, len(SHADES))
-    channels = [np.interp(bands, stops, channel) for channel in np.asarray(SHADES, float).T]
-    return _data_url(np.stack(channels, axis=-1).astype(np.uint8))
+    return data_url(shade(bands, CONVERGED_COLORS).astype(np.uint8))
 
 
 def _map(found: Map) -> dict[str, Any]:
-    return {"ends": found.ends, "url": _data_url(found.pixels), "networks": found.networks}
-
-
-def _data_url(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+    return {"ends": found.ends, "url": data_url(found.pixels), "networks": found.networks}
 
 
 def _nearest(rates: Sequence[float], rate: float) -> int:

@@ -77,7 +77,7 @@ class Map(NamedTuple):
 def colors() -> UInt8[np.ndarray, "levels 3"]:
     """Return the colour of each level."""
     shares = np.linspace(0, 1, SHADES)
-    ramps = [_shade(shares, ends) for ends in (CONVERGED_COLORS, DIVERGED_COLORS)]
+    ramps = [shade(shares, ends) for ends in (CONVERGED_COLORS, DIVERGED_COLORS)]
     return np.concatenate(ramps).round().astype(np.uint8)
 
 
@@ -193,7 +193,8 @@ def _ranked(
     return (np.searchsorted(order, values) * SHADES // max(1, len(order))).clip(0, SHADES - 1)
 
 
-def _shade(shares: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+def shade(shares: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """Return the colours of shares from 0 to 1 along stops at equal distances, in a last axis."""
     stops = np.linspace(0, 1, len(colors))
     channels = np.asarray(colors, np.float64).T
     return np.stack([np.interp(shares, stops, channel) for channel in channels], axis=-1)
@@ -206,10 +207,15 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def data_url(pixels: np.ndarray) -> str:
+    """Return a picture as the address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+
+
 def map_chart(found: Map) -> Any:
     """Return the picture with its axes, log-scaled."""
     picture = Image.fromarray(found.pixels).resize((SIDE, SIDE), _sampling(found.pixels))
-    url = "data:image/png;base64," + base64.b64encode(png(np.asarray(picture))).decode()
+    url = data_url(np.asarray(picture))
     (left, right), (bottom, top) = found.ends
     middle = {"x": np.sqrt(left * right), "y": np.sqrt(bottom * top), "url": url}
     scales = [
