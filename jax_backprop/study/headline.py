@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jax_backprop.study.answers import no_power, spoken
+from jax_backprop.study.boundaries import boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import Drift, drift
 from jax_backprop.study.questions import Asked, asked
+from jax_backprop.study.rate_answers import learned_nothing
 from jax_backprop.study.rows import BestRate, Contrast
 from jax_backprop.study.runs import counted
-from jax_backprop.study.states import first_failing, loss_at, matters
+from jax_backprop.study.states import far_above, first_failing, loss_at
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
 
@@ -56,7 +58,7 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
     if not any(math.isfinite(row.loss) for row in summary.best):
         return Headline(RATES, "", "No run ended with a finite loss: no answer.", figures, best)
     if "resolution" in summary.study:
-        return Headline(BOUNDARIES, "", _boundaries(summary, best), figures, best)
+        return Headline(BOUNDARIES, "", _boundaries(summary), figures, best)
     if found.is_about_rates:
         return Headline(RATES, "", _rates(summary, best), figures, best)
     if not found.can_be_answered:
@@ -90,8 +92,7 @@ def _rates(summary: Summary, best: BestRate) -> str:
     rows = summary.of_series(best.series)
     if len(rows) == 1:
         return f"One rate alone, {best.learning_rate:.3g}, can't say whether choosing one is wise."
-    learned = ~summary.cells[summary.cells["series"] == best.series]["nothing_learned"]
-    if best.fails or learned.mean() < 0.5:
+    if learned_nothing(summary, best):
         return "Nothing was learned at any rate of this grid: try others."
     failing, worst = first_failing(rows, best), max(row.loss for row in rows)
     if failing is not None:
@@ -99,7 +100,7 @@ def _rates(summary: Summary, best: BestRate) -> str:
             f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, and "
             f"from {failing.learning_rate:.3g} on most {summary.design.run}s fail."
         )
-    if not matters(rows, best):
+    if not far_above(rows, best):
         return f"Hardly: over all these rates the loss ends within {worst / best.loss:.2g} times."
     return (
         f"Yes, because the rate decides the outcome: {best.learning_rate:.3g} trains best, the "
@@ -160,10 +161,9 @@ def _gains(each: Contrast, found: Difference) -> bool:
     return found.adjusted_p <= SIGNIFICANT and each.is_better(found.mean, measure)
 
 
-def _boundaries(summary: Summary, best: BestRate) -> str:
-    from jax_backprop.study.boundaries import boundaries
-
-    found = boundaries(summary.cells, summary.design.overlap)[0].rates
+def _boundaries(summary: Summary) -> str:
+    first = summary.cells[summary.cells["series"] == summary.best[0].series]
+    found = boundaries(first, summary.design.overlap)[0].rates
     return (
         f"At the first setting training is best at a rate of {found['rate_best'].mean:.3g} and "
         f"fails from {found['rate_diverged'].mean:.3g} on."

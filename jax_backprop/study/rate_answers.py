@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jax_backprop.study.rows import BestRate, RateRow
 from jax_backprop.study.runs import REPLICATES, counted
-from jax_backprop.study.states import MATTERS, first_failing, matters
+from jax_backprop.study.states import far_above, first_failing
 from jax_backprop.study.summary import Summary
 
 
@@ -24,12 +24,11 @@ def of_rates(summary: Summary) -> list[str]:
 
 def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
     low, high = group[0], group[-1]
-    cells = summary.cells[summary.cells["series"] == best.series]
     if len(group) == 1:
         verdict = "One rate alone can't say"
-    elif best.fails or float(cells["nothing_learned"].to_numpy(bool).mean()) > 0.5:
+    elif learned_nothing(summary, best):
         verdict = "Nothing was learned at any rate of this grid: try others"
-    elif not matters(group, best):
+    elif not far_above(group, best):
         verdict = "On this grid the learning rate hardly matters"
     else:
         verdict = f"Yes, it is wise, and the rate needs choosing, because {_why(best, group)}"
@@ -42,9 +41,15 @@ def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
     )
 
 
+def learned_nothing(summary: Summary, best: BestRate) -> bool:
+    """Tell whether most runs of a series fail at its best rate, or learn nothing at any."""
+    cells = summary.cells[summary.cells["series"] == best.series]
+    return best.fails or float(cells["nothing_learned"].to_numpy(bool).mean()) > 0.5
+
+
 def _why(best: BestRate, group: Sequence[RateRow]) -> str:
     """Return why the rate matters, as far as these rates show it."""
-    worse = [row for row in group if row.fails or not row.loss < MATTERS * best.loss]
+    worse = far_above(group, best)
     parts = []
     if any(row.learning_rate < best.learning_rate for row in worse):
         parts.append("too small a rate learns too slowly")

@@ -37,9 +37,9 @@ def first_failing(rows: Sequence[RateRow], best: BestRate) -> RateRow | None:
     return next((r for r in rows if r.learning_rate > best.learning_rate and r.fails), None)
 
 
-def matters(rows: Sequence[RateRow], best: BestRate) -> bool:
-    """Tell whether the rate decides: one that was tried fails, or ends far above the best."""
-    return any(row.fails or not row.loss < MATTERS * best.loss for row in rows)
+def far_above(rows: Sequence[RateRow], best: BestRate) -> list[RateRow]:
+    """Return the rates that fail or end far above the best: where there are any, rates matter."""
+    return [row for row in rows if row.fails or not row.loss < MATTERS * best.loss]
 
 
 class Regions(NamedTuple):
