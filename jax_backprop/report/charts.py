@@ -74,7 +74,7 @@ def rate_chart(
       title: of the loss's axis.
       found: its boundaries, where a search lies beside the study.
     """
-    rows = [row for row in summary.of_series(best.series) if row.learning_rate > 0]
+    rows = summary.tried(best.series)
     where = regions(rows, best)
     shown = [
         {"n": n, "learning_rate": row.learning_rate, **flat({"loss": row.validation_loss})}

@@ -114,8 +114,7 @@ def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
             "runs": row.runs,
         }
         for name in names
-        for row in summary.of_series(name)
-        if row.learning_rate > 0
+        for row in summary.tried(name)
     ]
 
 

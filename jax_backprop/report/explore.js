@@ -115,7 +115,7 @@ function told() {
   if (place.hidden || !curves) return;
   const step = Math.max(1, found.length / MOST_CURVES);
   const shown = found.filter((_, n) => Math.floor(n / step) !== Math.floor((n - 1) / step) || !n).slice(0, MOST_CURVES);
-  note.textContent = `Training loss, thinned to at most 17 points a run${shown.length < found.length ? `; ${shown.length} of ${count} brushed runs` : ""}. curves/ beside this page has every point.`;
+  note.textContent = `Training loss, thinned to at most ${DATA.points} points a run${shown.length < found.length ? `; ${shown.length} of ${count} brushed runs` : ""}. curves/ beside this page has every point.`;
   draw("brushed-curves", curveSpec(shown, 0.5));
 }
 

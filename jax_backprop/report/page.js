@@ -3,7 +3,7 @@
 "use strict";
 
 /** @typedef {Record<string, any>} Row */
-/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, sides?: string[], map?: any}} Data */
+/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, sides?: string[], points?: number, map?: any}} Data */
 /** @type {Data} */
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
 /** Charts by their place. @type {Record<string, any>} */

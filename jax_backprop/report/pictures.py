@@ -114,8 +114,7 @@ def curves_pictures(summary: Summary, head: Headline) -> Iterator[Picture]:
         return
     start = float(summary.cells["loss_at_start"].median())
     guess = float(np.log(summary.manifest["identity"]["classes"])) if in_nats(summary) else start
-    rates = [row.learning_rate for row in summary.of_series(head.series.series)]
-    rates = [rate for rate in rates if rate > 0]
+    rates = [row.learning_rate for row in summary.tried(head.series.series)]
     level = "a uniform guess" if in_nats(summary) else "the start"
     place = rates.index(head.series.learning_rate)
     own = [row for row in rows if row["n"] == place]

@@ -71,11 +71,12 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
     names = [row.series for row in sorted(summary.best, key=lambda row: row.loss)]
     kept = set(names[:MOST_SERIES])
     shown = [row.series for row in summary.best if row.series in kept]
-    rows = [row for row in summary.of_series(head.series.series) if row.learning_rate > 0]
+    rows = summary.tried(head.series.series)
     compared = _compared(found, summary, names)
     data = {
         "rates": [{"n": n, **row.plain()} for n, row in enumerate(rows) if np.isfinite(row.loss)],
         "compared": compared[1][MOST_ROWS:],  # scripts show them when asked
+        "points": embedded.POINTS,
         "again": embedded.alone(summary.study) if "dataset" in summary.study else None,
     }
     texts = _texts(found, summary, head) | {
@@ -116,8 +117,7 @@ def _compared(found: Overview, summary: Summary, names: Sequence[str]) -> Table:
 
 def _texts(found: Overview, summary: Summary, head: Headline) -> dict[str, Any]:
     """Return what the page says beside the answer and the charts."""
-    rates = [row.learning_rate for row in summary.of_series(head.series.series)]
-    rates = [rate for rate in rates if rate > 0]
+    rates = [row.learning_rate for row in summary.tried(head.series.series)]
     best = head.series.learning_rate
     return {
         "about_rates": asked(summary).is_about_rates,
@@ -130,7 +130,6 @@ def _texts(found: Overview, summary: Summary, head: Headline) -> dict[str, Any]:
         "slider": head.kind == RATES and len(rates) > 1,
         "place": rates.index(best) if best in rates else 0,
         "last": len(rates) - 1,
-        "points": embedded.POINTS,
         "too_many_runs": len(summary.cells) > embedded.MOST_RUNS,
     }
 

@@ -61,6 +61,10 @@ class Summary:
         """Return the rows of a series' rates, rising."""
         return self._by_series.get(name, [])
 
+    def tried(self, name: str) -> list[RateRow]:
+        """Return the rows of a series' rates above 0, rising: a page counts places by them."""
+        return [row for row in self.of_series(name) if row.learning_rate > 0]
+
     @cached_property
     def _by_series(self) -> dict[str, list[RateRow]]:
         return {name: list(rows) for name, rows in groupby(self.rates, lambda row: row.series)}
