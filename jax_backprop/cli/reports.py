@@ -59,8 +59,10 @@ def report(
             expected="a page to show",
             remedy="Leave one of them out.",
         )
-    page = _of_two(folder, other, formats, figures_only) if other else None
-    page = page if other else _of_one(folder, formats, figures_only)
+    if other is None:
+        page = _of_one(folder, formats, figures_only)
+    else:
+        page = _of_two(folder, other, formats, figures_only)
     if page is not None:
         console.say(f"Report: {page}")
         if open:
