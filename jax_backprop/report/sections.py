@@ -91,10 +91,9 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
         "states": list(states_pictures(summary, shown)) if rows else [],
         "more": list(more_pictures(summary, head)),
     }
-    study = found.manifest["study"]
     return Page(
-        study.get("title", "A sweep"),
-        study.get("question", ""),
+        summary.study.get("title", "A sweep"),
+        summary.study.get("question", ""),
         head.sentence,
         head.figures,
         lines,
