@@ -160,6 +160,7 @@ def html(page: Page, specs: dict[str, Spec], svgs: dict[str, str]) -> str:
     bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if live else ""
     own = [read(name) for name in page.scripts]
     scripts = [each for each in (bundle.replace("</script", "<\\/script"), *own) if each]
+    texts: dict[str, Any] = dict.fromkeys(ABSENT) | page.texts
     return render(
         "page.html.j2",
         scripts,
@@ -167,5 +168,5 @@ def html(page: Page, specs: dict[str, Spec], svgs: dict[str, str]) -> str:
         svgs={name: Markup(themed_svg(svg)) for name, svg in svgs.items()},
         data=Markup(script_json({"specs": live, **page.data})),
         packed=Markup(packed(page.held)) if page.held else "",
-        **dict.fromkeys(ABSENT) | page.texts,
+        **texts,
     )
