@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WrapValidator, model_validator
@@ -16,6 +16,7 @@ from jax_backprop.fields import (
     NonNegative,
     Positive,
     PositiveFraction,
+    PositiveInt,
     Settings,
     unused,
 )
@@ -65,7 +66,7 @@ SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
     "one_cycle": {"warmup_fraction": 0.3, "initial_fraction": 0.04},
     "restarts": {"warmup_fraction": 0.0, "cycles": 4, "final_fraction": 0.0},
 }
-OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
+_OF_OPTIMIZERS: dict[str, dict[str, float | int | None]] = {
     "gradient_descent": {},
     "heavy_ball": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9},
@@ -77,6 +78,12 @@ OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int]] = {
     "dog": {},
     "cocob": {},
 }
+# What any optimizer takes; None: left out, nothing is done.
+_OF_ANY = dict.fromkeys(("weight_decay", "independent_decay", "clip_norm", "accumulate_steps"))
+OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int | None]] = {
+    name: {**own, **_OF_ANY, **own} for name, own in _OF_OPTIMIZERS.items()
+}
+del OPTIMIZER_PARAMETERS["adamw"]["independent_decay"]  # it has a decay
 RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
     "scheduled": {},
     "line_search": {"decrease": 0.8, "increase": 1.5, "slope": 1e-4},
@@ -87,7 +94,7 @@ RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
 class _Named(Settings, frozen=True):
     """A named choice with parameters of its own: others are refused, missing ones filled in."""
 
-    parameters: ClassVar[dict[str, dict[str, float | int]]]
+    parameters: ClassVar[Mapping[str, Mapping[str, float | int | None]]]
 
     @model_validator(mode="before")
     @classmethod
@@ -128,10 +135,9 @@ class _Named(Settings, frozen=True):
 
     @property
     def given(self) -> dict[str, float | int]:
-        """The parameters that it takes, with their values."""
-        return {
-            key: getattr(self, key) for key in self.parameters.get(self.model_dump()["name"], {})
-        }
+        """The parameters that it takes, with their values; those without one are left out."""
+        taken = self.parameters.get(self.model_dump()["name"], {})
+        return {key: getattr(self, key) for key in taken if getattr(self, key) is not None}
 
     @property
     def label(self) -> str:
@@ -215,12 +221,26 @@ class Optimizer(_Named, frozen=True):
     epsilon: Positive | None = None
     """Added to the root of Adam's second moment."""
     weight_decay: NonNegative | None = None
-    """Decoupled decay of the weights."""
+    """Decoupled decay: each update takes this share, times the rate, off every parameter."""
+    independent_decay: Fraction | None = None
+    """Decay that doesn't follow the rate: each update, at whatever rate but 0, takes this share off
+    every parameter."""
+    clip_norm: Positive | None = None
+    """Longest gradient, all arrays together: a longer one is cut to this norm."""
+    accumulate_steps: PositiveInt | None = None
+    """Steps whose batches' mean gradient makes one update, at the rate of the last of them."""
 
     @model_validator(mode="after")
     def _averaged(self) -> Optimizer:
         if self.name == "schedule_free" and self.b1 == 0:
             raise ValueError("'schedule_free' divides by b1: it must be above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _one_decay(self) -> Optimizer:
+        if None not in (self.weight_decay, self.independent_decay):
+            remedy = "Leave one out: a decay follows the rate or doesn't."
+            raise unused("independent_decay", "it beside weight_decay", "one of the two", remedy)
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from optax import contrib
 from jax_backprop.choices import OptimizerName
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
-from jax_backprop.types import Scalar
+from jax_backprop.types import Scalar, canonical
 
 # What choose a rate for themselves: a learning rate is a factor of theirs, and is meant to be 1.
 RATE_FREE = ("d_adaptation", "prodigy", "dog", "cocob")
@@ -37,19 +37,37 @@ def direction(
 
     ``params - rate * direction`` is then exactly optax's ``sgd``, ``sgd(momentum=...)``, ``adam``,
     ``adamw``, and at rate 1 its ``contrib``'s ``dadapt_adamw``, ``prodigy``, ``dog`` and ``cocob``.
+    The gradient is accumulated, then clipped; a decay is added to the direction, before
+    schedule-free's average is taken.
     """
+    parts = [_named(name, parameters)]
+    if "weight_decay" in parameters:
+        decay = optax.add_decayed_weights(cast(float, parameters["weight_decay"]))
+        parts.insert(0 if name == "schedule_free" else 1, decay)
+    if "independent_decay" in parameters:
+        decay = _independent_decay(parameters["independent_decay"])
+        parts.insert(0 if name == "schedule_free" else 1, decay)
+    if "clip_norm" in parameters:
+        parts.insert(0, optax.clip_by_global_norm(parameters["clip_norm"]))
+    found = optax.chain(*parts) if parts[1:] else parts[0]
+    if "accumulate_steps" not in parameters:
+        return found
+    steps = jnp.asarray(parameters["accumulate_steps"], jnp.int32)
+    many = optax.MultiSteps(found, lambda _: steps, accumulator_dtype=canonical(np.float64))
+    return optax.GradientTransformationExtraArgs(many.init, cast(Any, many.update))
+
+
+def _named(
+    name: OptimizerName, parameters: Mapping[str, float | Scalar]
+) -> optax.GradientTransformation:
     values: Any = dict(parameters)
     match name:
         case "heavy_ball":
             return optax.trace(values["momentum"])
         case "nesterov":
             return optax.trace(values["momentum"], nesterov=True)
-        case "adam":
+        case "adam" | "adamw":
             return optax.scale_by_adam(b1=values["b1"], b2=values["b2"], eps=values["epsilon"])
-        case "adamw":
-            return optax.chain(
-                direction("adam", values), optax.add_decayed_weights(values["weight_decay"])
-            )
         case "schedule_free":
             return _schedule_free(values["b1"])
         case "d_adaptation" | "prodigy":
@@ -66,7 +84,11 @@ def direction(
 
 def evaluated_params(name: OptimizerName) -> Callable[[Any, Any], Any]:
     """Return ``(optimizer_state, params) -> params`` to evaluate: for most, params as they are."""
-    return contrib.schedule_free_eval_params if name == "schedule_free" else as_trained
+    return _average if name == "schedule_free" else as_trained
+
+
+def _average(state: Any, params: Any) -> Any:
+    return contrib.schedule_free_eval_params(optax.tree.get(state, "ScheduleFreeState"), params)
 
 
 PROBES = 16  # steps: an optimizer may wait at first, for a warm-up or to accumulate gradients
@@ -131,6 +153,17 @@ def _gain(params: Any, grads: Any, *, direction: optax.GradientTransformation) -
 def as_trained(state: Any, params: Any) -> Any:
     """Return the parameters that are trained: what is evaluated, by default."""
     return params
+
+
+def _independent_decay(share: float | Scalar) -> optax.GradientTransformation:
+    """Return a decay of the parameters that a step's rate, which multiplies it, cancels out of."""
+
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, Any]:
+        rate = extra_args["learning_rate"]
+        factor = jnp.where(rate > 0, share / jnp.where(rate > 0, rate, 1), 0)
+        return optax.tree.add_scale(updates, factor, params), state
+
+    return optax.GradientTransformationExtraArgs(optax.identity().init, update)
 
 
 def _schedule_free(b1: float | Scalar) -> optax.GradientTransformation:

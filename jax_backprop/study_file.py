@@ -19,7 +19,7 @@ POINTS_PER_DECADE = 8
 MOST_WIDTH = 2**16  # cells that run side by side
 Together = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
-CHOICES: dict[str, tuple[type[Settings], dict[str, dict[str, float | int]]]] = {
+CHOICES: dict[str, tuple[type[Settings], Mapping[str, Mapping[str, float | int | None]]]] = {
     "schedule": (Schedule, SCHEDULE_PARAMETERS),
     "optimizer": (Optimizer, OPTIMIZER_PARAMETERS),
     "rate_rule": (Rule, RULE_PARAMETERS),

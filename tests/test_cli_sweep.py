@@ -200,7 +200,7 @@ def test_sweep_and_report(capsys, tmp_path: Path, monkeypatch) -> None:
             lambda text: text.replace("learning_rate", "learning_rat"),
             "Did you mean 'learning_rate'",
         ),
-        (lambda text: text + '"optimizer.momentum" = [0.9]', "takes no parameters"),
+        (lambda text: text + '"optimizer.momentum" = [0.9]', "which takes weight_decay"),
         (
             lambda text: text + '"layer_factors.2" = [0.9]',
             "expected one of 0, 0.biases, 0.weights, 1, 1",

@@ -21,8 +21,11 @@ HEAVY = {"jax", "numpy", "pandas", "pyarrow", "scipy", "altair", "optax"}
 MISTAKES = {
     "train --lr 0.3": "unknown flag --lr: got it after jax-backprop train; expected a flag of this "
     "command. Did you mean --learning-rate?",
-    "train --momentum 0.9": "--momentum: got 0.9 beside 'gradient_descent', which takes no "
-    "parameters; expected it beside heavy_ball or nesterov.",
+    "train --momentum 0.9": "--momentum: got 0.9 beside 'gradient_descent', which takes "
+    "--weight-decay, --independent-decay, --clip-norm, --accumulate-steps; expected it beside "
+    "heavy_ball or nesterov.",
+    "train --clip-norm 0": "--clip-norm: got 0.0; expected a number above 0.",
+    "train --weight-decay 0.1 --independent-decay 0.1": "--independent-decay: got it beside",
     "train --dataset my.csv": "expected csv:my.csv,label=COLUMN",
     "train --dataset ../a/b.npz": "expected npz:../a/b.npz",
     "train --batch-size 0": "--batch-size: got 0; expected a number above 0.",

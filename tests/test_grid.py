@@ -179,3 +179,13 @@ def test_groups_split_by_what_changes_a_program() -> None:
         (16, "nesterov"),
     ]
     assert np.bincount(of_group).tolist() == [4, 4, 4, 4]
+
+
+def test_optional_parts_of_an_optimizer_split_groups_and_their_numbers_dont() -> None:
+    clipped = Optimizer(name="adam", clip_norm=1.0)
+    axes = {"optimizer": ("adam", clipped, clipped.model_copy(update={"clip_norm": 2.0}))}
+    of_group, statics = static_key(resolve(Grid(axes).cells(), {}), {})
+    assert of_group.tolist() == [0, 1, 1]
+    assert [each.get("with") for each in statics] == [None, ["clip_norm"]]
+    with pytest.raises(InputError, match="axis 'optimizer': got 'mine', a function"):
+        resolve(Grid({"optimizer": {"mine": print}}).cells(), {})

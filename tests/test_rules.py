@@ -73,6 +73,56 @@ def test_optimizers_with_a_rate_of_their_own_are_optaxs(blobs: Dataset, name: st
     assert not np.array_equal(moved[0].weights, start[0].weights)
 
 
+CLIP, DECAY = optax.clip_by_global_norm(0.3), optax.add_decayed_weights(0.05)
+FREE = contrib.schedule_free(optax.chain(DECAY, optax.sgd(0.5)), 0.5, b1=0.9)
+
+
+@pytest.mark.parametrize(
+    ("given", "theirs"),
+    [
+        ({"clip_norm": 0.3}, optax.chain(CLIP, optax.sgd(0.5))),
+        ({"name": "adam", "accumulate_steps": 3}, optax.adam(0.5)),
+        (
+            {"name": "heavy_ball", "weight_decay": 0.05},
+            optax.chain(optax.trace(0.9), DECAY, optax.scale(-0.5)),
+        ),
+        (
+            {"name": "adamw", "clip_norm": 0.3, "accumulate_steps": 4, "weight_decay": 0.05},
+            optax.chain(CLIP, optax.adamw(0.5, weight_decay=0.05)),
+        ),
+        (
+            {"name": "adam", "independent_decay": 0.05},
+            optax.chain(optax.adam(0.5), optax.add_decayed_weights(-0.05)),
+        ),
+        ({"name": "schedule_free", "weight_decay": 0.05, "accumulate_steps": 2}, FREE),
+    ],
+    ids=lambda each: "-".join(each) if isinstance(each, dict) else "",
+)
+def test_what_stands_around_a_direction_is_optaxs(blobs: Dataset, given, theirs) -> None:
+    """Clipping, accumulation and decays, in ``fit``; all at once in a study that traces them."""
+    given = {"name": "gradient_descent", **given}
+    with jax.enable_x64(True):
+        steps = given.get("accumulate_steps")
+        many = optax.MultiSteps(theirs, steps or 1, accumulator_dtype=np.float64)
+        moved, state = by_optax(blobs, many)
+        if given["name"] == "schedule_free":
+            moved = contrib.schedule_free_eval_params(state.inner_opt_state, moved)
+        ours = run(blobs, optimizer=Optimizer(**given), learning_rate=0.5).params
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-10), ours, moved)
+        if given["name"] != "adamw":
+            return
+        end = float(LOSS(moved, blobs.train))
+        axes = {f"optimizer.{key}": [each, 2] for key, each in given.items() if key != "name"}
+        how = {"network": NETWORK, "learning_rate": 0.5, "batch_size": 10, "epochs": 1}
+        cells = sweep(None, blobs, Grid(axes), optimizer=given["name"], **how).cells
+        assert cells["train_loss"][0].as_py() == pytest.approx(end, rel=1e-10)
+
+
+def test_a_run_has_an_update(blobs: Dataset) -> None:
+    with pytest.raises(InputError, match="accumulate_steps: got 11 in a run of 10 steps"):
+        run(blobs, optimizer=Optimizer(accumulate_steps=11))
+
+
 def test_schedule_free_is_optaxs_and_evaluated_at_its_average(blobs: Dataset) -> None:
     ours = run(blobs, optimizer="schedule_free", learning_rate=0.5)
     theirs = contrib.schedule_free(optax.sgd(0.5), 0.5, b1=0.9)

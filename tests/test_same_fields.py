@@ -47,7 +47,7 @@ SAID: dict[str, Any] = {
     "init_scale": 0.5,
     "l2": 0.01,
     "label_smoothing": 0.1,
-    "optimizer": {"name": "nesterov", "momentum": 0.8},
+    "optimizer": {"name": "nesterov", "momentum": 0.8, "clip_norm": 0.1, "accumulate_steps": 2},
     "gradient": "autodiff",
     "batch_size": 7,
     "epochs": 4,
@@ -68,6 +68,7 @@ PARAMETERS = {
     "optimizer": [
         {"name": "heavy_ball", "momentum": 0.7},
         {"name": "adamw", "b1": 0.8, "b2": 0.9, "epsilon": 1e-6, "weight_decay": 0.1},
+        {"name": "dog", "independent_decay": 0.1, "clip_norm": 2.5, "accumulate_steps": 3},
     ],
     "schedule": [
         {"name": "warmup_cosine", "warmup_fraction": 0.2, "final_fraction": 0.1},

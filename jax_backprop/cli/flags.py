@@ -106,13 +106,13 @@ def _flag(
 
 def _hint(of_names: Mapping[str, Any]) -> str | None:
     """Return what stands behind a parameter of a choice: who takes it, with which default."""
-    if not of_names:
-        return None
     by_default: dict[str, list[str]] = {}
     for name, default in of_names.items():
+        if default is None:
+            continue  # any takes it, and does nothing without it
         by_default.setdefault(f"{default:g}", []).append(name)
     told = "; ".join(f"{', '.join(names)}: {default}" for default, names in by_default.items())
-    return f"(default of {told})"
+    return f"(default of {told})" if told else None
 
 
 def _kind(hint: Any) -> tuple[Any, bool, str | None]:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
+from jax_backprop.choices import OPTIMIZER_PARAMETERS
 from jax_backprop.engine.grid import Cells, Named, named, own_name
 from jax_backprop.errors import InputError
 from jax_backprop.fields import Settings
 from jax_backprop.schedules import evaluate_schedule
-from jax_backprop.settings import Run
+from jax_backprop.settings import Run, Schedule
 from jax_backprop.storage import sha256
 from jax_backprop.study_file import CHOICES
 from jax_backprop.training import make_plan, used_examples
@@ -79,8 +80,15 @@ def resolve(cells: Cells, fixed: Mapping[str, Any]) -> Cells:
 
 
 def _combined(model: type[Settings], base: Any, parameters: dict[str, Any]) -> Any:
-    if not isinstance(base, str | Settings):
-        return base  # a schedule given as a function has no parameters of ours
+    if model is Schedule and not isinstance(base, str | Settings):
+        return base  # a function has no parameters of ours
+    if isinstance(base, Named):
+        raise InputError(
+            f"axis {model.__name__.lower()!r}",
+            got=f"{base.name!r}, a function or transformation of your own",
+            expected="names, or choices with parameters",
+            remedy="Give your own to sweep as an argument: one for all cells.",
+        )
     named = base.model_dump(exclude_none=True) if isinstance(base, Settings) else {"name": base}
     try:
         return model.model_validate({**named, **parameters})
@@ -174,9 +182,9 @@ def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, li
       The group of each cell, (cells,), and what each group's cells have in common.
     """
     names = [*STATIC, *(name for name, traced in extras.items() if not traced)]
-    optimizers: tuple[Any, ...] = cells.values["optimizer"]
-    kinds = list(dict.fromkeys(optimizer.name for optimizer in optimizers))
-    kind = np.asarray([kinds.index(optimizer.name) for optimizer in optimizers])
+    kind_of = [_kind(optimizer) for optimizer in cells.values["optimizer"]]
+    kinds = list(dict.fromkeys(kind_of))
+    kind = np.asarray([kinds.index(each) for each in kind_of])
     rows = np.stack([*(cells.codes[name] for name in names), kind[cells.codes["optimizer"]]])
     combinations, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
     order = np.argsort(first)  # groups in the order of their first cells
@@ -184,8 +192,15 @@ def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, li
     found = []
     for *codes, last in combinations.T[order]:
         static = {name: cells.values[name][code] for name, code in zip(names, codes, strict=True)}
-        found.append({**static, "optimizer": kinds[last]})
+        name, *optional = kinds[last]
+        found.append({**static, "optimizer": name, **({"with": optional} if optional else {})})
     return rank[inverse.reshape(-1)], found
+
+
+def _kind(optimizer: Any) -> tuple[str, ...]:
+    """Return what an optimizer's program is made of: its name, and optional parts by name."""
+    table = OPTIMIZER_PARAMETERS[optimizer.name]
+    return (optimizer.name, *(name for name in optimizer.given if table[name] is None))
 
 
 def _is_folded(name: str) -> bool:

@@ -158,7 +158,9 @@ def _make_group(
 ) -> Group:
     examples = used_examples(static["data_fraction"], workload.data.train.examples)
     lengths = ("batch_size", "epochs", "steps", "eval_every")
-    plan = make_plan(examples, **{name: static[name] for name in lengths})
+    most = optimizer_columns(cells).get("optimizer.accumulate_steps")
+    length = {name: static[name] for name in lengths}
+    plan = make_plan(examples, **length, accumulate_steps=None if most is None else int(most.max()))
     if plan.batch_size is None and workload.curves == "none":
         plan = plan._replace(period=1)  # nothing interrupts the steps: cut them anywhere
     _check_rates(cells, plan)
@@ -210,7 +212,8 @@ def _recipe(
     example_bytes = workload.data.features * np.dtype(canonical(np.float64)).itemsize
     size = cell_size(shapes, plan.batch, example_bytes, plan.steps, examples)
     evaluated, full_batch = workload.curves != "none", plan.batch_size is None
-    bare = named == Optimizer() and (workload.rate_rule or static["rate_rule"]) == Rule()
+    bare = named == Optimizer() and "with" not in static
+    bare = bare and (workload.rate_rule or static["rate_rule"]) == Rule()
     recipe = Recipe(
         init=functions.init,
         learner=functions.learner,

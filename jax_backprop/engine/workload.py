@@ -198,9 +198,7 @@ def check_products(workload: Workload) -> None:
 def optimizer_columns(cells: Cells) -> dict[str, np.ndarray]:
     """Return the numbers that the group's optimizer takes, a column each."""
     optimizers = [o for o in cells.values["optimizer"] if isinstance(o, Optimizer)]
-    used = {optimizers[code].name for code in np.unique(cells.codes["optimizer"])}
-    assert len(used) == 1, "one optimizer a group"
-    taken = next(o for o in optimizers if o.name in used).given
+    taken = optimizers[cells.codes["optimizer"][0]].given  # as all of its group
     return {
         f"optimizer.{name}": np.asarray([o.given.get(name, 0.0) for o in optimizers])[
             cells.codes["optimizer"]

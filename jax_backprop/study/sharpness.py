@@ -25,8 +25,11 @@ from jax_backprop.study.summary import Summary
 def limit_times_rate(optimizer: Optimizer) -> float | None:
     """Return the largest stable curvature times the rate; None where no such form is known.
 
-    Adam's limit is on its preconditioned sharpness, which isn't measured here.
+    Adam's limit is on its preconditioned sharpness, which isn't measured here. Clipping and decays
+    change it, too.
     """
+    if {"weight_decay", "independent_decay", "clip_norm"} & optimizer.given.keys():
+        return None
     b = optimizer.momentum or 0.0
     match optimizer.name:
         case "gradient_descent":

@@ -122,6 +122,7 @@ def fit(
     dataset = share_of(dataset, data_fraction)
     examples = dataset.train.examples
     length = {"epochs": epochs, "steps": steps, "eval_every": eval_every}
+    length["accumulate_steps"] = getattr(optimizer, "accumulate_steps", None)
     plan = make_plan(examples, batch_size=batch_size, **length)
     factor = reduction_factor(reduction, plan.batch)
     if isinstance(schedule, str):

@@ -69,6 +69,7 @@ def make_plan(
     epochs: int | None = None,
     steps: int | None = None,
     eval_every: int | None = None,
+    accumulate_steps: int | None = None,
 ) -> Plan:
     """Return the plan of a run of so many epochs or steps, by default of the epochs of a ``Run``.
 
@@ -95,6 +96,13 @@ def make_plan(
             got=f"{steps:,} steps" if epochs is None else f"{epochs:,}, which are {steps:,} steps",
             expected=f"at most {MOST_STEPS:,} steps",
             remedy="Train in several runs, or take larger batches.",
+        )
+    if steps < (accumulate_steps or 1):
+        raise InputError(
+            "accumulate_steps",
+            got=f"{accumulate_steps} in a run of {steps} steps",
+            expected=f"at most {steps}, so that there is an update",
+            remedy="Accumulate fewer, or train for longer.",
         )
     if eval_every is None:
         eval_every = steps_per_epoch
