@@ -14,8 +14,10 @@ pytest_plugins = ["skips"]
 # Most of a test's time is the compiler's: `make test` has it hurry, but where bits are compared.
 if os.environ.get("JAX_BACKPROP_TESTS") == "quick":
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    if version("jaxlib").startswith("0.10."):  # another one might not know the flag
-        os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
+    if version("jaxlib").startswith("0.10."):  # another one might not know the flags
+        os.environ["XLA_FLAGS"] = (
+            "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        )
 
 os.environ.pop("COLUMNS", None)  # which pytest-xdist sets: what is written has the width of a file
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -18,20 +17,6 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_BACKPROP_TESTS_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-
-@pytest.fixture(scope="module")
-def quickly_compiled() -> Iterator[None]:
-    """Compile a file's programs without most optimizations, which takes a quarter off its time.
-
-    For tests of what is done, saved and said; not of speed, nor of how exact a result is.
-    """
-    name = "jax_disable_most_optimizations"
-    for quick in (True, False):
-        jax.clear_caches()  # what is compiled otherwise isn't taken over
-        jax.config.update(name, quick)
-        if quick:
-            yield
 
 
 @pytest.fixture(scope="session")

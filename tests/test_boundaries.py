@@ -18,8 +18,6 @@ from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import boundaries, crossing, next_rates
 from jax_backprop.study.searches import search_boundaries
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 GRID = [0.1 * 10 ** (step / 3) for step in range(10)]  # 0.1 to 100
 RISES = {0: 0.7, 1: 1.1, 2: 0.9, 3: 0.8}  # where each seed's loss first rises
 FAILS = {0: 20.0, 1: 31.0, 2: 300.0, 3: 15.0}  # one of them beyond the grid

@@ -15,8 +15,6 @@ from jax_backprop.choices import OPTIMIZER_PARAMETERS, SCHEDULE_PARAMETERS
 from jax_backprop.cli import main
 from jax_backprop.settings import Optimizer
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 STUDY = """
 title = "t"
 question = "q"

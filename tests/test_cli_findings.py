@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from edge import where_at_edge, write_edge
 from no_rate_figures import write_no_rate
 from test_cli import call
-
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 HEAD = 'title = "t"\nquestion = "q"\ndataset = "noise:24,6,3"\nhidden_sizes = [4]\nepochs = 30\n'
 SVG = "<svg"

@@ -16,8 +16,6 @@ from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
 from jax_backprop.study import Interval, RateRow, answer, summarize
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 STUDY = """
 title = "Rates [of] noise"
 question = "Which rate?"

@@ -133,7 +133,6 @@ def test_what_cant_be_used_is_refused_before_anything_runs(blobs, given, message
         jb.find_learning_rate(init, GRADIENT, blobs, **{"batch_size": 20, "epochs": 2, **given})
 
 
-@pytest.mark.usefixtures("quickly_compiled")
 def test_the_command_prints_the_train_command_with_the_rate(tmp_path, capsys) -> None:
     rows = tmp_path / "rows.csv"
     generator = np.random.default_rng(0)

@@ -27,8 +27,6 @@ from jax_backprop.study import (
 )
 from jax_backprop.study.overview import overview
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 def cells(**columns: list) -> pd.DataFrame:
     rows = len(columns["tail_loss"])

@@ -15,8 +15,6 @@ from jax_backprop.engine import load_study, run_study
 from jax_backprop.engine.store import read_manifest
 from jax_backprop.study.widening import Edge, as_recorded, check_widens, edges, widened
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 def study(rates: Any, **fields: Any) -> Study:
     axes = {"learning_rate": rates, "seed": {"count": 4}}

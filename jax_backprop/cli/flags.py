@@ -38,6 +38,11 @@ TYPED = {
 }
 
 
+def one_of(names: object) -> str:
+    """Return how help shows a choice among the names of a Literal."""
+    return "{" + ",".join(get_args(names)) + "}"
+
+
 def for_each_field(
     function: Callable[..., None], *, without: Collection[str] = ()
 ) -> Callable[..., None]:
@@ -123,7 +128,7 @@ def _kind(hint: Any) -> tuple[Any, bool, str | None]:
         kind, _, metavar = _kind(next(each for each in get_args(hint) if each is not type(None)))
         return kind, True, metavar or kind.__name__.upper()
     if get_origin(hint) is Literal:
-        return str, False, "{" + ",".join(get_args(hint)) + "}"
+        return str, False, one_of(hint)
     if get_origin(hint) is tuple:
         kind, _, _ = _kind(get_args(hint)[0])
         return tuple[kind, ...], False, f"[{kind.__name__.upper()} ...]"

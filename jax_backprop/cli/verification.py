@@ -12,7 +12,9 @@ import tyro
 
 from jax_backprop.cli import console, second_order_block
 from jax_backprop.cli.derivation import prove
-from jax_backprop.cli.flags import MaybeFile
+from jax_backprop.cli.flags import Flag, MaybeFile, one_of
+from jax_backprop.errors import InputError
+from jax_backprop.fields import ActivationName, LossName
 from jax_backprop.parsing import check_number, parse
 from jax_backprop.settings import Network
 
@@ -32,19 +34,19 @@ def verify(
     layer_sizes: Annotated[
         tuple[int, ...] | None, tyro.conf.arg(metavar="INT INT ..."), tyro.conf.AvoidSubcommands
     ] = None,
-    activation: Annotated[str, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")] = "sigmoid",
-    loss: Annotated[
-        str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")
-    ] = "softmax_cross_entropy",
+    activation: Annotated[str, tyro.conf.arg(metavar=one_of(ActivationName))] = "sigmoid",
+    loss: Annotated[str, tyro.conf.arg(metavar=one_of(LossName))] = "softmax_cross_entropy",
     batch_size: int = 17,
+    every: Flag = False,
     json: MaybeFile = None,
 ) -> None:
     """Prove the derivation's equations, then check the gradient leaf by leaf; exit code 1 if not.
 
     The equations: `jax-backprop derive` shows each of them with its proofs. The leaves, by default:
-    over depths 1 to 4, three activations, both losses, batches of 1, 2 and 17, at initial and at
-    trained points; a row a parameter leaf shows the worst of them. With --layer-sizes, the leaves
-    of that one network and nothing else.
+    over depths 1 to 4, all activations and losses, batches of 1, 2 and 17, with penalties and
+    without, so that each two of these choices meet at least once, at initial and at trained points;
+    a row a parameter leaf shows the worst of them. With --layer-sizes, the leaves of that one
+    network and nothing else.
 
     Columns: hand against autodiff in float32 (in units of float32's eps, at initial and at trained
     points); hand's distance from float64, autodiff's own beside it; central differences in float64
@@ -59,10 +61,18 @@ def verify(
       activation: Of that network.
       loss: Of that network.
       batch_size: Of that network.
+      every: Take every combination of the choices: ten times the problems, and minutes.
       json: Write the verdict and every leaf's figures to this file as well.
     """
     network = None
     if layer_sizes is not None:
+        if every:
+            raise InputError(
+                "command line",
+                got="--every beside --layer-sizes",
+                expected="one of the two: a network is checked alone",
+                remedy="Leave one out.",
+            )
         fields = {"layer_sizes": list(layer_sizes), "activation": activation, "loss": loss}
         network = parse(Network, fields, "command line", TYPED)
         check_number("--batch-size", batch_size, 1, MOST_BATCH)
@@ -72,7 +82,7 @@ def verify(
     if network is None:
         from jax_backprop.derivation import conclude
 
-        equations, problems = conclude(*prove()), list(grid())
+        equations, problems = conclude(*prove()), list(grid(every=every))
     else:
         problems = [Problem(network, batch_size, point) for point in ("initial", "trained")]
     judged: Judged = []
@@ -130,7 +140,7 @@ def _cells(rows: list[tuple[str, LeafReport]]) -> list[str]:
 
     farthest = max(leaves, key=lambda row: row.hand_error.worst)
     slopes = [row.directional.slope for row in leaves if row.directional.verdict != "undecided"]
-    slope = min(slopes, default=float("nan"))
+    slope = min((each for each in slopes if each == each), default=float("nan"))
     verdicts = Counter(row.verdict for row in leaves)
     verdict = next(name for name in ("fail", "undecided", "pass") if verdicts[name])
     if verdict != "pass" and len(leaves) > 1:
@@ -142,7 +152,7 @@ def _cells(rows: list[tuple[str, LeafReport]]) -> list[str]:
         worst("trained"),
         f"{farthest.hand_error.worst / eps:.1f} ({farthest.autodiff_error.worst / eps:.1f})",
         f"{max(row.directional.margin for row in leaves):.2f}" if is_parameter else "-",
-        ("exact" if slope == float("inf") else f"{slope:.2f}") if is_parameter else "-",
+        ("exact" if slope == float("inf") else f"{slope:.2f}") if slope == slope else "-",
         verdict,
     ]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import product
-from typing import NamedTuple, get_args
+from itertools import combinations, product
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -54,15 +54,38 @@ def square_network(depth: int, activation: ActivationName, loss_name: LossName) 
 
 
 def grid(
-    depths: tuple[int, ...] = (1, 2, 3, 4), batch_sizes: tuple[int, ...] = (1, 2, 17)
+    depths: tuple[int, ...] = (1, 2, 3, 4),
+    batch_sizes: tuple[int, ...] = (1, 2, 17),
+    *,
+    every: bool = False,
 ) -> Iterator[Problem]:
-    """Yield every depth x activation x loss x batch size x point; half of them with penalties."""
-    choices = product(depths, get_args(ActivationName), get_args(LossName), batch_sizes)
-    for index, (depth, activation, loss_name, batch_size) in enumerate(choices):
-        penalties = Penalties(l2=0.01, label_smoothing=0.1) if index % 2 else Penalties()
-        network = square_network(depth, activation, loss_name)
+    """Yield problems in which each two choices meet at least once, each at both points.
+
+    The choices are depth, activation, loss, batch size, and penalties or none. ``every`` takes all
+    their combinations: about ten times as many.
+    """
+    choices: list[Sequence[Any]] = [depths, (None, *get_args(ActivationName)), get_args(LossName)]
+    choices += [batch_sizes, (Penalties(), Penalties(l2=0.01, label_smoothing=0.1))]
+    # One layer has no hidden units to activate.
+    combined = [each for each in product(*choices) if (each[0] == 1) == (each[1] is None)]
+    for depth, activation, loss_name, *rest in combined if every else _each_pair(combined):
+        network = square_network(depth, activation or "sigmoid", loss_name)
         for point in ("initial", "trained"):
-            yield Problem(network, batch_size, point, penalties)
+            yield Problem(network, rest[0], point, rest[1])
+
+
+def _each_pair(combined: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return few of the combinations that hold each pair of values that any of them holds."""
+    missing = set[Any]().union(*map(_pairs, combined))
+    chosen = []
+    while missing:
+        chosen.append(max(combined, key=lambda each: len(missing & _pairs(each))))
+        missing -= _pairs(chosen[-1])
+    return sorted(chosen, key=combined.index)
+
+
+def _pairs(combination: tuple[Any, ...]) -> set[Any]:
+    return set(combinations(enumerate(combination), 2))
 
 
 def build(problem: Problem) -> tuple[Params, Batch]:
