@@ -45,6 +45,7 @@ def test_a_transformer_learns_the_next_letter() -> None:
     assert fast < 0.5 < slow
 
 
+@pytest.mark.optimized  # as users run it: without, a convolution takes three times as long
 def test_a_convolution() -> None:
     """On MNIST if it is prepared; the small digits show that it runs."""
     pytest.importorskip("flax")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -139,8 +140,9 @@ def _cells(rows: list[tuple[str, LeafReport]]) -> list[str]:
         return f"{max(found):.1f}" if found else "-"
 
     farthest = max(leaves, key=lambda row: row.hand_error.worst)
-    slopes = [row.directional.slope for row in leaves if row.directional.verdict != "undecided"]
-    slope = min((each for each in slopes if each == each), default=float("nan"))
+    judged = [row.directional for row in leaves if row.directional.verdict != "undecided"]
+    slopes = [each.slope for each in judged if not math.isnan(each.slope)]
+    slope = f"{min(slopes):.2f}" if slopes else "-"
     verdicts = Counter(row.verdict for row in leaves)
     verdict = next(name for name in ("fail", "undecided", "pass") if verdicts[name])
     if verdict != "pass" and len(leaves) > 1:
@@ -152,7 +154,7 @@ def _cells(rows: list[tuple[str, LeafReport]]) -> list[str]:
         worst("trained"),
         f"{farthest.hand_error.worst / eps:.1f} ({farthest.autodiff_error.worst / eps:.1f})",
         f"{max(row.directional.margin for row in leaves):.2f}" if is_parameter else "-",
-        ("exact" if slope == float("inf") else f"{slope:.2f}") if slope == slope else "-",
+        slope.replace("inf", "exact"),
         verdict,
     ]
 
