@@ -113,7 +113,7 @@ def test_verify_speaks_of_the_equations(
 ) -> None:
     known = [*proofs[:-1], proofs[-1]._replace(autodiff=1e-3)] if broken else proofs
     _prove_as_known(monkeypatch, known, findings)
-    monkeypatch.setattr("jax_backprop.derivation.problems.grid", lambda: iter(()))
+    monkeypatch.setattr("jax_backprop.derivation.problems.grid", lambda **_: iter(()))
     # Of the second order, which has tests of its own, one problem.
     few = list(itertools.islice(second_order.grid(), 1))
     monkeypatch.setattr("jax_backprop.derivation.second_order.grid", lambda: iter(few))
