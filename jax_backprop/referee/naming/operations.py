@@ -15,6 +15,7 @@ from jax_backprop.referee.naming.formulas import product_pulled, slopes, summed_
 BILINEAR = {"dot_general", "mul", "div", "conv_general_dilated"}
 # Operands of size 1 along an axis are broadcast by these.
 ELEMENTWISE = {"add", "sub", "mul", "div", "max", "min", "broadcast_in_dim"}
+COPIED = {"add", "broadcast_in_dim"}  # of them, those that leave their operand as it is
 INDEXED = {"gather", "dynamic_slice"}
 
 
@@ -32,7 +33,7 @@ def of_operation(
     if each.name in ("select_n", "max", "min") and arriving.shape == part.shape:
         yield new("the mask's other side", 1, lambda: arriving - part)
     if each.name in BILINEAR and len(each.inputs) == 2:
-        yield from _product(at, each, place, new)
+        yield from _product(at, number, place, new)
     if each.name in INDEXED and place == 0:
         yield from _indexed(at, each, part, arriving, new)
     if each.name in ELEMENTWISE:
@@ -41,8 +42,9 @@ def of_operation(
         yield from _reduced(at, each, part, arriving, new)
 
 
-def _product(at: Context, each: Equation, place: int, new: New) -> Iterator[Candidate]:
+def _product(at: Context, number: int, place: int, new: New) -> Iterator[Candidate]:
     """Yield a product's pullback with something else for a factor, or for what arrives."""
+    each = at.equation(number)
     other, shape = each.inputs[1 - place], at.values[each.inputs[place]].shape
     value, arriving = at.values[other], at.back.cotangents[each.outputs[0]]
 
@@ -54,12 +56,35 @@ def _product(at: Context, each: Equation, place: int, new: New) -> Iterator[Cand
         for text, change in alterations(arriving.shape):
             kind = f"the cotangent that arrives {text}"
             yield new(kind, 4, lambda change=change: pulled(np.asarray(change(arriving)), value))
+        for kind, wrong in _other_cotangents(at, each):
+            yield new(kind, 4, partial(pulled, wrong, value))
+    for kind, gradient in _gradients(at, number, place):
+        stale = partial(pulled, arriving, gradient)
+        yield new(f"its other operand's gradient{kind} in its place", 4, stale)
+        text = f"its other operand after an update{kind}"
+        yield Candidate(number, place, text, 4, each.inputs[place], stale, True)
     for slot in alike(at, other):
         kind = f"{at.described(slot)} in place of its other operand"
         yield new(kind, 4, partial(pulled, arriving, at.values[slot]))
     for slot in alike(at, other, turned=True) if value.ndim == 2 else ():
         kind = f"{at.described(slot)}, transposed, in place of its other operand"
         yield new(kind, 4, partial(pulled, arriving, at.values[slot].T))
+
+
+def _other_cotangents(at: Context, each: Equation) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the cotangents of other arrays that may be taken for what arrives."""
+    for slot in alike(at, each.outputs[0]):
+        if (wrong := at.passes.base.cotangents.get(slot)) is not None:
+            yield f"the cotangent of {at.described(slot)} in place of what arrives", wrong
+
+
+def _gradients(at: Context, number: int, place: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the gradient of a product's other operand, a parameter: all of it, or by this use."""
+    other, whole = at.equation(number).inputs[1 - place], at.passes.base.cotangents
+    if other in at.passes.program.leaves and other in whole:
+        yield "", whole[other]
+        if len(at.passes.uses[other]) > 1:
+            yield " by this use", at.passes.base.contributions[number, 1 - place]
 
 
 def _pulled(
@@ -126,6 +151,8 @@ def _not_summed(
         kind = f"not summed over the broadcast, the {text} alone"
         yield new(kind, 1, partial(one.reshape, part.shape))
     yield new("the largest for the sum", 4, lambda: copies.max(axis=axes).reshape(part.shape))
+    for kind, wrong in _other_cotangents(at, each) if each.name in COPIED else ():
+        yield new(kind, 4, lambda wrong=wrong: wrong.sum(axis=axes).reshape(part.shape))
 
 
 def _copies(at: Context, each: Equation, place: int) -> np.ndarray:

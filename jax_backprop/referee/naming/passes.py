@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_backprop.referee.naming.equations import Equation, Program
+from jax_backprop.referee.naming.heads import Head, find_heads
 
 Arrays = dict[int, np.ndarray]  # by slot
 Contributions = dict[tuple[int, int], np.ndarray]  # by equation and operand
@@ -106,8 +107,27 @@ class Passes:
     @cached_property
     def values(self) -> Arrays:
         """Each slot's value at the point."""
-        found = self._quick(self._evaluate)(self._leaves, self.program.constants)
+        return self._valued(self._leaves)
+
+    def _valued(self, leaves: Sequence[np.ndarray]) -> Arrays:
+        found = self._evaluated(leaves, self.program.constants)
         return {slot: np.asarray(value) for slot, value in found.items()}
+
+    @cached_property
+    def _evaluated(self) -> Callable[..., dict[int, Any]]:
+        return self._quick(self._evaluate)
+
+    def elsewhere(self, leaves: Sequence[np.ndarray]) -> tuple[Arrays, Arrays]:
+        """Return all values at another point, and the right cotangents there."""
+        values = self._valued(leaves)
+        zeros = {slot: np.zeros_like(values[slot]) for slot in self.active}
+        cotangents, _ = self._backward(values, zeros | self.start)
+        return values, {slot: np.asarray(array) for slot, array in cotangents.items()}
+
+    @cached_property
+    def heads(self) -> dict[int, Head]:
+        """Where outputs meet targets, by slot."""
+        return find_heads(self)
 
     @cached_property
     def base(self) -> Backward:
@@ -123,7 +143,8 @@ class Passes:
     def slopes(self) -> dict[int, tuple[np.ndarray, ...]]:
         """The slope of each elementwise operation of one operand.
 
-        At the operand, at the output in its place, and at the operand's mean over the first axis.
+        At the operand, at the output in its place, at the operand's mean over the first axis, and
+        at its sign.
         """
         numbers = {
             number: places[0]
@@ -145,7 +166,7 @@ class Passes:
         each = self.program.equations[number]
         operand, output = values[each.inputs[place]], values[each.outputs[0]]
         mean = jnp.mean(operand, axis=0, keepdims=True) if operand.ndim else operand
-        points = (operand, output, jnp.broadcast_to(mean, operand.shape))
+        points = (operand, output, jnp.broadcast_to(mean, operand.shape), jnp.sign(operand))
         ones = {each.outputs[0]: jnp.ones_like(output)}
         return tuple(
             self.pull_back(each, {**values, each.inputs[place]: at}, ones)[place] for at in points

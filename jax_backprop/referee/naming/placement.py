@@ -58,19 +58,27 @@ def place(passes: Passes, target: Target, deadline: float = float("inf")) -> Pla
         for slot in (*each.outputs, *each.inputs)
     }
     exact = {slot for slot in own & set(flat) if _reaches(passes, [slot], target)}
-    narrow: list[int] = []
-    for group in (exact, own & set(flat) - exact):
-        narrow = narrow or [
+
+    def explain(slots: set[int]) -> list[int]:
+        return [
             slot
-            for slot in sorted(group)
+            for slot in sorted(slots)
             if time.monotonic() < deadline and _left(flat[slot], wanted) <= enough
         ]
+
+    narrow = explain(exact) or explain(own & set(flat) - exact)
     if not narrow:
         return _operation(passes, target, flat, wanted, enough)
-    sizes = {slot: passes.values[slot].size for slot in narrow}
-    fewest = min(sizes.values())
-    made = passes.numbers
-    near = sorted(narrow, key=lambda slot: (sizes[slot] > fewest, made.get(slot, -1)))
+    sizes = {slot: passes.values[slot].size for slot in own & set(flat)}
+    fewest = min(sizes[slot] for slot in narrow)
+    # What cancels in a sum leaves a leaf right: arrays that reach more may be the place as well.
+    alike = {slot for slot in sizes if sizes[slot] <= fewest} - exact - set(narrow)
+    narrow += explain(alike)
+
+    def order(slot: int) -> tuple[bool, bool, int]:
+        return slot in alike, sizes[slot] > fewest, passes.numbers.get(slot, -1)
+
+    near = sorted(narrow, key=order)
     return Place(tuple(near), rows=_rows(passes, flat, tuple(near), wanted))
 
 

@@ -134,13 +134,24 @@ def effect(at: Context, found: Found) -> list[np.ndarray]:
 
 
 def _peeled(
-    at: Context, target: Target, searched: Searched, options: Sequence[Scored], steps: int
+    at: Context,
+    target: Target,
+    searched: Searched,
+    options: Sequence[Scored],
+    steps: int,
+    before: str = "",
 ) -> list[Found]:
-    """Explain leaf after leaf: the mistake nearest to the loss first, the others behind it."""
-    ordered = sorted(
-        (each for each in options if each.met.any()),
-        key=lambda each: (-each.found.candidate.equation, -each.met.sum(), each.found.rank),
-    )
+    """Explain leaf after leaf: the mistake nearest to the loss first, the others behind it.
+
+    Of mistakes one after another those of the same kind come first: they are one mistake's.
+    """
+
+    def order(each: Scored) -> tuple[bool, int, int, float]:
+        candidate = each.found.candidate
+        other = _at_line(at, candidate) != before
+        return other, -candidate.equation, -int(each.met.sum()), each.found.rank
+
+    ordered = sorted((each for each in options if each.met.any()), key=order)
     tried: list[np.ndarray] = []
     for option in ordered:
         if any(np.allclose(option.products, other) for other in tried):
@@ -155,9 +166,15 @@ def _peeled(
         if rest.failing.sum() < target.failing.sum():
             after = at.with_error(first.candidate.slot, first.error)
             others = list(scored(after, rest, searched, first.candidate.equation + 1))
-            if found := _peeled(after, rest, searched, others, steps - 1):
+            line = _at_line(at, first.candidate)
+            if found := _peeled(after, rest, searched, others, steps - 1, line):
                 return [first, *found]
     return []
+
+
+def _at_line(at: Context, candidate: Candidate) -> str:
+    """Return a mistake's kind and line."""
+    return f"{candidate.kind} in {at.equation(candidate.equation)}"
 
 
 def _plain(everything: Sequence[Scored]) -> list[Scored]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jax_backprop.referee.naming.equations import Equation, Source
+from jax_backprop.referee.naming.facts import first_few
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.placement import Place
 from jax_backprop.referee.naming.search import Found
@@ -170,8 +171,14 @@ def placed(passes: Passes, where: Place) -> Named:
 
 def _of_rows(passes: Passes, each: Equation, axis: int, factors: np.ndarray) -> tuple[str, str]:
     """Return what a factor for each index of an axis is called, or one for all of them."""
-    factors = np.round(factors, 6)
+    factors = np.round(factors, 6) + 0.0  # no minus zero
     if np.ptp(factors) == 0:
         return _scaled(passes, each, float(factors[0]))
+    kept = np.flatnonzero(factors)
+    if len(kept) < len(factors) and np.ptp(factors[kept]) == 0:
+        gone = first_few(np.flatnonzero(factors == 0))
+        few = f"all but index {kept[0]}" if len(kept) == 1 else f"indices {gone}"
+        times = "" if factors[kept[0]] == 1 else f", the rest times {factors[kept[0]]:.6g}"
+        return "left_out", f"{few} of axis {axis} left out{times}"
     listed = ", ".join(f"{factors[n]:.3g} at {n}" for n in np.flatnonzero(factors != 1)[:SHOWN])
     return "line_factors", f"each index of axis {axis} has a factor of its own: {listed}"
