@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,6 +23,7 @@ from jax_backprop.fields import (
 )
 from jax_backprop.importing import PATH, is_path
 
+Milestone = Annotated[float, Field(gt=0, lt=1)]
 ScheduleName = Literal[
     "constant",
     "step_decay",
@@ -35,6 +37,7 @@ ScheduleName = Literal[
     "inverse_time",
     "one_cycle",
     "restarts",
+    "milestones",
 ]
 OptimizerName = Literal[
     "gradient_descent",
@@ -48,11 +51,12 @@ OptimizerName = Literal[
     "dog",
     "cocob",
 ]
-RuleName = Literal["scheduled", "line_search", "curvature"]
+RuleName = Literal["scheduled", "line_search", "curvature", "plateau"]
 
 # Which parameters each named choice takes, with their defaults. A flat model and this table, rather
 # than a union of models: a union would turn into subcommands on the command line.
-SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+Value: TypeAlias = float | int | tuple[float, ...]
+SCHEDULE_PARAMETERS: dict[str, dict[str, Value]] = {
     "constant": {"warmup_fraction": 0.0},
     "step_decay": {"warmup_fraction": 0.0, "decay_rate": 0.5, "drops": 3},
     "exponential": {"warmup_fraction": 0.0, "final_fraction": 0.01},
@@ -65,8 +69,9 @@ SCHEDULE_PARAMETERS: dict[str, dict[str, float | int]] = {
     "inverse_time": {"warmup_fraction": 0.0, "final_fraction": 0.1},
     "one_cycle": {"warmup_fraction": 0.3, "initial_fraction": 0.04},
     "restarts": {"warmup_fraction": 0.0, "cycles": 4, "final_fraction": 0.0},
+    "milestones": {"warmup_fraction": 0.0, "milestones": (0.5, 0.75), "decay_rate": 0.1},
 }
-_OF_OPTIMIZERS: dict[str, dict[str, float | int | None]] = {
+_OF_OPTIMIZERS: dict[str, dict[str, Value | None]] = {
     "gradient_descent": {},
     "heavy_ball": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9},
@@ -80,21 +85,22 @@ _OF_OPTIMIZERS: dict[str, dict[str, float | int | None]] = {
 }
 # What any optimizer takes; None: left out, nothing is done.
 _OF_ANY = dict.fromkeys(("weight_decay", "independent_decay", "clip_norm", "accumulate_steps"))
-OPTIMIZER_PARAMETERS: dict[str, dict[str, float | int | None]] = {
+OPTIMIZER_PARAMETERS: dict[str, dict[str, Value | None]] = {
     name: {**own, **_OF_ANY, **own} for name, own in _OF_OPTIMIZERS.items()
 }
 del OPTIMIZER_PARAMETERS["adamw"]["independent_decay"]  # it has a decay
-RULE_PARAMETERS: dict[str, dict[str, float | int]] = {
+RULE_PARAMETERS: dict[str, dict[str, Value]] = {
     "scheduled": {},
     "line_search": {"decrease": 0.8, "increase": 1.5, "slope": 1e-4},
     "curvature": {"every": 0, "iterations": 20},
+    "plateau": {"factor": 0.1, "patience": 10, "tolerance": 1e-4, "cooldown": 0, "window": 1},
 }
 
 
 class _Named(Settings, frozen=True):
     """A named choice with parameters of its own: others are refused, missing ones filled in."""
 
-    parameters: ClassVar[Mapping[str, Mapping[str, float | int | None]]]
+    parameters: ClassVar[Mapping[str, Mapping[str, Value | None]]]
 
     @model_validator(mode="before")
     @classmethod
@@ -120,9 +126,7 @@ class _Named(Settings, frozen=True):
             key,
             f"{value} beside {name!r}, which takes {takes}",
             f"it beside {' or '.join(owners)}",
-            "Choose one of these, or leave it out."
-            if owners[1:]
-            else "Choose it, or leave it out.",
+            f"Choose {'one of these' if owners[1:] else 'it'}, or leave it out.",
         )
 
     @model_validator(mode="after")
@@ -134,7 +138,7 @@ class _Named(Settings, frozen=True):
         return self
 
     @property
-    def given(self) -> dict[str, float | int]:
+    def given(self) -> dict[str, Any]:
         """The parameters that it takes, with their values; those without one are left out."""
         taken = self.parameters.get(self.model_dump()["name"], {})
         return {key: getattr(self, key) for key in taken if getattr(self, key) is not None}
@@ -144,11 +148,16 @@ class _Named(Settings, frozen=True):
         """A short name that tells it from others: parameters are shown where not the default."""
         name = str(self.model_dump()["name"])
         changed = [
-            f"{key}={getattr(self, key):g}"
+            f"{key}={shown(getattr(self, key))}"
             for key, default in self.parameters.get(name, {}).items()
             if getattr(self, key) != default
         ]
         return f"{name}({', '.join(changed)})" if changed else name
+
+
+def shown(value: Value) -> str:
+    """Return a parameter's value as a label shows it."""
+    return "-".join(map(shown, value)) if isinstance(value, tuple) else f"{value:g}"
 
 
 def _or_path(value: Any, handler: Callable[[Any], Any]) -> Any:
@@ -189,11 +198,19 @@ class Schedule(_Named, frozen=True):
     """Number of drops, the k-th at step round(k steps / (drops + 1))."""
     cycles: Few | None = None
     """Number of cosine cycles, the k-th ending at step round(k steps / cycles)."""
+    milestones: Annotated[tuple[Milestone, ...], Field(min_length=1, strict=False)] | None = None
+    """Shares of the steps after the warm-up, in order, after each of which the rate drops."""
 
     @model_validator(mode="after")
     def _end_above_zero(self) -> Schedule:
         if self.name in ("exponential", "inverse_time") and self.final_fraction == 0:
             raise ValueError(f"{self.name!r} never reaches 0: final_fraction must be above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Schedule:
+        if any(late <= early for early, late in pairwise(self.milestones or ())):
+            raise ValueError("milestones must be in order, each above the one before")
         return self
 
 
@@ -258,7 +275,8 @@ class Rule(_Named, frozen=True):
     """Who decides the rate of a step. scheduled: the schedule alone. line_search: the largest rate
     found by backtracking whose step lowers its batch's loss enough (Armijo), the schedule's rate
     being the first one tried. curvature: the schedule's rate over the sharpness of the batch's
-    loss, so that a learning rate of 2 is 2/sharpness."""
+    loss, so that a learning rate of 2 is 2/sharpness. plateau: the schedule's rate, lowered where
+    the training loss no longer falls."""
     decrease: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Factor of the rate after each rate that failed."""
     increase: Annotated[float, Field(ge=1, le=LARGEST)] | None = None
@@ -269,3 +287,13 @@ class Rule(_Named, frozen=True):
     """Steps between two measurements; 0 measures before the first step alone."""
     iterations: Few | None = None
     """Of Lanczos, a measurement."""
+    factor: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of the rate after so many losses without a better one."""
+    patience: PositiveInt | None = None
+    """Losses without a better one, after which the rate is lowered."""
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the best loss by which a better one is lower."""
+    cooldown: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Losses after a lowered rate that aren't counted."""
+    window: PositiveInt | None = None
+    """Steps over whose batches each of these losses is the mean."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import jax
@@ -77,9 +77,11 @@ def _after_warmup(schedule: Schedule, steps: int) -> np.ndarray:
         case "one_cycle":  # ends where optax's and PyTorch's do
             final = (schedule.initial_fraction or 1.0) / 1e4
             return final + (1 - final) * _cosine(progress)
-        case "step_decay":
-            drops = np.repeat(np.arange((schedule.drops or 0) + 1), _parted(schedule.drops, steps))
-            return (schedule.decay_rate or 1.0) ** drops
+        case "step_decay" | "milestones":
+            lengths = _parted(schedule.drops, steps)
+            if schedule.milestones:
+                lengths = _between(schedule.milestones, steps)
+            return (schedule.decay_rate or 1.0) ** np.repeat(np.arange(len(lengths)), lengths)
         case "restarts":
             lengths = _parted((schedule.cycles or 1) - 1, steps)
             cycles = [_cosine(np.arange(length) / max(1, length - 1)) for length in lengths]
@@ -99,6 +101,10 @@ DECAYS: dict[str, Shape] = {
     "linear": lambda progress: 1 - progress,
     "one_minus_sqrt": lambda progress: 1 - np.sqrt(progress),
 }
+
+
+def _between(milestones: Sequence[float], steps: int) -> np.ndarray:
+    return np.diff([0, *(round(share * steps) for share in milestones), steps])
 
 
 def _warmup(schedule: Schedule, steps: int) -> int:
@@ -139,6 +145,8 @@ def _fits(schedule: Schedule, steps: int) -> bool:
             least = (schedule.drops or 0) + 1
         case "restarts":
             least = 2 * (schedule.cycles or 1)
+        case "milestones" if min(_between(schedule.milestones or (), after)) < 1:
+            return False
         case "wsd" if min(_stable_and_decay(schedule, after)) < 1:
             return False
     return after >= least and (warmup > 0 or not schedule.warmup_fraction)

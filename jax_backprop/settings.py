@@ -157,6 +157,9 @@ class Run(Settings, frozen=True):
     """What is said of the outputs beside the loss: accuracy, balanced_accuracy, f1 and calibration
     of classes; r2 and mae of numbers; or MODULE:FUNCTION of your own, (outputs, targets) -> a value
     an example. By default the accuracy, or r2 and mae."""
+    early_stopping: PositiveInt | None = None
+    """Evaluations in a row without a lower validation loss, after which a run would have stopped:
+    at which step, and with which loss, is told; the run goes on."""
     seed: Seed = 0
     """Of the initial weights and of the order of examples."""
 

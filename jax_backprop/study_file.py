@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS
+from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS, Value
 from jax_backprop.errors import unknown_name
 from jax_backprop.fields import LARGEST, ImportPath, NonNegative, Settings, unused
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule
@@ -19,7 +19,7 @@ POINTS_PER_DECADE = 8
 MOST_WIDTH = 2**16  # cells that run side by side
 Together = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
-CHOICES: dict[str, tuple[type[Settings], Mapping[str, Mapping[str, float | int | None]]]] = {
+CHOICES: dict[str, tuple[type[Settings], Mapping[str, Mapping[str, Value | None]]]] = {
     "schedule": (Schedule, SCHEDULE_PARAMETERS),
     "optimizer": (Optimizer, OPTIMIZER_PARAMETERS),
     "rate_rule": (Rule, RULE_PARAMETERS),
@@ -29,7 +29,7 @@ SAID_TWICE = {
     "expected": "the one or the other",
     "remedy": "Leave it to the axis, or remove the axis.",
 }
-FIXED_FIELDS = ("dataset", "gradient")  # the same for all cells of a study
+FIXED_FIELDS = ("dataset", "gradient", "early_stopping")  # the same for all cells of a study
 
 
 class Range(Settings, frozen=True):

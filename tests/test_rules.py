@@ -118,6 +118,24 @@ def test_what_stands_around_a_direction_is_optaxs(blobs: Dataset, given, theirs)
         assert cells["train_loss"][0].as_py() == pytest.approx(end, rel=1e-10)
 
 
+def test_plateau_is_optaxs(blobs: Dataset) -> None:
+    rule = Rule(name="plateau", factor=0.5, patience=1, tolerance=0.5, cooldown=1, window=2)
+    lowered = contrib.reduce_on_plateau(0.5, 1, 0.5, cooldown=1, accumulation_size=2)
+    with jax.enable_x64(True):
+        params = init_params(NETWORK, key=KEYS.init)
+        state, rates = lowered.init(params), []
+        for rows in np.asarray(epoch_orders(KEYS.order, 0, epochs=1, examples=104, batch_size=10)):
+            batch = Batch(blobs.train.inputs[rows], blobs.train.labels[rows])
+            value, grads = LOSS(params, batch), GRADIENT(params, batch)
+            scaled, state = lowered.update(grads, state, value=value)
+            rates.append(0.3 * float(state.scale))
+            params = jax.tree.map(lambda leaf, step: leaf - 0.3 * step, params, scaled)
+        found = run(blobs, rate_rule=rule, learning_rate=0.3)
+        assert len(set(rates)) > 2
+        np.testing.assert_allclose(found.history.steps.learning_rate, rates, rtol=1e-12)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10), found.params, params)
+
+
 def test_a_run_has_an_update(blobs: Dataset) -> None:
     with pytest.raises(InputError, match="accumulate_steps: got 11 in a run of 10 steps"):
         run(blobs, optimizer=Optimizer(accumulate_steps=11))

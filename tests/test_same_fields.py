@@ -61,6 +61,7 @@ SAID: dict[str, Any] = {
     "matmul_precision": "default",
     "rate_rule": {"name": "curvature", "every": 3, "iterations": 4},
     "metrics": ["f1", "accuracy"],
+    "early_stopping": 3,
     "seed": 2,
 }
 BASED = ("parametrization", "base_width")  # the one needs the other
@@ -75,8 +76,19 @@ PARAMETERS = {
         {"name": "one_cycle", "initial_fraction": 0.1},
         {"name": "restarts", "cycles": 2},
         {"name": "wsd", "decay_fraction": 0.5, "power": 0.5},
+        {"name": "milestones", "milestones": [0.25, 0.5], "decay_rate": 0.3},
     ],
-    "rate_rule": [{"name": "line_search", "decrease": 0.7, "increase": 2.0, "slope": 0.1}],
+    "rate_rule": [
+        {"name": "line_search", "decrease": 0.7, "increase": 2.0, "slope": 0.1},
+        {
+            "name": "plateau",
+            "factor": 0.5,
+            "patience": 3,
+            "tolerance": 0.1,
+            "cooldown": 1,
+            "window": 2,
+        },
+    ],
 }
 
 

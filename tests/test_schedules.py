@@ -69,6 +69,7 @@ def test_named_schedules(schedule: dict[str, object], expected) -> None:
         # Parts end at round(k steps / parts), a half to the even step.
         ({"name": "step_decay", "drops": 3}, 10, [1, 1, 0.5, 0.5, 0.5] + [0.25] * 3 + [0.125] * 2),
         ({"name": "step_decay", "drops": 3}, 4, [1, 0.5, 0.25, 0.125]),
+        ({"name": "milestones"}, 8, [1] * 4 + [0.1] * 2 + [0.01] * 2),
         ({"name": "restarts", "cycles": 4}, 10, [1, 0, 1, 0.5, 0, 1, 0.5, 0, 1, 0]),
         ({"name": "restarts", "cycles": 2, "final_fraction": 0.5}, 5, [1, 0.5, 1, 0.75, 0.5]),
     ],
@@ -113,6 +114,7 @@ LENGTHS = [
     ({"name": "one_cycle", "warmup_fraction": 0.0}, 2),
     ({"name": "wsd"}, 6),
     ({"name": "wsd", "warmup_fraction": 0.0}, 3),
+    ({"name": "milestones"}, 4),
     ({"name": "constant"}, 1),
     *(({"name": name}, 2) for name in ("exponential", "cosine", "linear", "inverse_time")),
 ]
@@ -186,6 +188,8 @@ def test_parameters_that_a_schedule_does_not_take_are_refused() -> None:
         Schedule(name="cosine", drops=3)
     with pytest.raises(ValidationError, match="must be above 0"):
         Schedule(name="exponential", final_fraction=0.0)
+    with pytest.raises(ValidationError, match="must be in order"):
+        Schedule(name="milestones", milestones=(0.5, 0.25))
     for name, parameters in SCHEDULE_PARAMETERS.items():
         filled = Schedule.model_validate({"name": name}).model_dump(exclude_none=True)
         assert filled == {"name": name, **parameters}

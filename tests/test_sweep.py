@@ -24,6 +24,7 @@ from jax_backprop import (
     role_keys,
 )
 from jax_backprop.engine import Options, Tables, sweep
+from jax_backprop.training import early_stop
 
 pytestmark = pytest.mark.optimized
 NETWORK = Network(layer_sizes=(6, 6, 3))
@@ -49,7 +50,7 @@ def run(data: Dataset, grid: Grid = GRID, **changes) -> Tables:
 @pytest.fixture(scope="module")
 def tables(blobs: Dataset) -> Tables:
     """The whole grid on all devices, every step kept."""
-    return run(blobs, curves="steps")
+    return run(blobs, curves="steps", early_stopping=1)
 
 
 def test_a_cell_is_the_single_run(blobs: Dataset, tables: Tables) -> None:
@@ -155,6 +156,8 @@ def test_anybodys_network(blobs: Dataset) -> None:
     [
         ({"batch_size": 1000}, "batch size: got 1000"),
         ({"epochs": 0}, "epochs: got 0"),
+        ({"early_stopping": 0}, "early_stopping: got 0"),
+        ({"early_stopping": 2, "curves": "none"}, "early_stopping: got 2, with curves"),
         ({"grid": rates(float("inf"))}, "got inf at step 0"),
         ({"grid": rates(-0.1)}, "got -0.1 at step 0"),
     ],
@@ -251,6 +254,32 @@ def test_curves_are_optional_and_steps_can_be_kept(blobs: Dataset, tables: Table
     assert (steps.query("learning_rate_of_cell <= 1")["grad_norm"] > 0).all()
     constant = steps[steps["schedule"] == "constant"]
     np.testing.assert_allclose(constant["learning_rate"], constant["learning_rate_of_cell"])
+
+
+def stop_of(losses: list[float], patience: int) -> tuple[int, float, float]:
+    """Return at which place a run would have stopped, 0 for never, its loss, the least before."""
+    best, waited = losses[0], 0
+    for place, each in enumerate(losses[1:], 1):
+        best, waited = (each, 0) if each < best else (best, waited + 1)
+        if waited == patience:
+            return place, each, best
+    return 0, losses[-1], best
+
+
+def test_early_stopping_is_a_fact_of_a_run_that_goes_on(tables: Tables) -> None:
+    assert tables.curves is not None
+    curves = dict(list(tables.curves.to_pandas().groupby("cell", observed=True)))
+    stopped = 0
+    for row in tables.cells.to_pylist():
+        place, end, best = stop_of(curves[row["cell"]]["validation_loss"].tolist(), 1)
+        stopped += place > 0
+        told = [row[f"early_stop_{name}"] for name in ("step", "loss", "best_loss")]
+        np.testing.assert_array_equal(told, np.float32([10 * place, end, best]))
+    assert 0 < stopped < len(curves)
+    many = np.random.default_rng(0).normal(size=(50, 20))
+    for patience in (1, 3, 30):
+        found = np.stack(early_stop(many, np.arange(20), patience), axis=1)
+        np.testing.assert_array_equal(found, [stop_of(each.tolist(), patience) for each in many])
 
 
 def test_a_full_batch_is_judged_at_every_step(blobs: Dataset) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import tyro
 from pydantic.fields import FieldInfo
 
+from jax_backprop.choices import shown
 from jax_backprop.data.names import name_with
 from jax_backprop.parsing import parse
 from jax_backprop.settings import Run
@@ -115,7 +116,7 @@ def _hint(of_names: Mapping[str, Any]) -> str | None:
     for name, default in of_names.items():
         if default is None:
             continue  # any takes it, and does nothing without it
-        by_default.setdefault(f"{default:g}", []).append(name)
+        by_default.setdefault(shown(default), []).append(name)
     told = "; ".join(f"{', '.join(names)}: {default}" for default, names in by_default.items())
     return f"(default of {told})" if told else None
 

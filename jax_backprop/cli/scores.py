@@ -71,6 +71,8 @@ def print_summary(
     """Print the scores, and how the model was trained."""
     import numpy as np
 
+    from jax_backprop.training import early_stop
+
     run, losses = model.run, result.history.steps.loss
     print_scores(model, data, scores)
     examples = data.train.examples
@@ -84,6 +86,14 @@ def print_summary(
         f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}, "
         f"gradient by {run.gradient}"
     )
+    if run.early_stopping:
+        patience, history = run.early_stopping, result.history
+        stop = early_stop(np.asarray(history.validation.loss), history.evaluated_at, patience)
+        console.say(
+            f"Early stopping, after {patience} evaluations without a lower validation loss: "
+            + (f"at step {stop.step:,}" if stop.step else "never")
+            + f", loss {stop.loss:.4g}, the least {stop.best_loss:.4g}"
+        )
     broken = np.flatnonzero(~np.isfinite(losses))
     if broken.size:
         console.out.print(

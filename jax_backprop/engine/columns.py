@@ -32,7 +32,11 @@ def setting_columns(cells: Cells, hashes: Mapping[str, Hashes]) -> dict[str, pa.
         choice, dot, _ = name.partition(".")
         if dot and choice in cells.values:
             continue  # a parameter: it lies beside its choice
-        columns |= _choice(cells, name) if name in CHOICES else {name: _column(cells, name)}
+        columns |= (
+            _choice(cells, name)
+            if name in CHOICES
+            else {name: _column(cells.values[name], cells.codes[name])}
+        )
         if name in hashes:
             found = hashes[name]
             texts = pa.array([found.texts[code] for code in found.codes], pa.string())
@@ -47,12 +51,11 @@ def _choice(cells: Cells, name: str) -> dict[str, pa.Array]:
     given = [value.given if isinstance(value, Settings) else {} for value in values]  # type: ignore
     columns: dict[str, pa.Array] = {name: _texts([_name(value) for value in values], codes)}
     for parameter in dict.fromkeys(key for each in given for key in each):
-        columns[f"{name}.{parameter}"] = _numbers([each.get(parameter) for each in given], codes)
+        columns[f"{name}.{parameter}"] = _column([each.get(parameter) for each in given], codes)
     return columns
 
 
-def _column(cells: Cells, name: str) -> pa.Array:
-    values, codes = cells.values[name], cells.codes[name]
+def _column(values: Sequence[Any], codes: np.ndarray) -> pa.Array:
     given = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in given) and given:
         return pa.array([values[code] for code in codes], pa.bool_())

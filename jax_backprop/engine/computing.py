@@ -18,7 +18,7 @@ from jax_backprop.engine.tables import to_tables
 from jax_backprop.engine.tile_program import Final, Splits
 from jax_backprop.engine.workload import Workload
 from jax_backprop.storage import sha256
-from jax_backprop.training import check_dataset
+from jax_backprop.training import check_dataset, early_stop
 from jax_backprop.types import Dataset, Device
 
 PROBE_STEPS = 8  # after which any difference of the machine's shows
@@ -106,6 +106,10 @@ class Computer:
     ) -> dict[str, pa.Table]:
         """Return the tables of a shard that has run; nothing is computed on the devices."""
         record = to_record(group, shard, run, final)
+        if self._workload.early_stopping is not None:
+            losses, patience = record.curves["validation_loss"], self._workload.early_stopping
+            stops = early_stop(losses, record.evaluated_at, patience)._asdict()
+            record.final.update({f"early_stop_{name}": each for name, each in stops.items()})
         cells, ids, hashes = rows
         names = [*self._axes, *(name for name in ALWAYS_SHOWN if name not in self._axes)]
         shown = Cells(

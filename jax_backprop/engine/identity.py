@@ -31,6 +31,7 @@ def identity(workload: Workload, grid: Grid) -> dict[str, Any]:
         "axes": sorted(grid.axes),
         "curves": workload.curves,
         "sharpness_iterations": workload.sharpness_iterations,
+        **({"early_stopping": workload.early_stopping} if workload.early_stopping else {}),
         "data_checksum": BY_SPLIT if "split_seed" in grid.axes else first,
         "train_examples": workload.data.train.examples,
         "test_examples": workload.data.test.examples,

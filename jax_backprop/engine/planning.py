@@ -25,7 +25,7 @@ from jax_backprop.engine.tiles import (
 from jax_backprop.engine.workload import (
     Functions,
     Workload,
-    check_products,
+    check_measured,
     optimizer_columns,
     traced_axes,
 )
@@ -202,7 +202,7 @@ def _recipe(
     hyper |= {name: cells.numbers(name) for name in cells.values if name.startswith(LAYER_PREFIX)}
     hyper |= optimizer_columns(cells)
     named = workload.direction or Optimizer.model_validate({"name": static["optimizer"]})
-    check_products(workload)
+    check_measured(workload)
     settings = {name: _bare(value) for name, value in {**workload.fixed, **static}.items()}
     functions = Functions(workload, settings, names, static["optimizer"])
     functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling

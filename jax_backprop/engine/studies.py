@@ -155,6 +155,7 @@ def study_workload(study: Study) -> Workload:
     if study.metrics is None:
         del fixed["metrics"]  # studies without them stay what they were
     shared = {
+        "early_stopping": fixed.pop("early_stopping"),
         "curves": study.curves,
         "sharpness_iterations": study.sharpness_iterations,
         "splits": splits,

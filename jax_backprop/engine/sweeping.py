@@ -62,6 +62,7 @@ def sweep(
     matmul_precision: PrecisionName | None = None,
     curves: str = "evaluations",
     sharpness_iterations: int = 0,
+    early_stopping: int | None = None,
     out: Path | None = None,
     identity: str | None = None,
     options: Options | None = None,
@@ -102,6 +103,8 @@ def sweep(
       curves: what is kept beside the summaries: "none", "evaluations" or "steps".
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
         at each evaluation; 0 for none.
+      early_stopping: evaluations in a row without a lower validation loss, after which a run would
+        have stopped: columns tell when, and with which loss; None for no such columns.
       out: a folder in which finished shards are kept, and looked for.
       identity: your name for what the functions compute, to be changed whenever they are; needed
         for ``out`` where JAX's trace of them doesn't say it (a callback into Python).
@@ -149,6 +152,7 @@ def sweep(
     }
     said = {name: _model(name, value) for name, value in said.items() if value is not None}
     kept = {"curves": curves, "sharpness_iterations": sharpness_iterations, "identity": identity}
+    kept["early_stopping"] = early_stopping
     workload = _workload(network, dataset, grid, functions, said, kept)
     _check_used(workload, grid, said, measured=vector_product is not None)
     options = options or Options()

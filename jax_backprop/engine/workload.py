@@ -19,6 +19,7 @@ from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.importing import keywords
+from jax_backprop.parsing import check_number
 from jax_backprop.settings import Optimizer
 from jax_backprop.training import Learner, RateRule, make_learner, with_precision
 from jax_backprop.types import Batch, Dataset, Evaluation, Params
@@ -40,6 +41,7 @@ class Workload:
       vector_product: ``(params, batch, direction, **settings) -> Hessian x direction``, for the
         sharpness and the rule ``curvature``.
       sharpness_iterations: of Lanczos, at every evaluation; 0 for none.
+      early_stopping: evaluations without a lower validation loss; None for no such columns.
       rate_factors: ``(optimizer, **settings) -> factors`` of the rate, one for each array.
       knows_lanes: the functions know networks side by side in a last axis.
       splits: data of each split seed, where that is an axis; ``data`` is the first of them.
@@ -57,6 +59,7 @@ class Workload:
     curves: str = "evaluations"
     vector_product: Callable[..., Any] | None = None
     sharpness_iterations: int = 0
+    early_stopping: int | None = None
     rate_factors: Callable[..., Params | None] | None = None
     knows_lanes: bool = False
     identity: str | None = None
@@ -184,8 +187,17 @@ def _parameters(choice: str, hyper: Hyper) -> dict[str, Any]:
     return {n.removeprefix(prefix): value for n, value in hyper.items() if n.startswith(prefix)}
 
 
-def check_products(workload: Workload) -> None:
-    """Raise InputError if the sharpness is to be measured without products with the Hessian."""
+def check_measured(workload: Workload) -> None:
+    """Raise InputError if something is to be measured without what it is measured by."""
+    if workload.early_stopping is not None:
+        check_number("early_stopping", workload.early_stopping, 1, 2**31)
+    if workload.early_stopping and workload.curves == "none":
+        raise InputError(
+            "early_stopping",
+            got=f"{workload.early_stopping}, with curves = 'none'",
+            expected="evaluations of the validation split along the run",
+            remedy="Take curves = 'evaluations', or leave it out.",
+        )
     if workload.sharpness_iterations and workload.vector_product is None:
         raise InputError(
             "sharpness_iterations",

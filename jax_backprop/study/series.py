@@ -43,7 +43,7 @@ def to_frame(table: pa.Table) -> Frame:
     frame = table.to_pandas()
     for field in table.schema:
         if pa.types.is_list(field.type):
-            frame[field.name] = frame[field.name].map(tuple)
+            frame[field.name] = frame[field.name].map(tuple, na_action="ignore")
     return frame
 
 

@@ -7,7 +7,7 @@ from jax_backprop.training.checkpoint import (
     sealed_arrays,
     unsealed_arrays,
 )
-from jax_backprop.training.history import History
+from jax_backprop.training.history import EarlyStop, History, early_stop
 from jax_backprop.training.learner import (
     Keys,
     Learner,
@@ -35,6 +35,7 @@ from jax_backprop.training.steps import (
 
 __all__ = [
     "SCHEDULED",
+    "EarlyStop",
     "FitProgress",
     "FitResult",
     "History",
@@ -51,6 +52,7 @@ __all__ = [
     "check_fit",
     "check_loss",
     "compiler_options",
+    "early_stop",
     "environment",
     "epoch_orders",
     "fit",

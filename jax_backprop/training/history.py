@@ -13,6 +13,42 @@ from jax_backprop.types import Evaluation
 SPLITS = ("train", "validation")
 
 
+class EarlyStop(NamedTuple):
+    """Where a run would have stopped, (runs,) or a number each; it goes on all the same.
+
+    Args:
+      step: updates done then; 0 where it would have gone on to its end.
+      loss: the validation loss there.
+      best_loss: the least one until then.
+    """
+
+    step: np.ndarray
+    loss: np.ndarray
+    best_loss: np.ndarray
+
+
+def early_stop(losses: np.ndarray, evaluated_at: np.ndarray, patience: int) -> EarlyStop:
+    """Return where so many evaluations in a row had brought no lower loss.
+
+    Args:
+      losses: of the validation split, (..., evaluations); NaN is no lower one.
+      evaluated_at: updates done before each evaluation.
+      patience: evaluations.
+
+    Example:
+      >>> early_stop(np.array([3.0, 1.0, 2.0, 2.0, 0.0]), np.arange(5), patience=2)[:2]
+      (array(3), array(2.))
+    """
+    best = np.fmin.accumulate(losses, axis=-1)
+    places = np.arange(1, losses.shape[-1])
+    lowered = np.where(losses[..., 1:] < best[..., :-1], places, 0)
+    stops = places - np.maximum.accumulate(lowered, axis=-1) >= patience
+    found = stops.any(axis=-1)
+    place = np.where(found, 1 + stops.argmax(axis=-1), places[-1])
+    there = [np.take_along_axis(each, place[..., None], -1)[..., 0] for each in (losses, best)]
+    return EarlyStop(np.where(found, evaluated_at[place], 0), *there)
+
+
 class History(NamedTuple):
     """A run's record, as NumPy arrays.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
+from optax import contrib
 
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError
@@ -64,6 +65,8 @@ def make_rule(
                 )
             every, iterations = rule.given["every"], rule.given["iterations"]
             return curvature(vector_product, every=int(every), iterations=int(iterations))
+        case "plateau":
+            return plateau(**rule.given)
         case _:
             return SCHEDULED
 
@@ -114,6 +117,25 @@ def line_search(
         return state.learning_rate, state
 
     return RateRule(init=search(1.0).init, update=update)
+
+
+def plateau(
+    *, factor: float, patience: int, tolerance: float, cooldown: int, window: int
+) -> RateRule:
+    """Return optax's ``contrib.reduce_on_plateau``, told the mean loss of each ``window``.
+
+    Args are as in ``Rule``.
+    """
+    lowered = contrib.reduce_on_plateau(
+        factor, patience, tolerance, cooldown=cooldown, accumulation_size=window
+    )
+
+    def update(
+        state: Any, rate: Scalar, loss: Scalar, grads: Any, params: Any, batch: Batch
+    ) -> tuple[Scalar, Any]:
+        return cast(Any, lowered.update(rate, state, value=loss))
+
+    return RateRule(init=lowered.init, update=update)
 
 
 def curvature(vector_product: BatchVectorProduct, *, every: int, iterations: int) -> RateRule:
