@@ -20,7 +20,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint docs verify derive learn mutants train ablation boundaries edge schedules no-rate \
+.PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge schedules no-rate \
   reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
   gpu test-browser test-tfds test-cluster finders test-finders clean
 
@@ -47,6 +47,9 @@ lint: $(READY_LINT) ## Check style (ruff) and types (pyright)
 
 mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix (half an hour)
 	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
+
+audit: $(READY) ## Measure the float32 derivatives of jax.nn, jax.scipy.special and optax.losses as installed
+	$(BIN)/python experiments/benchmarks/audit.py --page experiments/docs/audit.md --figures experiments/figures
 
 # Extras that no user needs, such as the peers that are measured against, once: they are large.
 $(VENV)/.ready-%: $(READY)
