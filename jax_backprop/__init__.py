@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
     from jax_backprop.study import Summary, summarize
     from jax_backprop.study_file import Range, Study
-    from jax_backprop.training import FitResult, RateRule, fit, network_learner, role_keys, step
+    from jax_backprop.training import (
+        FitResult,
+        RateRule,
+        confusion_matrix,
+        fit,
+        network_learner,
+        role_keys,
+        step,
+    )
     from jax_backprop.types import (
         Batch,
         Dataset,
@@ -88,6 +96,7 @@ __all__ = [
     "check_torch",
     "check_value_and_grad",
     "check_vjp",
+    "confusion_matrix",
     "evaluate",
     "find_learning_rate",
     "fit",
@@ -141,7 +150,10 @@ __getattr__, __dir__ = lazy(
         "study": ("Summary", "summarize"),
         "study_file": ("Range", "Study"),
         "engine": ("Grid", "Options", "Tables", "run_shard", "run_study", "sweep"),
-        "training": ("FitResult", "RateRule", "fit", "network_learner", "role_keys", "step"),
+        "training": (
+            *("FitResult", "RateRule", "confusion_matrix", "fit"),
+            *("network_learner", "role_keys", "step"),
+        ),
         "types": (
             *("Batch", "Dataset", "Evaluation", "Layer"),
             *("OwnNetwork", "Params", "Penalties", "Scaling"),

@@ -254,5 +254,5 @@ def _chosen(metrics: Chosen, loss: str | PerExample, targets: Any) -> Mapping[st
                 expected="(name, function) pairs: what its outputs mean isn't known",
                 remedy="Give functions (outputs, targets) -> a value an example.",
             )
-        found[each[0]] = Metric(each[1])
+        found[each[0]] = each[1] if isinstance(each[1], Metric) else Metric(each[1])
     return found

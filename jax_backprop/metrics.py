@@ -93,6 +93,12 @@ def _counts(outputs: Logits, targets: Targets) -> _Counts:
     return _Counts(*(each.astype(outputs.dtype) for each in found))
 
 
+def _confused(outputs: Logits, targets: Targets) -> Array:
+    """Return a 1 at the label and at the class that is said, for each example."""
+    counts = _counts(outputs, targets)
+    return counts.actual[:, :, None] * counts.said[:, None, :]
+
+
 def _places(outputs: Logits) -> Array:
     return jnp.arange(outputs.shape[1]).reshape(1, -1, *(1,) * (outputs.ndim - 2))
 
@@ -168,6 +174,7 @@ METRICS: dict[str, Metric] = {
     "r2": Metric(_squares, _r2, of=("numbers", "counts"), shifted=True),
     "mae": Metric(_absolute, higher_is_better=False, of=("numbers", "counts")),
 }
+CONFUSION = Metric(_confused, of=("classes",))  # of one network: a matrix is no column
 # What is said of each kind of targets where nobody chooses: the first decides beside the loss.
 BY_KIND: dict[TargetKind, tuple[str, ...]] = {
     "classes": ("accuracy",),
@@ -175,7 +182,7 @@ BY_KIND: dict[TargetKind, tuple[str, ...]] = {
     "shares": ("accuracy", "f1"),
     "counts": ("r2", "mae"),
 }
-Chosen: TypeAlias = Sequence[str | tuple[str, Callable[..., Any]]] | None
+Chosen: TypeAlias = Sequence[str | tuple[str, Callable[..., Any] | Metric]] | None
 
 
 def chosen_metrics(chosen: Chosen, loss: str, targets: Targets) -> dict[str, Metric]:

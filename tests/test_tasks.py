@@ -189,3 +189,22 @@ def test_any_pytree_is_data_of_a_network_of_ones_own() -> None:
         )
         slow, fast = tables.cells["test_loss"].to_pylist()
         assert fast < slow
+
+
+@pytest.mark.parametrize("whose", ["ours", "own"])
+def test_confusions_are_counted_as_scikit_learn_does(whose: str) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    scaling, key = jb.Scaling(factor=2.0, offset=0.5), jax.random.key(0)
+    batch = jb.Batch(np.float32(np.tile(INPUTS, (5, 1))), np.tile(TARGETS["classes"], 5), None)
+    network, weights = jb.Network(layer_sizes=(5, 3)), jax.random.normal(key, (5, 3))
+    params: Any = (jb.Layer(weights, jnp.zeros(3)),)
+    if whose == "own":
+        network = jb.from_functions(lambda key: weights, lambda params, inputs: inputs @ params)
+        params = weights
+    said = np.argmax(np.asarray(scaling.apply(batch.inputs)) @ weights, axis=1)
+    found = jb.confusion_matrix(
+        params, batch._replace(weights=np.ones(200)), network=network, scaling=scaling
+    )
+    np.testing.assert_array_equal(found, metrics.confusion_matrix(batch.labels, said))
+    with pytest.raises(jb.InputError, match=r"got targets of shape \(200, 3\)"):
+        jb.confusion_matrix(params, batch._replace(labels=batch.inputs[:, :3]), network=network)

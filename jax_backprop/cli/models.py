@@ -14,7 +14,7 @@ from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.cli.flags import DATASETS, Flag, Folder, MaybeFolder, MaybeInt, for_each_field
 from jax_backprop.cli.model_data import load_for
-from jax_backprop.cli.scores import print_scores, print_summary, scores
+from jax_backprop.cli.scores import print_confusion, print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
 from jax_backprop.data.names import name_with, parse_name
 from jax_backprop.settings import Run
@@ -123,7 +123,7 @@ def evaluate(
     split_seed: MaybeInt = None,
     data_dir: MaybeFolder = None,
 ) -> None:
-    """Print a saved model's loss and metrics on each split of a data set.
+    """Print a saved model's loss and metrics on each split, and which classes it confuses.
 
     Args:
       model: Folder that `jax-backprop train --out` wrote.
@@ -142,3 +142,4 @@ def evaluate(
     name = name_with(dataset or own, label=label, relabel=relabel)
     data = load_for(loaded, name, split_seed=split_seed, data_dir=data_dir)
     print_scores(loaded, data, scores(loaded, data))
+    print_confusion(loaded, data)

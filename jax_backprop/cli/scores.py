@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jax_backprop.types import Batch, Dataset, Evaluation, Params
 
 SPLITS = ("train", "validation", "test")
+MOST_CLASSES = 20  # whose confusion is printed
 
 
 def scores(model: Model, data: Dataset) -> dict[str, float]:
@@ -53,6 +54,20 @@ def print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
     title = f"{sizes} on {data.name}, split seed {data.split_seed}"
     heads = ("split", "examples", *(metric.replace("_", " ") for metric in metrics))
     console.out.print(Table(heads, rows, title=title, texts=("split",)))
+
+
+def print_confusion(model: Model, data: Dataset) -> None:
+    """Print which classes of the test split are taken for which; nothing of numbers."""
+    from jax_backprop.cli.tables import Table
+    from jax_backprop.training import confusion_matrix
+
+    if not 2 <= data.classes <= MOST_CLASSES:
+        return
+    how = {"network": model.network, "scaling": data.scaling}
+    counts = confusion_matrix(model.params, data.test, **how)
+    rows = [[name, *map(str, row)] for name, row in zip(data.class_names, counts, strict=True)]
+    title = "test: examples of each class (rows), by the class that they are said to be (columns)"
+    console.out.print(Table(("class", *data.class_names), rows, title=title, texts=("class",)))
 
 
 def loss(value: float) -> str:

@@ -21,7 +21,7 @@ from jax_backprop.training.learner import (
 from jax_backprop.training.loop import check_dataset, check_fit, check_loss, fit, share_of
 from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import SCHEDULED, RateRule, check_direction
-from jax_backprop.training.running import FitProgress, FitResult
+from jax_backprop.training.running import FitProgress, FitResult, confusion_matrix
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
@@ -52,6 +52,7 @@ __all__ = [
     "check_fit",
     "check_loss",
     "compiler_options",
+    "confusion_matrix",
     "early_stop",
     "environment",
     "epoch_orders",

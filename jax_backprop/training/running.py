@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
-from jax_backprop.errors import html_table
+from jax_backprop.errors import InputError, html_table
+from jax_backprop.metrics import CONFUSION
+from jax_backprop.network import evaluate
+from jax_backprop.settings import Network
 from jax_backprop.training.checkpoint import (
     Checkpoints,
     InterruptedTrainingError,
@@ -24,7 +27,7 @@ from jax_backprop.training.history import History, Record
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
 from jax_backprop.training.steps import batch_rows, init_state, run_periods
-from jax_backprop.types import Batch, Dataset, Evaluation
+from jax_backprop.types import Batch, Dataset, Evaluation, OwnNetwork, Scaling
 
 SHOWN = 9  # evaluations in a notebook
 
@@ -58,6 +61,44 @@ class FitResult(NamedTuple):
         heads = ("step", *measured)
         size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
         return f"<p>{size:,} trained parameters.</p>{html_table(heads, rows)}"
+
+
+def confusion_matrix(
+    params: Any, batch: Batch, *, network: Network | OwnNetwork, scaling: Scaling = Scaling()
+) -> Int[np.ndarray, "classes classes"]:
+    """Return how many examples of each class (rows) are said to be of each (columns).
+
+    Args:
+      params, batch, scaling: as for ``evaluate``; weights of examples don't count.
+      network: static, or one of your own whose outputs are largest at what they say.
+
+    Raises:
+      InputError: targets that are no classes.
+
+    Example:
+      >>> import jax_backprop as jb
+      >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
+      >>> params = jb.init_params(network, key=jb.role_keys(0).init, init_scale=0.0)
+      >>> confusion_matrix(params, data.train, network=network)
+      array([[2, 0],
+             [2, 0]])
+    """
+    labels, batch = np.asarray(batch.targets), batch._replace(weights=None)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        raise InputError(
+            "confusion_matrix",
+            got=f"targets of shape {labels.shape}, {labels.dtype}",
+            expected="a class for each example: integers (examples,)",
+            remedy="Of other targets, evaluate tells how near the outputs are.",
+        )
+    if isinstance(network, Network):
+        told: Callable[..., Any] = functools.partial(evaluate, network=network, scaling=scaling)
+    else:
+        batch = batch._replace(inputs=scaling.apply(batch.inputs))
+        told = network.evaluate or evaluate
+    found = jax.jit(functools.partial(told, metrics=[("confusion", CONFUSION)], block_size=64))
+    shares = np.asarray(found(params, batch).metrics["confusion"])
+    return np.rint(shares * batch.examples).astype(int)
 
 
 class FitProgress(NamedTuple):
