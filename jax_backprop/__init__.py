@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jax_backprop.finding import FoundRate, NoRateError, find_learning_rate
     from jax_backprop.marking import check_steps
     from jax_backprop.network import evaluate, forward, init_params, loss
+    from jax_backprop.ranges import Range
     from jax_backprop.referee import (
         Report,
         assert_gradient,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from jax_backprop.report.notebooks import load_study
     from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
     from jax_backprop.study import Summary, summarize
-    from jax_backprop.study_file import Range, Study
+    from jax_backprop.study_file import Study
     from jax_backprop.training import (
         FitResult,
         RateRule,
@@ -148,7 +149,8 @@ __getattr__, __dir__ = lazy(
         "settings": ("Network", "Optimizer", "Rule", "Run", "Schedule"),
         "report.notebooks": ("load_study",),
         "study": ("Summary", "summarize"),
-        "study_file": ("Range", "Study"),
+        "ranges": ("Range",),
+        "study_file": ("Study",),
         "engine": ("Grid", "Options", "Tables", "run_shard", "run_study", "sweep"),
         "training": (
             *("FitResult", "RateRule", "confusion_matrix", "fit"),

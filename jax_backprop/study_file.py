@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,11 +10,11 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS, Value
 from jax_backprop.errors import unknown_name
-from jax_backprop.fields import LARGEST, ImportPath, NonNegative, Settings, unused
-from jax_backprop.settings import Optimizer, Rule, Run, Schedule
+from jax_backprop.fields import ImportPath, NonNegative, Settings, unused
+from jax_backprop.ranges import Counted, Range
+from jax_backprop.settings import Optimizer, Rule, Run, Schedule, check_base_width
 
 CurvesName = Literal["none", "evaluations", "steps"]
-POINTS_PER_DECADE = 8
 MOST_WIDTH = 2**16  # cells that run side by side
 Together = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
@@ -30,65 +29,6 @@ SAID_TWICE = {
     "remedy": "Leave it to the axis, or remove the axis.",
 }
 FIXED_FIELDS = ("dataset", "gradient", "early_stopping")  # the same for all cells of a study
-
-
-class Range(Settings, frozen=True):
-    """Numbers from ``low`` to ``high``, both included, even in log (or linear).
-
-    Args:
-      points_per_decade: steps a factor of ten, 8 if ``count`` isn't given.
-      count: how many numbers.
-      spacing: ``log`` or ``linear``; linear takes a count.
-
-    Example:
-      >>> [round(rate, 3) for rate in Range(low=0.1, high=10, count=5).numbers()]
-      [0.1, 0.316, 1.0, 3.162, 10.0]
-    """
-
-    low: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-    high: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-    points_per_decade: Annotated[int, Field(ge=3, le=100_000)] | None = None
-    count: Annotated[int, Field(ge=2, le=4_000_000)] | None = None
-    spacing: Literal["log", "linear"] = "log"
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Range:
-        if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
-        if self.points_per_decade is not None and self.count is not None:
-            raise ValueError("give either points_per_decade or count, not both")
-        if self.spacing == "linear" and self.count is None:
-            raise ValueError("linear spacing takes a count")
-        if self.spacing == "log" and self.low < 1 / LARGEST:
-            raise ValueError(f"low = {self.low:g} must be above 0 for log spacing")
-        return self
-
-    def numbers(self) -> tuple[float, ...]:
-        """Return the numbers, ascending; a decade's ends are exact powers of ten."""
-        if self.count is None:
-            per_decade = self.points_per_decade or POINTS_PER_DECADE
-            steps = math.log10(self.high / self.low) * per_decade
-            return tuple(self._at(index, per_decade) for index in range(int(steps + 1e-6) + 1))
-        shares = [index / (self.count - 1) for index in range(self.count)]
-        if self.spacing == "linear":
-            return tuple(self.low + (self.high - self.low) * share for share in shares)
-        ratio = self.high / self.low
-        return tuple(float(f"{self.low * ratio**share:.12g}") for share in shares)
-
-    def _at(self, index: int, per_decade: int) -> float:
-        decade, part = divmod(index, per_decade)
-        return float(f"{self.low * 10.0**decade * 10 ** (part / per_decade):.12g}")
-
-
-class Counted(Settings, frozen=True):
-    """Whole numbers: ``count`` of them from ``start``; what seeds are given by."""
-
-    count: Annotated[int, Field(ge=1, le=10**18)]
-    start: Annotated[int, Field(ge=0)] = 0
-
-    def numbers(self) -> range:
-        """Return the numbers, ascending; not yet expanded, so that too many are refused at once."""
-        return range(self.start, self.start + self.count)
 
 
 class Study(Run, frozen=True):
@@ -174,6 +114,14 @@ class Study(Run, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _base_width_of_something(self) -> Study:
+        tables = (self.axes, *self.include)
+        ways = [way for table in tables for way in _values_of(table, "parametrization")]
+        if ways and all(way == "standard" for way in ways):
+            check_base_width("standard", self.base_width, ())
+        return self
+
+    @model_validator(mode="after")
     def _about_an_axis(self) -> Study:
         if self.about is not None and self.about not in self.axes:
             raise ValueError(f"about = {self.about!r} is none of the axes: {', '.join(self.axes)}")
@@ -181,8 +129,8 @@ class Study(Run, frozen=True):
 
     @property
     def fixed(self) -> Run:
-        """The run that every cell starts from."""
-        return Run(**{name: getattr(self, name) for name in Run.model_fields})
+        """The run that every cell starts from; with its axes it was checked as a whole."""
+        return Run.model_construct(**{name: getattr(self, name) for name in Run.model_fields})
 
     def to_json(self) -> str:
         """Return what was said, as text from which another process reads the same study."""
@@ -278,6 +226,13 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, Sequence) else str(value)
 
 
+def _beside(name: str, value: Any) -> dict[str, Any]:
+    """Return what else a run has to say for this value of one field to mean something."""
+    if name == "parametrization" and value != "standard":
+        return {"base_width": 1}
+    return {"parametrization": "mup", "hidden_sizes": [value]} if name == "base_width" else {}
+
+
 def _check_value(name: str, value: Any) -> Any:
     """Return one value of an axis as its field holds it; pydantic raises on a wrong one."""
     if name == "batch_size" and value == "full":  # TOML has no null
@@ -287,7 +242,8 @@ def _check_value(name: str, value: Any) -> Any:
     room, dot, parameter = name.partition(".")
     if not dot:
         plain = value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
-        return getattr(Run.model_validate_json(json.dumps({name: plain}, default=_listed)), name)
+        said = {name: plain, **_beside(name, plain)}
+        return getattr(Run.model_validate_json(json.dumps(said, default=_listed)), name)
     model, table = CHOICES[room]
     owner = next(choice for choice, known in table.items() if parameter in known)
     return getattr(model.model_validate({"name": owner, parameter: value}), parameter)

@@ -16,7 +16,7 @@ ROWS = [
     ("errors",),
     ("extras", "importing", "recipes"),
     ("lazy", "types", "fields", "storage", "reading"),
-    ("choices",),
+    ("choices", "ranges"),
     ("settings",),
     ("study_file",),
     ("parsing", "activations", "losses", "parametrization", "blocks", "lanes"),

@@ -108,3 +108,17 @@ def test_what_cannot_be_is_refused() -> None:
         network("mup", 33)
     with pytest.raises(jb.InputError, match="beside the optimizer 'dog'"):
         rate_factors(network("mup"), jb.Optimizer(name="dog"))
+
+
+def test_a_study_compares_parametrisations_beside_one_base_width() -> None:
+    """Which the standard one leaves out; and which is refused where no value takes one."""
+    said = {"title": "t", "question": "q", "base_width": 4, "hidden_sizes": [8]}
+    axes = {"parametrization": ["standard", "mup"], "learning_rate": [0.1, 1.0]}
+    study = jb.Study.model_validate({**said, "axes": axes})
+    assert study.fixed.base_width == 4
+    with pytest.raises(ValidationError, match="base_width: got 4; expected none"):
+        jb.Study.model_validate({**said, "axes": {**axes, "parametrization": ["standard"]}})
+    widths = {"base_width": [4, 8], "learning_rate": [0.1, 1.0]}
+    assert jb.Study.model_validate(
+        {"title": "t", "question": "q", "parametrization": "mup", "axes": widths}
+    )

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from jax_backprop.fields import Settings
 from jax_backprop.parsing import parse
+from jax_backprop.ranges import Counted, Range
 from jax_backprop.settings import Run
-from jax_backprop.study_file import Counted, Range
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -96,5 +96,8 @@ def check_manifest(found: Any, where: str) -> dict[str, Any]:
     """Return study.json's content as it is, or raise InputError naming the field that is wrong."""
     parse(Manifest, found, where)
     study = found["study"]
-    parse(Run, {name: study[name] for name in Run.model_fields if name in study}, where)
+    # A base width means something beside cells of a parametrisation that an axis names.
+    beside = {"base_width"} if "parametrization" in study.get("axes", {}) else set()
+    names = [name for name in Run.model_fields if name in study and name not in beside]
+    parse(Run, {name: study[name] for name in names}, where)
     return found

@@ -67,8 +67,7 @@ def init(
     init_scale: float | Scalar,
 ) -> Params:
     """Draw the initial parameters of the network that these settings name."""
-    more = {"parametrization": parametrization, "base_width": base_width}
-    network = _network(inputs, hidden_sizes, classes, activation, loss, **more)
+    network = _network(inputs, hidden_sizes, classes, activation, loss, parametrization, base_width)
     return networks.init_params(network, key=key, init_scale=init_scale)
 
 
@@ -83,8 +82,8 @@ def rate_factors(
     base_width: int | None = None,
 ) -> Params | None:
     """Return the factors of the rate that the parametrisation of that network has."""
-    more = {"parametrization": parametrization, "base_width": base_width}
-    network = _network(inputs, hidden_sizes, classes, **more)
+    said = {"parametrization": parametrization, "base_width": base_width}
+    network = _network(inputs, hidden_sizes, classes, **said)
     return parametrizations.rate_factors(network, optimizer)
 
 
@@ -155,10 +154,13 @@ def _network(
     classes: int,
     activation: str = "sigmoid",
     loss: str = "softmax_cross_entropy",
-    **parametrization: str | int | None,
+    parametrization: str = "standard",
+    base_width: int | None = None,
 ) -> Network:
-    sizes = (inputs, *hidden_sizes, classes)
-    fields = {"layer_sizes": sizes, "activation": activation, "loss": loss, **parametrization}
+    """Return the network; the standard one leaves out the base width of its study."""
+    fields: dict[str, Any] = {"layer_sizes": (inputs, *hidden_sizes, classes)}
+    fields |= {"activation": activation, "loss": loss, "parametrization": parametrization}
+    fields["base_width"] = None if parametrization == "standard" else base_width
     try:
         return Network.model_validate(fields)
     except ValidationError as error:
