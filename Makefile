@@ -45,7 +45,8 @@ lint: $(READY_LINT) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix (half an hour)
+mutants: $(READY_BENCH) ## Put planted bugs before this and other gradient checkers: the kill matrix (an hour)
+	$(BIN)/python experiments/benchmarks/families/run.py --out $(BENCH)/families
 	$(BIN)/python experiments/benchmarks/mutants/run.py --out $(BENCH)
 
 audit: $(READY) ## Measure the float32 derivatives of jax.nn, jax.scipy.special and optax.losses as installed

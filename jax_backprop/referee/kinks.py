@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import nnls
 
 from jax_backprop.referee.case import Arrays, Case, Values
 from jax_backprop.referee.directions import difference, direction_in, examine, leaf_size
@@ -23,6 +24,7 @@ ELEMENTS = 8  # the elements that differ most, each on its own
 ROUNDS = 4
 NARROW = 1e-2  # relative: how far a gradient in less than float64 may be off
 SAME = 1e-3  # relative: elements nearer than that don't differ
+FAR = 0.05  # of the difference: how far from a mixture of subgradients a gradient may lie
 EDGE = 0.02  # of the difference: how far outside a subgradient may lie
 
 
@@ -129,13 +131,42 @@ class Kink:
             )
         several = sum(bool(each.any()) for each in apart) > 1
         passed = all(each.verdict == "pass" for each in verdicts)
-        if not (several and passed) or self._is_inside(apart, beside):
+        inside = not (several and passed) or self._is_inside(apart, beside)
+        if not passed or (inside and not self._is_parted(apart, beside)):
             return verdicts
         why = "together no subgradient of the kink that the loss has here"
         return [
             Verdict("fail", why) if each.any() else verdict
             for each, verdict in zip(apart, verdicts, strict=True)
         ]
+
+    def _is_parted(self, apart: Arrays, beside: Sequence[Beside]) -> bool:
+        """Say if a direction parts the judged gradient from all that the loss has beside.
+
+        The nearest mixture of those that were seen gives the direction, and what the loss has along
+        it is seen as well: so a gradient outside, in whichever direction, is found.
+        """
+        seen = list(beside)
+        for _ in range(ROUNDS):
+            gaps = [[h - t for h, t in zip(self.hand, b.truth, strict=True)] for b in seen]
+            shares = _nearest(np.array([[_dot(one, two) for two in gaps] for one in gaps]))
+            left = [
+                sum((share * gap for share, gap in zip(shares, each, strict=True)), np.zeros(()))
+                for each in zip(*gaps, strict=True)
+            ]
+            if _norm(left) <= FAR * _norm(apart):
+                return False
+            if not self._is_inside(left, seen):
+                return True
+            ends = [self._along(left, sign) for sign in (1.0, -1.0)]
+            seen += [each for each in ends if each is not None]
+        return False
+
+    def _along(self, direction: Arrays, sign: float) -> Beside | None:
+        """Look beside the point in one direction."""
+        scale = sign / max(float(np.abs(each).max(initial=0)) for each in direction)
+        pairs = zip(self.case.leaves, direction, strict=True)
+        return self._at([BESIDE * leaf_size(leaf.array) * each * scale for leaf, each in pairs])
 
     def _is_inside(self, apart: Arrays, beside: Sequence[Beside]) -> bool:
         """Say if the judged gradient's derivative along a direction is one that the loss has."""
@@ -169,12 +200,7 @@ class Kink:
             signs.append(np.where(bend < 0, -1.0, 1.0) * sign * each)
         found = []
         for _ in range(ROUNDS):
-            scale = max(float(np.abs(each).max(initial=0)) for each in signs)
-            step = [
-                BESIDE * leaf_size(leaf.array) * each / scale
-                for leaf, each in zip(self.case.leaves, signs, strict=True)
-            ]
-            at = self._at(step)
+            at = self._along(signs, 1.0)
             if at is None:
                 break
             found.append(_dot(apart, at.truth))
@@ -225,6 +251,16 @@ def _largest(alone: Arrays, number: int) -> list[Arrays]:
         element[number].flat[flat] = each.flat[flat]
         found.append(element)
     return found
+
+
+def _nearest(products: np.ndarray) -> np.ndarray:
+    """Return the shares of the mixture nearest to 0, of vectors by their products."""
+    sizes, vectors = np.linalg.eigh(products)
+    rows = np.sqrt(np.maximum(sizes, 0))[:, None] * vectors.T
+    heavy = 1e3 * np.abs(rows).max()
+    wanted = np.append(np.zeros(len(rows)), heavy)
+    shares, _ = nnls(np.vstack([rows, np.full(len(rows), heavy)]), wanted)
+    return shares / shares.sum()
 
 
 def _norm(arrays: Arrays) -> float:

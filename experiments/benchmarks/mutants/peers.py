@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,6 +141,8 @@ def _jax_forward(question: Question) -> bool:
 
 
 def _chex(question: Question) -> bool:
+    import chex  # the one peer that isn't installed for other reasons
+
     def check() -> None:
         chex.assert_numerical_grads(
             _with_vjp(question), tuple(question.leaves), order=1, modes=["rev"]
