@@ -13,6 +13,7 @@ import numpy as np
 from jax_backprop.errors import InputError
 from jax_backprop.referee.arrays import as_array, dtype_of, is_array
 from jax_backprop.referee.called import Called, Function, MutationError
+from jax_backprop.referee.directions import leaf_size
 from jax_backprop.referee.form import Form, Leaf, described, gradient_leaves
 from jax_backprop.referee.programs import Program, Traced, program
 from jax_backprop.referee.report import Complaint
@@ -97,6 +98,16 @@ class Case(NamedTuple):
         """Return all leaves, the differentiated ones moved: in float64."""
         pairs = zip(self.leaves, steps, strict=True)
         return self.form.filled([leaf.array + step for leaf, step in pairs])
+
+    def beside(self, share: float, draws: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return steps to a point beside: draws, a leaf each, times a share of the leaf's size."""
+        pairs = zip(self.leaves, draws, strict=True)
+        return [np.asarray(share * leaf_size(leaf.array) * draw) for leaf, draw in pairs]
+
+    def draws(self, seed: int | Sequence[int]) -> list[np.ndarray]:
+        """Return random numbers in the shapes of the leaves."""
+        generator = np.random.default_rng(seed)
+        return [generator.normal(size=np.shape(leaf.value)) for leaf in self.leaves]
 
     def hand(self, leaves: Sequence[Any], *, wide: bool) -> Arrays | Complaint:
         """Return the judged gradient's arrays, or what is wrong with their form."""

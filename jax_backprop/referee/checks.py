@@ -243,8 +243,7 @@ def _at_point(
 def _notes(case: Case, values: Values, rows: Sequence[LeafReport]) -> list[str]:
     """Say what couldn't be asked, and why."""
     notes = list(values.notes)
-    grads = values.hand[1:] if case.options.has_value else values.hand
-    notes += other_dtypes(case.form, list(grads))
+    notes += other_dtypes(case.form, list(values.hand[case.offset :]))
     if case.options.rtol is not None:
         notes.append(f"judged with the tolerance that was given: rtol={case.options.rtol:g}")
     elif case.iterates:

@@ -48,7 +48,7 @@ def rounding(case: Case, values: Values) -> Rounding:
     if values.autodiff is not None:
         own = [_gap(*pair) for pair in zip(values.autodiff, values.truth, strict=True)]
     generator, worst = np.random.default_rng(0), [np.zeros(each.shape) for each in values.truth]
-    skip = 0 if case.options.has_value else 1
+    skip = 1 - case.offset
     for number in range(NEIGHBOURS + 1):
         leaves = list(case.form.leaves)
         for leaf in case.leaves:

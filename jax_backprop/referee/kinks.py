@@ -53,7 +53,7 @@ class Kink:
 
     def __init__(self, case: Case, values: Values, *, by_autodiff: bool, deadline: float) -> None:
         self.case, self.by_autodiff, self.deadline = case, by_autodiff, deadline
-        self.offset = 1 if case.options.has_value else 0
+        self.offset = case.offset
         self.hand = values.best[self.offset :]
         self.locked = values.hand64 is None
         self.eps = float(jnp.finfo(case.loss.dtype).eps)
@@ -73,12 +73,7 @@ class Kink:
         return self._choices(beside)
 
     def _draw(self, draw: int) -> Beside | None:
-        generator = np.random.default_rng([draw, 17])
-        steps = [
-            BESIDE * leaf_size(leaf.array) * generator.normal(size=np.shape(leaf.value))
-            for leaf in self.case.leaves
-        ]
-        return self._at(steps)
+        return self._at(self.case.beside(BESIDE, self.case.draws([draw, 17])))
 
     def _at(self, steps: Arrays) -> Beside | None:
         leaves = self.case.moved(steps)
@@ -165,8 +160,7 @@ class Kink:
     def _along(self, direction: Arrays, sign: float) -> Beside | None:
         """Look beside the point in one direction."""
         scale = sign / max(float(np.abs(each).max(initial=0)) for each in direction)
-        pairs = zip(self.case.leaves, direction, strict=True)
-        return self._at([BESIDE * leaf_size(leaf.array) * each * scale for leaf, each in pairs])
+        return self._at(self.case.beside(BESIDE * scale, direction))
 
     def _is_inside(self, apart: Arrays, beside: Sequence[Beside]) -> bool:
         """Say if the judged gradient's derivative along a direction is one that the loss has."""
@@ -214,17 +208,11 @@ class Kink:
 
 def jumps(case: Case, values: Values) -> bool:
     """Say if autodiff's gradient changes beside the point by what doesn't shrink with the step."""
-    offset = 1 if case.options.has_value else 0
     assert values.truth is not None
-    generator = np.random.default_rng(23)
-    draws = [generator.normal(size=np.shape(leaf.value)) for leaf in case.leaves]
+    draws, offset = case.draws(23), case.offset
     changes = []
     for share in (BESIDE, BESIDE / 64):
-        steps = [
-            share * leaf_size(leaf.array) * draw
-            for leaf, draw in zip(case.leaves, draws, strict=True)
-        ]
-        found = case.truth(case.moved(steps))
+        found = case.truth(case.moved(case.beside(share, draws)))
         assert found is not None
         pairs = zip(found[offset:], values.truth[offset:], strict=True)
         changes.append([np.abs(a - b) for a, b in pairs])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_backprop.referee.case import Case, Values
-from jax_backprop.referee.comparison import allowed_error
+from jax_backprop.referee.comparison import allowed_error, apart_by_constants
 from jax_backprop.referee.directions import (
     Directional,
     difference,
@@ -26,8 +26,7 @@ def gives_differences(
     case: Case, at: Sequence[Any], truth: Sequence[np.ndarray], seed: int, loss: Any = None
 ) -> bool:
     """Say if the loss's differences along directions over all leaves at once are autodiff's."""
-    offset = 1 if case.options.has_value else 0
-    grads = truth[offset:]
+    grads = truth[case.offset :]
     if not all(np.isfinite(each).all() for each in grads):
         return False
     eps = float(jnp.finfo(case.loss.dtype).eps)
@@ -55,13 +54,13 @@ def gives_differences(
 
 def look_along(case: Case, values: Values, number: int, draw: int, loss: Any = None) -> Directional:
     """Examine the judged gradient of one leaf along one seeded direction."""
-    offset, leaf = (1 if case.options.has_value else 0), case.leaves[number]
-    grad = values.best[number + offset]
+    leaf, at = case.leaves[number], number + case.offset
+    grad = values.best[at]
     size = leaf_size(leaf.array)
     direction = direction_in(
         leaf.array, (case.options.seed + draw, leaf.position), even=draw % 2 == 1
     )
-    slack = uncertainty(case, values, number + offset)
+    slack = uncertainty(case, values, at)
     eps = float(jnp.finfo(case.loss.dtype).eps)
     line = case.line({number: direction}, loss=loss)
     product = float(np.vdot(grad, direction))
@@ -90,8 +89,7 @@ def uncertainty(case: Case, values: Values, at: int) -> float | None:
 
 def _parted_by_rounded_constants(case: Case, values: Values, at: int) -> bool:
     """Say if constants that stay rounded in the one program may part it from the other."""
-    exact = all(each.precision == "float64" for each in (case.gradient, case.loss))
-    if exact or values.truth is None or values.hand64 is None:
+    if not apart_by_constants(case) or values.truth is None or values.hand64 is None:
         return False
     gap = float(np.linalg.norm(values.hand64[at] - values.truth[at]))
     return gap <= allowed_error(case, values, at)

@@ -44,7 +44,7 @@ class Court:
     ) -> None:
         self.case, self.values, self.deadline = case, values, deadline
         self.on_progress = on_progress
-        self.offset = 1 if case.options.has_value else 0
+        self.offset = case.offset
         self.notes: list[str] = []
         self.loss: Any = None  # another loss whose differences are asked, where stops are held
         self.found: Found = [[] for _ in case.leaves]
@@ -90,13 +90,8 @@ class Court:
         """Say if autodiff is the loss's derivative at points beside this one: then it is a kink."""
         if self.case.autodiff is None:
             return False
-        generator = np.random.default_rng(29)
-        for share in (1e-3, 1e-2):
-            steps = [
-                share * leaf_size(leaf.array) * generator.normal(size=np.shape(leaf.value))
-                for leaf in self.case.leaves
-            ]
-            leaves = self.case.moved(steps)
+        for seed, share in enumerate((1e-3, 1e-2)):
+            leaves = self.case.moved(self.case.beside(share, self.case.draws([29, seed])))
             truth = self.case.truth(leaves)
             if truth is not None and gives_differences(self.case, leaves, truth, 31):
                 return True

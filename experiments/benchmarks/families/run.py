@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import architectures
 import formulas
@@ -26,6 +26,13 @@ import jax_backprop.referee
 from jax_backprop.cli import console
 from jax_backprop.storage import write_atomic
 
+FAMILIES = {
+    "ties and kinks": kinks.cases,
+    "locked dtypes": formulas.kernels,
+    "mixed precision": formulas.kernels,
+    "second order": formulas.second_order,
+    "architectures": architectures.cases,
+}
 Rows = dict[str, dict[str, Any]]  # by the case's name
 REFEREE = Path(jax_backprop.referee.__file__).parent
 
@@ -37,35 +44,40 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", default=[], help="only these")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds of this step")
     options = parser.parse_args()
-    families: dict[str, list[Case]] = {}
-    for case in chain(kinks.cases(), architectures.cases(), formulas.kernels()):
-        families.setdefault(case.family, []).append(case)
-    families["second order"] = list(formulas.second_order())
     deadline, found = time.monotonic() + options.budget, {}
-    for family, cases in families.items():
+    for family, make in FAMILIES.items():
         chosen = not options.families or family in options.families
-        file = options.out / f"{family.replace(' ', '_')}.json"
-        found[family] = _step(cases if chosen else [], file, deadline)
-    text = table(found, {family: len(cases) for family, cases in families.items()})
+        cases = [case for case in make() if case.family == family] if chosen else []
+        found[family] = _step(cases, options.out / f"{family.replace(' ', '_')}.json", deadline)
+    text = table(found)
     write_atomic(options.out / "families.md", text)
     print(text)
 
 
-def _step(cases: list[Case], file: Path, deadline: float) -> Rows:
+class Judged(NamedTuple):
+    """A family's verdicts so far, and how many cases it has: 0 where nothing was judged yet."""
+
+    rows: Rows
+    cases: int
+
+
+def _step(cases: list[Case], file: Path, deadline: float) -> Judged:
     """Judge a family's cases that aren't in its file yet, and return all that are."""
-    code, rows = _code(), {}
+    code, rows, count = _code(), {}, len(cases)
     if file.exists():
         held = json.loads(file.read_text())
-        rows = held["rows"] if held["code"] == code else {}
+        if held["code"] == code:
+            rows, count = held["rows"], held["cases"]
     with console.progress(file.stem) as advance:
         for number, case in enumerate(cases):
             if time.monotonic() > deadline:
                 break
             if case.name not in rows:
                 rows[case.name] = {"right": case.right, "verdicts": judge(case)}
-                write_atomic(file, json.dumps({"code": code, "rows": rows}, indent=0) + "\n")
+                content = {"code": code, "cases": count, "rows": rows}
+                write_atomic(file, json.dumps(content, indent=0) + "\n")
             advance(number + 1, case.name, len(cases))
-    return rows
+    return Judged(rows, count)
 
 
 def _code() -> str:
@@ -81,14 +93,14 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def table(found: dict[str, Rows], sizes: dict[str, int]) -> str:
+def table(found: dict[str, Judged]) -> str:
     """Return wrong accepted and right refused, a row a family and checker."""
     lines = [
         "| family | checker | wrong accepted | right refused | undecided: wrong, right |",
         "|---|---|---:|---:|---:|",
     ]
     missed = []
-    for family, rows in found.items():
+    for family, (rows, count) in found.items():
         checkers = dict.fromkeys(name for row in rows.values() for name in row["verdicts"])
         for checker in checkers:
             wrong = [r["verdicts"][checker] for r in _asked(rows, checker) if not r["right"]]
@@ -99,8 +111,8 @@ def table(found: dict[str, Rows], sizes: dict[str, int]) -> str:
                 f"{right.count('fail')} of {len(right)} | {undecided} |"
             )
         missed += [f"- {family}: {name}: {why}" for name, why in _ours(rows)]
-        if len(rows) < sizes[family]:
-            lines.append(f"| {family} | | {len(rows)} of {sizes[family]} judged so far | | |")
+        if len(rows) < count:
+            lines.append(f"| {family} | | {len(rows)} of {count} judged so far | | |")
     told = ["", "Not decided rightly by jax_backprop:", *missed] if missed else []
     return "\n".join([*lines, *told]) + "\n"
 
