@@ -14,7 +14,7 @@ from jax_backprop.lazy import lazy
 if TYPE_CHECKING:
     from jax_backprop.adapters import from_equinox, from_flax, from_functions
     from jax_backprop.backprop import value_and_grad
-    from jax_backprop.curvature import hessian_vector_product, sharpness
+    from jax_backprop.curvature import gradient_noise_scale, hessian_vector_product, sharpness
     from jax_backprop.data import load_dataset, make_dataset
     from jax_backprop.engine import Grid, Options, Tables, run_shard, run_study, sweep
     from jax_backprop.errors import InputError
@@ -105,6 +105,7 @@ __all__ = [
     "from_equinox",
     "from_flax",
     "from_functions",
+    "gradient_noise_scale",
     "hessian_vector_product",
     "init_params",
     "load_dataset",
@@ -127,7 +128,7 @@ __getattr__, __dir__ = lazy(
     {
         "adapters": ("from_equinox", "from_flax", "from_functions"),
         "backprop": ("value_and_grad",),
-        "curvature": ("hessian_vector_product", "sharpness"),
+        "curvature": ("gradient_noise_scale", "hessian_vector_product", "sharpness"),
         "data": ("load_dataset", "make_dataset"),
         "marking": ("check_steps",),
         "errors": ("InputError",),
