@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS, Value
 from jax_backprop.errors import unknown_name
 from jax_backprop.fields import ImportPath, NonNegative, Settings, unused
-from jax_backprop.ranges import Counted, Range
+from jax_backprop.ranges import Counted, Range, drawn
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule, check_base_width
 
 CurvesName = Literal["none", "evaluations", "steps"]
@@ -43,6 +43,8 @@ class Study(Run, frozen=True):
         examples), ``{low, high, points_per_decade}``, ``{low, high, count, spacing}``, or
         ``{count, start}`` for seeds.
         Cells are all combinations.
+      design, design_points: so many points, "sobol" or "random", of the axes that are
+        ``{low, high, spacing}``, walked together instead of crossed.
       zip: groups of axes that are walked together, not crossed.
       include: more cells, each table the same grid with those axes' values replaced.
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
@@ -69,6 +71,8 @@ class Study(Run, frozen=True):
     question: str
     about: str | None = None
     axes: Annotated[dict[str, Any], Field(min_length=1)]
+    design: Literal["sobol", "random"] | None = None
+    design_points: Annotated[int, Field(ge=2, le=2**24)] | None = None
     zip: Annotated[tuple[Together, ...], Field(strict=False)] = ()
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
@@ -77,6 +81,21 @@ class Study(Run, frozen=True):
     network: ImportPath | None = None
     sharpness_iterations: Annotated[int, Field(ge=0, le=1_000)] = 0
     tile_width: Annotated[int, Field(gt=0, le=MOST_WIDTH)] | None = None
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Study:
+        """Draw the points of a design: from here on a study has their values as axes."""
+        if self.design is None and self.design_points is None:
+            return self
+        points = drawn(self.axes, self.design, self.design_points)
+        walked = (*self.zip, tuple(points)) if len(points) > 1 else self.zip
+        gone = dict.fromkeys(("design", "design_points"))
+        new = {"axes": {**self.axes, **points}, "zip": walked, **gone}
+        for name, value in new.items():
+            object.__setattr__(self, name, value)
+        said = self.model_fields_set - {*gone} | {"zip"}
+        object.__setattr__(self, "__pydantic_fields_set__", said)
+        return self
 
     @model_validator(mode="after")
     def _said_once(self) -> Study:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jax_backprop import Grid, InputError, Optimizer, Schedule
+from jax_backprop import Grid, InputError, Optimizer, Schedule, Study
 from jax_backprop.engine.cells import cell_ids, resolve, static_key
+from jax_backprop.engine.studies import study_grid
+from jax_backprop.parsing import read_study
 
 NAMES = ("learning_rate", "seed", "width", "depth")
 AXES = st.dictionaries(
@@ -189,3 +192,50 @@ def test_optional_parts_of_an_optimizer_split_groups_and_their_numbers_dont() ->
     assert [each.get("with") for each in statics] == [None, ["clip_norm"]]
     with pytest.raises(InputError, match="axis 'optimizer': got 'mine', a function"):
         resolve(Grid({"optimizer": {"mine": print}}).cells(), {})
+
+
+AXES_TOML = """title = "t"
+question = "q"
+dataset = "noise:60,4,3"
+{said}
+[axes]
+learning_rate = {{ low = 0.01, high = 100 }}
+l2 = {{ low = 0, high = 1, spacing = "linear" }}
+seed = [0, 1]
+"""
+
+
+def designed(tmp_path: Path, said: str) -> list[dict[str, Any]]:
+    path = tmp_path / "study.toml"
+    path.write_text(AXES_TOML.format(said=said))
+    study = read_study(path)
+    assert Study.model_validate_json(study.to_json()) == study
+    return rows(study_grid(study))
+
+
+@pytest.mark.parametrize("design", ["sobol", "random"])
+def test_a_design_is_drawn_over_ranges_and_crossed_with_the_rest(design: str, tmp_path) -> None:
+    said = f'design = "{design}"\ndesign_points = '
+    few, many = (designed(tmp_path, said + str(count)) for count in (12, 64))
+    assert len(few) == 24 and len(many) == 128 and few == many[:24]
+    shares = np.asarray([[(np.log10(c["learning_rate"]) + 2) / 4, c["l2"]] for c in many[::2]])
+    if design == "sobol":  # each of 64 slices of either axis has a point, each of 8 x 8 squares one
+        assert sorted((64 * shares[:, 0]).astype(int)) == list(range(64))
+        assert len({tuple(square) for square in (8 * shares).astype(int).tolist()}) == 64
+    else:
+        np.testing.assert_allclose(shares, np.random.default_rng(0).random((64, 2)), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ('design = "sobol"', "'design': got sobol of no points over 2 ranges"),
+        ("design_points = 8", "'design': got None of 8 points"),
+        ('design = "sobl"\ndesign_points = 8', "Did you mean 'sobol'"),
+        ('design = "sobol"\ndesign_points = 1', "'design_points': got 1"),
+        ('design = "sobol"\ndesign_points = 8\nzip = [["l2", "seed"]]', "'l2' twice"),
+    ],
+)
+def test_bad_designs_are_refused(said: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        designed(tmp_path, said)
