@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from jax_backprop.training import (
         FitResult,
         RateRule,
+        Stateful,
         confusion_matrix,
         fit,
         network_learner,
@@ -83,6 +84,7 @@ __all__ = [
     "Run",
     "Scaling",
     "Schedule",
+    "Stateful",
     "Study",
     "Summary",
     "Tables",
@@ -154,7 +156,7 @@ __getattr__, __dir__ = lazy(
         "study_file": ("Study",),
         "engine": ("Grid", "Options", "Tables", "run_shard", "run_study", "sweep"),
         "training": (
-            *("FitResult", "RateRule", "confusion_matrix", "fit"),
+            *("FitResult", "RateRule", "Stateful", "confusion_matrix", "fit"),
             *("network_learner", "role_keys", "step"),
         ),
         "types": (

@@ -185,7 +185,7 @@ class Evaluation(NamedTuple):
         return {"loss": self.loss, **self.metrics}
 
 
-ValueAndGrad: TypeAlias = Callable[[PyTree, Batch], tuple[Scalars, PyTree]]
+ValueAndGrad: TypeAlias = Callable[..., tuple[Scalars, PyTree]]  # of params, batch; perhaps key
 Evaluate: TypeAlias = Callable[[PyTree, Batch], Evaluation]
 Init: TypeAlias = Callable[[Array], PyTree]
 

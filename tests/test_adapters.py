@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from test_cli import call
 
 import jax_backprop as jb
+from jax_backprop.training import epoch_orders
 from jax_backprop.training.factors import layer_factors
 
 DATA = jb.load_dataset("noise:40,4,3")
@@ -149,3 +152,97 @@ def test_a_study_names_its_network_and_schedule_by_import_path(folder: Path, cap
         assert call("sweep", "wrong.toml", "--out", "w") == 2
         told = capsys.readouterr().err
         assert message in told and "Traceback" not in told, told
+
+
+def noisy(params: Any, inputs: Any, state: Any = None, key: Any = None) -> Any:
+    """Drop inputs out, and divide by a running mean of their squares: the batch's, in training."""
+    if key is None:
+        return inputs / jnp.sqrt(state)[None] @ params, state
+    square = jnp.mean(inputs**2, axis=0)
+    kept = jax.random.bernoulli(key, 0.7, inputs.shape) / 0.7
+    return kept * inputs / jnp.sqrt(square)[None] @ params, 0.9 * state + 0.1 * square
+
+
+def by_optax(params: Any, state: Any, apply: Any) -> Any:
+    """Return parameters and state after twelve steps of momentum, a key each."""
+    order, optimizer = jb.role_keys(0).order, optax.sgd(0.1, 0.9)
+    noise, momentum = jax.random.fold_in(order, 2**31 - 1), optimizer.init(params)
+
+    def loss(params: Any, state: Any, batch: jb.Batch, key: Any) -> Any:
+        outputs, state = apply(params, batch.inputs, state=state, key=key)
+        labels = batch.labels
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean(), state
+
+    gradient = jax.jit(jax.grad(loss, has_aux=True))
+    rows = np.asarray(epoch_orders(order, 0, epochs=3, examples=40, batch_size=8))[:12]
+    for step, batch in enumerate(map(DATA.train.take, rows)):
+        grads, state = gradient(params, state, batch, jax.random.fold_in(noise, step))
+        moves, momentum = optimizer.update(grads, momentum)
+        params = optax.apply_updates(params, moves)
+    return params, state
+
+
+@pytest.mark.parametrize("whose", ["functions", "linen"])
+def test_a_step_has_a_key_and_carries_state(whose: str) -> None:
+    how = {"optimizer": "heavy_ball", "learning_rate": 0.1, "batch_size": 8, "steps": 12}
+    with jax.enable_x64(True):
+        init, apply = lambda key: jb.Stateful(jnp.ones((4, 3)), jnp.ones(4)), noisy
+        if whose == "linen":
+            linen = pytest.importorskip("flax.linen")
+
+            class Module(linen.Module):
+                @linen.compact
+                def __call__(self, inputs: Any, train: bool) -> Any:
+                    inputs = linen.BatchNorm(not train, param_dtype=float)(inputs)
+                    inputs = linen.Dropout(0.3, deterministic=not train)(inputs)
+                    return linen.Dense(3, param_dtype=float)(inputs)
+
+            own = jb.from_flax(Module(), DATA.train.inputs[:1])
+
+            def apply(params: Any, inputs: Any, *, state: Any, key: Any) -> Any:
+                rngs, changed = {"dropout": key}, ["batch_stats"]
+                whole = {"params": params, **state}
+                return Module().apply(whole, inputs, True, rngs=rngs, mutable=changed)
+        else:
+            own = jb.from_functions(init, apply)
+        start = own.init(KEY)
+        found = jb.fit(start, DATA, key=jb.role_keys(0).order, network=own, **how)
+        params, state = by_optax(*start, apply)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10), found.params.params, params)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found.params.state, state)
+        assert own.evaluate is not None
+        end = float(own.evaluate(found.params, DATA.train).loss)
+        assert float(found.history.train.loss[-1]) == pytest.approx(end, rel=1e-10)
+        if whose == "functions":
+            cells = jb.sweep(None, DATA, jb.Grid({"seed": [0]}), network=own, **how).cells
+            assert cells["train_loss"][0].as_py() == pytest.approx(end, rel=1e-6)
+
+
+def test_steps_with_keys_or_state_refuse_what_cannot_be() -> None:
+    own = jb.from_functions(lambda key: jb.Stateful(jnp.ones((4, 3)), jnp.ones(4)), noisy)
+    how: dict[str, Any] = {"key": jb.role_keys(0).order, "batch_size": 8, "steps": 3}
+    start = own.init(KEY)
+    for rule, message in (
+        ("line_search", "with randomness"),
+        ("curvature", "a network with state"),
+    ):
+        with pytest.raises(jb.InputError, match=message):
+            jb.fit(start, DATA, network=own, rate_rule=rule, **how)
+    wrong = jb.from_functions(own.init, lambda params, inputs, state: (inputs @ params, ()))
+    with pytest.raises(jb.InputError, match=r"got a next state of the form \(\); expected"):
+        jb.fit(start, DATA, network=wrong, **how)
+
+
+def test_what_is_beside_a_loss_is_left_out() -> None:
+    def loss(params: Any, batch: jb.Batch) -> Any:
+        return jnp.mean((batch.inputs @ params) ** 2), {"beside": 1.0}
+
+    how: dict[str, Any] = {"key": jb.role_keys(0).order, "steps": 3, "learning_rate": 0.1}
+    alone, beside = (
+        jb.fit(jnp.ones((4, 3)), DATA, value_and_grad=gradient, **how)
+        for gradient in (
+            jax.value_and_grad(lambda *args: loss(*args)[0]),
+            jax.value_and_grad(loss, has_aux=True),
+        )
+    )
+    np.testing.assert_array_equal(alone.params, beside.params)

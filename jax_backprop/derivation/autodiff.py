@@ -23,9 +23,9 @@ def autodiff_value_and_grad(network: Network, penalties: Penalties = Penalties()
     return jax.value_and_grad(partial(loss, network=network, penalties=penalties))
 
 
-def value_and_grad_of(loss: Callable[[Any, Batch], Any]) -> ValueAndGrad:
+def value_and_grad_of(loss: Callable[..., Any], *, has_aux: bool = False) -> ValueAndGrad:
     """Return autodiff's value and gradient of any loss of (params, batch)."""
-    return jax.value_and_grad(loss)
+    return jax.value_and_grad(loss, has_aux=has_aux)
 
 
 def vector_product_of(loss: Callable[[Any, Batch], Any]) -> Callable[[Any, Batch, Any], Any]:

@@ -16,7 +16,7 @@ from jax_backprop.engine.planning import Group
 from jax_backprop.engine.store import ENGINE, StudyFolder, refuse_difference
 from jax_backprop.engine.tile_program import Hyper, Recipe
 from jax_backprop.engine.workload import Workload
-from jax_backprop.training import environment
+from jax_backprop.training import environment, trained_part
 from jax_backprop.types import canonical
 
 BY_SPLIT = "a data set for each split seed: see `data`"
@@ -78,21 +78,23 @@ class _Parts(NamedTuple):
     recipe: Recipe
 
     def value_and_grad(self, hyper: Hyper, params: Any, batch: Any) -> Any:
-        return self.recipe.learner(hyper).value_and_grad(params, batch)
+        learner = self.recipe.learner(hyper)
+        key = {"key": jax.random.key(0)} if learner.keyed else {}
+        return learner.value_and_grad(params, batch, **key)
 
     def evaluate(self, hyper: Hyper, params: Any, batch: Any) -> Any:
         return self.recipe.learner(hyper).evaluate(params, batch)
 
     def direction(self, hyper: Hyper, params: Any, rate: Any) -> Any:
         """Also what evaluations are of; the parameters stand in for the gradient."""
-        learner = self.recipe.learner(hyper)
+        learner, params = self.recipe.learner(hyper), trained_part(params)
         update = optax.with_extra_args_support(learner.direction).update
         found, state = update(params, learner.direction.init(params), params, learning_rate=rate)
         return found, state, learner.evaluated(state, params)
 
     def rate_rule(self, hyper: Hyper, params: Any, batch: Any, loss: Any, rate: Any) -> Any:
         rule = self.recipe.learner(hyper).rate_rule
-        return rule.update(rule.init(params), rate, loss, params, params, batch)
+        return rule.update(rule.init(params), rate, loss, trained_part(params), params, batch)
 
 
 def check_data(workload: Workload, folder: StudyFolder) -> None:

@@ -36,7 +36,7 @@ from jax_backprop.optimizers import check_descends
 from jax_backprop.reading import check_memory
 from jax_backprop.schedules import check_rates, unit_rates
 from jax_backprop.settings import Optimizer, Rule
-from jax_backprop.training import Plan, make_plan, used_examples
+from jax_backprop.training import Plan, make_plan, trained_part, used_examples
 from jax_backprop.training.factors import LAYER_PREFIX, layer_factors, reduction_factor
 from jax_backprop.types import Dataset, canonical
 
@@ -208,7 +208,7 @@ def _recipe(
     functions.learner(dict.fromkeys(hyper, 1.0))  # raises now what it would raise while compiling
     shapes = jax.eval_shape(functions.init, jax.random.key(0), dict.fromkeys(hyper, 1.0))
     if workload.direction is not None:
-        check_descends(workload.direction, shapes)
+        check_descends(workload.direction, trained_part(shapes))
     example_bytes = workload.data.features * np.dtype(canonical(np.float64)).itemsize
     size = cell_size(shapes, plan.batch, example_bytes, plan.steps, examples)
     evaluated, full_batch = workload.curves != "none", plan.batch_size is None
@@ -217,7 +217,9 @@ def _recipe(
     recipe = Recipe(
         init=functions.init,
         learner=functions.learner,
-        layer_factors=layer_factors(shapes, workload.fixed.get("layer_factors"), hyper),
+        layer_factors=layer_factors(
+            trained_part(shapes), workload.fixed.get("layer_factors"), hyper
+        ),
         examples=examples,
         evaluate_train=evaluated or not full_batch,
         evaluate_validation=evaluated,

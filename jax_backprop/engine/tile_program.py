@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jax_backprop.training import Learner, TrainState, init_state, role_keys, run_periods
+from jax_backprop.training import (
+    Learner,
+    TrainState,
+    evaluated_params,
+    init_state,
+    role_keys,
+    run_periods,
+)
 from jax_backprop.types import Batch, Evaluation
 
 Hyper = Mapping[str, Any]  # traced settings by name: a number each, or one a lane
@@ -131,7 +138,7 @@ def start_tile(recipe: Recipe, tile: TileInputs, splits: Splits) -> tuple[TrainS
             learner.evaluate(params, splits.validation),
             _sharpness(recipe, params, splits, hyper),
         )
-        return init_state(params, learner), found
+        return init_state(params, learner, role_keys(seed).order), found
 
     seed_axis = 0 if recipe.seed_per_lane else None
     state, found = jax.vmap(start, in_axes=(seed_axis, 0), axis_size=_width(tile))(
@@ -178,7 +185,7 @@ def finish_tile(recipe: Recipe, state: TrainState, tile: TileInputs, splits: Spl
 
     def finish(state: TrainState, hyper: Hyper) -> Final:
         learner = recipe.learner(hyper)
-        params = learner.evaluated(state.optimizer_state, state.params)
+        params = evaluated_params(state, learner)
         loss, _ = learner.value_and_grad(params, splits.train)
         train, validation, test = (learner.evaluate(params, split) for split in splits)
         return Final(train, validation, test, loss, state.finite)

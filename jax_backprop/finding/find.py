@@ -30,6 +30,7 @@ from jax_backprop.training import (
     make_learner,
     make_plan,
     role_keys,
+    trained_part,
 )
 from jax_backprop.training.factors import layer_factors as factors_of
 from jax_backprop.training.factors import reduction_factor
@@ -165,8 +166,10 @@ def find_learning_rate(
         )
         params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
         if not isinstance(optimizer, str | Optimizer):
-            check_descends(optimizer, params)
-        trainer = learner_trainer(init, learner, factors_of(params, layer_factors, {})({}))
+            check_descends(optimizer, trained_part(params))
+        trainer = learner_trainer(
+            init, learner, factors_of(trained_part(params), layer_factors, {})({})
+        )
         first = data.train.take(slice(EXAMPLES))
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jax_backprop.curvature import sharpness_from_products
-from jax_backprop.training import Learner
+from jax_backprop.training import Learner, Stateful, trained_part
 from jax_backprop.types import Batch, Scalar
 
 EXAMPLES = 64  # they give 2/sharpness within half a percent on digits
@@ -34,19 +34,23 @@ class Limits(NamedTuple):
 @functools.partial(jax.jit, static_argnames="learner")
 def limits_at(params: Any, batch: Batch, *, learner: Learner) -> Limits:
     """Return the limits at some parameters; the Hessian by differences of any gradient."""
+    whole, params = params, trained_part(params)
+
+    def gradient(at: Any) -> Any:
+        at = whole._replace(params=at) if isinstance(whole, Stateful) else at
+        return trained_part(learner.value_and_grad(at, batch)[1])
 
     def product(direction: Any) -> Any:
         size = APART * optax.tree.norm(params) / optax.tree.norm(direction)
         ahead, behind = (
-            learner.value_and_grad(
-                jax.tree.map(lambda at, along, s=sign: at + s * size * along, params, direction),
-                batch,
-            )[1]
+            gradient(
+                jax.tree.map(lambda at, along, s=sign: at + s * size * along, params, direction)
+            )
             for sign in (1, -1)
         )
         return jax.tree.map(lambda one, other: (one - other) / (2 * size), ahead, behind)
 
-    grads = learner.value_and_grad(params, batch)[1]
+    grads = gradient(params)
     told = optax.with_extra_args_support(learner.direction)
 
     def again(state: Any, _: None) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_backprop.finding.trials import Trainer, TrainingStep
-from jax_backprop.training import Learner, TrainState, init_state, step
+from jax_backprop.training import Learner, TrainState, evaluated_params, init_state, step
 from jax_backprop.types import Batch, Init, Scalar, Scaling
 
 
@@ -21,10 +21,10 @@ def learner_trainer(init: Init, learner: Learner, layer_factors: Any = None) -> 
         return state, metrics.loss
 
     def evaluate(state: TrainState, batch: Batch) -> Scalar:
-        params = learner.evaluated(state.optimizer_state, state.params)
+        params = evaluated_params(state, learner)
         return learner.evaluate(params, batch).loss
 
-    start = jax.jit(lambda key: init_state(init(key), learner))
+    start = jax.jit(lambda key: init_state(init(key), learner, key))
     return Trainer(start, update, evaluate)
 
 

@@ -22,11 +22,13 @@ from jax_backprop.training.loop import check_dataset, check_fit, check_loss, fit
 from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import SCHEDULED, RateRule, check_direction
 from jax_backprop.training.running import FitProgress, FitResult, confusion_matrix
+from jax_backprop.training.stateful import Stateful, trained_part
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
     batch_rows,
     epoch_orders,
+    evaluated_params,
     init_state,
     run_periods,
     run_steps,
@@ -45,6 +47,7 @@ __all__ = [
     "Metrics",
     "Plan",
     "RateRule",
+    "Stateful",
     "TrainState",
     "batch_rows",
     "check_dataset",
@@ -56,6 +59,7 @@ __all__ = [
     "early_stop",
     "environment",
     "epoch_orders",
+    "evaluated_params",
     "fit",
     "init_state",
     "make_learner",
@@ -68,6 +72,7 @@ __all__ = [
     "sealed_arrays",
     "share_of",
     "step",
+    "trained_part",
     "unsealed_arrays",
     "used_examples",
     "with_precision",

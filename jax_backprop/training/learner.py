@@ -16,6 +16,7 @@ from jax_backprop import network as networks
 from jax_backprop.curvature import hessian_vector_product
 from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName
+from jax_backprop.importing import keywords
 from jax_backprop.optimizers import as_trained, direction, evaluated_params, make_direction
 from jax_backprop.parametrization import rate_factors
 from jax_backprop.settings import Network, Optimizer, Rule
@@ -33,6 +34,7 @@ from jax_backprop.types import (
     Params,
     Penalties,
     Scalar,
+    Scalars,
     Scaling,
     ValueAndGrad,
 )
@@ -43,6 +45,7 @@ class Learner(NamedTuple):
 
     Args:
       value_and_grad: ``(params, batch) -> (loss, grads)``, derived by hand or by autodiff.
+        One that takes ``key`` is told another at each step; elsewhere it is called without.
       evaluate: ``(params, batch) -> Evaluation``.
       direction: an optax transformation WITHOUT a learning rate; it is told the rate of the step
         (``learning_rate``) if it takes such arguments.
@@ -55,6 +58,7 @@ class Learner(NamedTuple):
     direction: optax.GradientTransformation = optax.identity()
     rate_rule: RateRule = SCHEDULED
     evaluated: Callable[[Any, Any], Any] = as_trained
+    keyed: bool = False
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -106,12 +110,13 @@ def make_learner(
     Raises:
       InputError: a rule that can't go with that optimizer or without ``vector_product``.
     """
-    evaluated = as_trained
+    evaluated, keyed = as_trained, "key" in keywords(value_and_grad)
+    value_and_grad = without_aux(value_and_grad)
     value_and_grad = with_precision(value_and_grad, matmul_precision)
     evaluate = evaluate and with_precision(_checked(evaluate), matmul_precision)
     vector_product = vector_product and with_precision(vector_product, matmul_precision)
     if isinstance(rate_rule, Rule):
-        check_direction(rate_rule, optimizer)
+        check_direction(rate_rule, optimizer, keyed=keyed)
         rate_rule = make_rule(rate_rule, value_and_grad, vector_product)
     if isinstance(optimizer, Optimizer):
         evaluated = evaluated_params(optimizer.name)
@@ -120,7 +125,19 @@ def make_learner(
     if factors is not None:
         optimizer = _by_array(optimizer, factors)
     evaluate = evaluate or loss_alone(value_and_grad)
-    return with_scaling(Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated), scaling)
+    learner = Learner(value_and_grad, evaluate, optimizer, rate_rule, evaluated, keyed)
+    return with_scaling(learner, scaling)
+
+
+def without_aux(value_and_grad: ValueAndGrad) -> ValueAndGrad:
+    """Return a gradient whose value is the loss alone, where that came with more (``has_aux``)."""
+
+    @functools.wraps(value_and_grad)
+    def run(*args: Any, **named: Any) -> tuple[Scalars, Any]:
+        loss, grads = value_and_grad(*args, **named)
+        return loss[0] if isinstance(loss, tuple) else loss, grads
+
+    return run
 
 
 def _checked(evaluate: Evaluate) -> Evaluate:
@@ -224,7 +241,7 @@ def with_scaling(learner: Learner, scaling: Scaling) -> Learner:
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         if "scaling" in inspect.signature(function).parameters:
             return functools.partial(function, scaling=scaling)
-        return lambda params, batch: function(params, scale(batch))
+        return lambda params, batch, **named: function(params, scale(batch), **named)
 
     def update(
         state: Any, rate: Scalar, loss: Scalar, grads: Any, params: Any, batch: Batch

@@ -31,6 +31,7 @@ from jax_backprop.training.learner import Learner, cached_learner, network_funct
 from jax_backprop.training.plan import make_plan, used_examples
 from jax_backprop.training.rules import BatchVectorProduct, RateRule
 from jax_backprop.training.running import FitProgress, FitResult, SingleRun
+from jax_backprop.training.stateful import trained_part
 from jax_backprop.types import Dataset, Evaluate, OwnNetwork, Penalties, ValueAndGrad
 
 DEFAULT = Run()
@@ -77,7 +78,8 @@ def fit(
         functions of a network of one's own (``from_functions``).
       penalties: of that network's loss.
       value_and_grad: another gradient, ``(params, batch) -> (loss, grads)``, such as
-        ``jax.value_and_grad`` of any loss.
+        ``jax.value_and_grad`` of any loss; with ``has_aux`` what is beside the loss is left out.
+        One that takes ``key`` is told another at each step.
       evaluate: ``(params, batch) -> Evaluation``; by default the network's, or the loss alone.
       vector_product: ``(params, batch, direction) -> Hessian x direction``, by default the
         network's; for the rule "curvature".
@@ -129,7 +131,7 @@ def fit(
         schedule = Schedule.model_validate({"name": schedule})
     rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
-        check_descends(optimizer, params)
+        check_descends(optimizer, trained_part(params))
     if isinstance(network, OwnNetwork):
         value_and_grad = value_and_grad or network.value_and_grad
         evaluate = evaluate or network.evaluate
@@ -154,7 +156,7 @@ def fit(
         "eval_every": plan.period,
         "matmul_precision": matmul_precision,
     }
-    factors = factors_of(params, layer_factors, {})({})
+    factors = factors_of(trained_part(params), layer_factors, {})({})
     run = SingleRun(dataset, key, rates, learner, factors, plan)
     with checkpoints(out, lambda: run.identity(params, {**named, **described})) as kept:
         return run.go(params, kept, on_progress, should_stop)

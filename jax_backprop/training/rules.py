@@ -14,6 +14,7 @@ from optax import contrib
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer, Rule
+from jax_backprop.training.stateful import Stateful
 from jax_backprop.types import Batch, Scalar, ValueAndGrad
 
 MOST_TRIALS = 60  # rates that a line search tries a step: 0.8^60 is 1.5e-6
@@ -71,12 +72,13 @@ def make_rule(
             return SCHEDULED
 
 
-def check_direction(rule: Rule, optimizer: Any) -> None:
+def check_direction(rule: Rule, optimizer: Any, *, keyed: bool = False) -> None:
     """Raise InputError where a rule that steps along the gradient meets another direction."""
-    if rule.name == "line_search" and optimizer != Optimizer():
+    if rule.name == "line_search" and (keyed or optimizer != Optimizer()):
+        own = getattr(optimizer, "name", "an optimizer of your own")
         raise InputError(
             "rate rule",
-            got=f"'line_search' with {getattr(optimizer, 'name', 'an optimizer of your own')}",
+            got=f"'line_search' with {'randomness in each step' if keyed else own}",
             expected="gradient_descent: it measures the loss along the gradient",
             remedy="Use gradient_descent, or another rule.",
         )
@@ -116,7 +118,17 @@ def line_search(
         )
         return state.learning_rate, state
 
-    return RateRule(init=search(1.0).init, update=update)
+    def init(params: Any) -> Any:
+        if isinstance(params, Stateful):
+            raise InputError(
+                "rate rule",
+                got="'line_search' with a network that carries state",
+                expected="parameters alone: it measures other losses than the step's",
+                remedy="Use another rule.",
+            )
+        return search(1.0).init(params)
+
+    return RateRule(init=init, update=update)
 
 
 def plateau(

@@ -26,7 +26,7 @@ from jax_backprop.training.checkpoint import (
 from jax_backprop.training.history import History, Record
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
-from jax_backprop.training.steps import batch_rows, init_state, run_periods
+from jax_backprop.training.steps import batch_rows, evaluated_params, init_state, run_periods
 from jax_backprop.types import Batch, Dataset, Evaluation, OwnNetwork, Scaling
 
 SHOWN = 9  # evaluations in a notebook
@@ -148,7 +148,7 @@ class SingleRun:
     def identity(self, params: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return all that decides the bits, with a name each."""
         program = _compiled(run_periods).lower(
-            init_state(params, self.learner),
+            init_state(params, self.learner, self.key),
             *self.arguments(0, *self.plan.segments()[0]),
             learner=self.learner,
             layer_factors=self.layer_factors,
@@ -170,7 +170,7 @@ class SingleRun:
         should_stop: Callable[[], bool],
     ) -> FitResult:
         """Run from the start, or from what is kept, to the end."""
-        state, plan, learner = init_state(params, self.learner), self.plan, self.learner
+        state, plan, learner = init_state(params, self.learner, self.key), self.plan, self.learner
         saved = kept.read() if kept is not None else None
         record, done = Record(saved.record if saved else {}), 0
         if saved is not None:
@@ -197,4 +197,4 @@ class SingleRun:
             if stop:
                 raise InterruptedTrainingError(done, plan.steps)
         history = record.history(np.asarray(plan.evaluated_at()))
-        return FitResult(learner.evaluated(state.optimizer_state, state.params), history)
+        return FitResult(evaluated_params(state, learner), history)

@@ -13,7 +13,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
+from jax_backprop.training.stateful import Stateful, following_state, trained_part
 from jax_backprop.types import Batch, Evaluation, Scalars
+
+NO_EPOCH = 2**31 - 1  # what the key of the order of examples is folded with for randomness in steps
 
 
 class TrainState(NamedTuple):
@@ -26,6 +29,7 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     rule_state: Any
     finite: Bool[Array, "*lanes"]
+    noise: tuple[Array, Array] | None = None  # data of a key, and steps done, if steps are told one
 
 
 class Metrics(NamedTuple):
@@ -42,11 +46,21 @@ class Metrics(NamedTuple):
     grad_norm: Scalars
 
 
-def init_state(params: Any, learner: Learner) -> TrainState:
-    """Return the state before the first step."""
-    return TrainState(
-        params, learner.direction.init(params), learner.rate_rule.init(params), jnp.array(True)
-    )
+def init_state(params: Any, learner: Learner, key: Array | None = None) -> TrainState:
+    """Return the state before the first step; ``key`` is of the order of examples."""
+    noise = None
+    if learner.keyed:
+        own = jax.random.fold_in(jax.random.key(0) if key is None else key, NO_EPOCH)
+        noise = (jax.random.key_data(own), jnp.zeros((), jnp.int32))
+    trained = trained_part(params)
+    states = (learner.direction.init(trained), learner.rate_rule.init(params))
+    return TrainState(params, *states, jnp.array(True), noise)
+
+
+def evaluated_params(state: TrainState, learner: Learner) -> Any:
+    """Return the parameters that evaluations are of, with what is carried beside them."""
+    found = learner.evaluated(state.optimizer_state, trained_part(state.params))
+    return Stateful(found, state.params.state) if isinstance(state.params, Stateful) else found
 
 
 def step(
@@ -76,12 +90,14 @@ def step(
       >>> float(metrics.learning_rate), bool(state.finite)
       (0.5, True)
     """
-    loss, grads = learner.value_and_grad(state.params, batch)
+    key, noise = _next_key(state.noise)
+    loss, found = learner.value_and_grad(state.params, batch, **key)
+    start, grads = trained_part(state.params), trained_part(found)
     rate, rule_state = learner.rate_rule.update(
         state.rule_state, scheduled_rate, loss, grads, state.params, batch
     )
     direction, optimizer_state = optax.with_extra_args_support(learner.direction).update(
-        grads, state.optimizer_state, state.params, learning_rate=rate
+        grads, state.optimizer_state, start, learning_rate=rate
     )
     if layer_factors is not None:
         direction = jax.tree.map(
@@ -89,16 +105,24 @@ def step(
             layer_factors,
             direction,
         )
-    params = jax.tree.map(
-        lambda leaf, step_: leaf - _spread(rate, leaf) * step_, state.params, direction
-    )
+    params = jax.tree.map(lambda leaf, step_: leaf - _spread(rate, leaf) * step_, start, direction)
+    if isinstance(state.params, Stateful):
+        params = Stateful(params, following_state(state.params, found))
     finite = state.finite & jnp.isfinite(loss)
-    moved = TrainState(params, optimizer_state, rule_state, finite)
+    moved = TrainState(params, optimizer_state, rule_state, finite, noise)
     kept = jax.tree.map(
         lambda new, old: jnp.where(jnp.broadcast_to(finite, new.shape), new, old), moved, state
     )
     metrics = Metrics(loss, jnp.asarray(rate), _norm(grads, loss.ndim))
     return kept._replace(finite=finite), metrics
+
+
+def _next_key(noise: tuple[Array, Array] | None) -> tuple[dict[str, Array], Any]:
+    """Return a step's key as an argument, none where steps aren't told one; and what follows."""
+    if noise is None:
+        return {}, None
+    data, count = noise
+    return {"key": jax.random.fold_in(jax.random.wrap_key_data(data), count)}, (data, count + 1)
 
 
 def _spread(value: Any, leaf: Array) -> Array:
@@ -202,7 +226,7 @@ def run_periods(
         state, metrics = run_steps(
             state, rates, order, train, learner=learner, layer_factors=layer_factors
         )
-        params = learner.evaluated(state.optimizer_state, state.params)
+        params = evaluated_params(state, learner)
         evaluations = tuple(learner.evaluate(params, split) for split in evaluated)
         return state, (metrics, evaluations, observe(params))
 

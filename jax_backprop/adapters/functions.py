@@ -1,4 +1,4 @@
-"""Networks of other libraries, and plain functions, as what ``fit``, ``sweep`` and others take.
+"""Plain functions as what ``fit``, ``sweep`` and others take.
 
 ``derivation`` keeps autodiff, which a network without a gradient by hand is trained with.
 """
@@ -16,9 +16,10 @@ from jaxtyping import Array, Float, PyTree
 from jax_backprop.blocks import BlockSize
 from jax_backprop.derivation.autodiff import value_and_grad_of, vector_product_of
 from jax_backprop.errors import InputError
-from jax_backprop.extras import extras_named
+from jax_backprop.importing import keywords
 from jax_backprop.losses import LOSSES
 from jax_backprop.metrics import Chosen, Metric, chosen_metrics, streamed
+from jax_backprop.training import Stateful
 from jax_backprop.types import Batch, Evaluation, OwnNetwork, Scalars
 
 Apply = Callable[..., Float[Array, "batch ..."]]  # (params, inputs) -> outputs
@@ -37,7 +38,10 @@ def from_functions(
 
     Args:
       init: draws the parameters.
-      apply: pure; outputs are logits, or whatever the loss takes.
+      apply: pure; outputs are logits, or whatever the loss takes. One that takes ``key`` is given
+        another at each step, for dropout and the like, and None where it is evaluated. Where
+        ``init`` returns ``Stateful(params, state)``, it is ``apply(params, inputs, state=...) ->
+        (outputs, next state)``.
       loss: the name of one of this project's, or ``(outputs, targets) -> losses`` per example.
       metrics: as for ``fit``; with a loss of one's own, (name, function) alone.
       block_size: examples that are evaluated at a time.
@@ -57,121 +61,30 @@ def from_functions(
       2
     """
 
-    def mean_loss(params: Any, batch: Batch) -> Scalars:
-        losses = _per_example(loss, _outputs(apply, params, batch), batch.targets)
-        return jnp.sum(batch.weighted(losses)) / batch.total_weight(losses.dtype)
+    def mean_loss(params: Any, batch: Batch, *more: Any) -> tuple[Scalars, Any]:
+        outputs, following = _outputs(apply, params, batch, *more)
+        losses = _per_example(loss, outputs, batch.targets)
+        return jnp.sum(batch.weighted(losses)) / batch.total_weight(losses.dtype), following
+
+    def value_and_grad(params: Any, batch: Batch, *more: Any) -> tuple[Scalars, Any]:
+        if not isinstance(params, Stateful):
+            return value_and_grad_of(lambda *args: mean_loss(*args)[0])(params, batch, *more)
+
+        def of_params(trained: Any) -> tuple[Scalars, Any]:
+            return mean_loss(params._replace(params=trained), batch, *more)
+
+        (value, following), grads = value_and_grad_of(of_params, has_aux=True)(params.params)
+        return value, Stateful(grads, following)
+
+    def with_key(params: Any, batch: Batch, key: Array | None = None) -> tuple[Scalars, Any]:
+        return value_and_grad(params, batch, key)
 
     return OwnNetwork(
         init,
-        value_and_grad_of(mean_loss),
+        with_key if "key" in keywords(apply) else value_and_grad,
         partial(_evaluate, apply=apply, loss=loss, metrics=metrics, block_size=block_size),
-        vector_product_of(mean_loss),
+        vector_product_of(lambda params, batch: mean_loss(_stateless(params), batch)[0]),
     )
-
-
-@extras_named()
-def from_equinox(
-    make: Callable[[Array], Any], loss: str | PerExample = "softmax_cross_entropy", **options: Any
-) -> OwnNetwork:
-    """Return a network from a function ``key -> module`` of Equinox; the module takes one example.
-
-    Args:
-      make: such as ``lambda key: eqx.nn.MLP(64, 10, 16, 1, key=key)``. What isn't an array of
-        floats is the same for every key.
-      loss, options: as for ``from_functions``.
-
-    Raises:
-      MissingExtraError: Equinox isn't installed.
-
-    Example:
-      >>> import equinox as eqx
-      >>> network = from_equinox(lambda key: eqx.nn.MLP(4, 3, 8, 1, key=key))
-      >>> len(jax.tree.leaves(network.init(jax.random.key(0))))
-      4
-    """
-    import equinox as eqx  # pyright: ignore[reportMissingImports]
-
-    _, static = eqx.partition(make(jax.random.key(0)), eqx.is_inexact_array)
-
-    def init(key: Array) -> Any:
-        return eqx.filter(make(key), eqx.is_inexact_array)
-
-    def apply(params: Any, inputs: Any) -> Any:
-        return jax.vmap(eqx.combine(params, static))(inputs)
-
-    return from_functions(init, apply, loss, **options)
-
-
-@extras_named()
-def from_flax(
-    module: Any,
-    example: Any = None,
-    loss: str | PerExample = "softmax_cross_entropy",
-    **options: Any,
-) -> OwnNetwork:
-    """Return a network from a module of Flax: Linen, or a function ``rngs -> module`` of NNX.
-
-    Args:
-      module: ``nn.Module``, with an example of its inputs; or ``rngs -> nnx.Module``, such as an
-        NNX class of one argument. It takes a batch.
-      example: inputs of Linen's first call, (1, ...); None for NNX.
-      loss, options: as for ``from_functions``.
-
-    Raises:
-      InputError: a module with state beside its parameters, such as batch statistics.
-      MissingExtraError: Flax isn't installed.
-
-    Example:
-      >>> from flax import linen
-      >>> network = from_flax(linen.Dense(3), jnp.ones((1, 4)))
-      >>> network.init(jax.random.key(0))["kernel"].shape
-      (4, 3)
-    """
-    from flax import linen  # pyright: ignore[reportMissingImports]
-
-    if isinstance(module, linen.Module):
-        return from_functions(*_linen(module, example), loss, **options)
-    return from_functions(*_nnx(module), loss, **options)
-
-
-def _linen(module: Any, example: Any) -> tuple[Callable[..., Any], Apply]:
-    if example is None:
-        raise InputError(
-            "example",
-            got="none",
-            expected="inputs of one example, (1, ...), from which Linen makes its parameters",
-            remedy="Give data.train.inputs[:1].",
-        )
-    given = jnp.asarray(example)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), given)
-    _check_state([name for name in shapes if name != "params"])
-
-    def init(key: Array) -> Any:
-        return module.init(key, given)["params"]
-
-    return init, lambda params, inputs: module.apply({"params": params}, inputs)
-
-
-def _nnx(make: Callable[..., Any]) -> tuple[Callable[..., Any], Apply]:
-    from flax import nnx  # pyright: ignore[reportMissingImports]
-
-    graph, _, others = nnx.split(make(nnx.Rngs(0)), nnx.Param, ...)
-    _check_state(sorted({type(each).__name__ for _, each in nnx.to_flat_state(others)}))
-
-    def init(key: Array) -> Any:
-        return nnx.state(make(nnx.Rngs(key)), nnx.Param)
-
-    return init, lambda params, inputs: nnx.merge(graph, params)(inputs)
-
-
-def _check_state(names: list[str]) -> None:
-    if names:
-        raise InputError(
-            "module",
-            got=f"state beside its parameters: {', '.join(names)}",
-            expected="parameters alone: a step here carries neither statistics nor random numbers",
-            remedy="Take LayerNorm or GroupNorm for BatchNorm, and leave Dropout out.",
-        )
 
 
 def _flat(outputs: Any, targets: Any) -> tuple[Any, Any]:
@@ -201,8 +114,25 @@ def _check_shapes(loss: str, outputs: Any, targets: Any) -> None:
         )
 
 
-def _outputs(apply: Apply, params: Any, batch: Batch) -> Any:
-    outputs = apply(params, batch.inputs)
+def _stateless(params: Any) -> Any:
+    if isinstance(params, Stateful):
+        raise InputError(
+            "sharpness",
+            got="a network with state beside its parameters",
+            expected="parameters alone, of which the Hessian is taken",
+            remedy="Leave out what measures it.",
+        )
+    return params
+
+
+def _outputs(apply: Apply, params: Any, batch: Batch, key: Any = None) -> tuple[Any, Any]:
+    """Return the outputs, and the state that follows where one is carried."""
+    named, following = ({"key": key} if "key" in keywords(apply) else {}), None
+    outputs: Any
+    if isinstance(params, Stateful):
+        outputs, following = apply(params.params, batch.inputs, state=params.state, **named)
+    else:
+        outputs = apply(params, batch.inputs, **named)
     if not hasattr(outputs, "shape") or outputs.shape[:1] != (batch.examples,):
         raise InputError(
             "outputs of the network",
@@ -210,7 +140,7 @@ def _outputs(apply: Apply, params: Any, batch: Batch) -> Any:
             expected=f"an array led by the {batch.examples} examples",
             remedy="The function is given a batch; one that takes an example needs jax.vmap.",
         )
-    return outputs
+    return outputs, following
 
 
 def _evaluate(
@@ -223,12 +153,12 @@ def _evaluate(
     block_size: BlockSize,
 ) -> Evaluation:
     first = batch.take(slice(1))
-    targets = _flat(_outputs(apply, params, first), first.targets)[1]
+    targets = _flat(_outputs(apply, params, first)[0], first.targets)[1]
     chosen = _chosen(metrics, loss, targets)
     named = LOSSES[loss] if isinstance(loss, str) else None
 
     def told(block: Batch) -> tuple[Any, dict[str, Any]]:
-        outputs = _outputs(apply, params, block)
+        outputs, _ = _outputs(apply, params, block)
         losses = _per_example(loss, outputs, block.targets)
         rows, told = _flat(outputs, block.targets)
         if named is not None and named.kind(told) != "classes":
