@@ -86,7 +86,7 @@ def drawn(
     Example:
       >>> axes = {"l2": {"low": 0, "high": 8, "spacing": "linear"}, "seed": {"count": 3}}
       >>> [round(number) for number in drawn(axes, "sobol", 4)["l2"]]
-      [3, 6, 7, 2]
+      [3, 6, 4, 1]
     """
     import numpy as np
     from scipy.stats import qmc  # slow to import

@@ -80,8 +80,8 @@ def confusion_matrix(
       >>> network, data = jb.Network(layer_sizes=(4, 3, 2)), jb.load_dataset("noise:8,4,2")
       >>> params = jb.init_params(network, key=jb.role_keys(0).init, init_scale=0.0)
       >>> confusion_matrix(params, data.train, network=network)
-      array([[2, 0],
-             [2, 0]])
+      array([[4, 0],
+             [4, 0]])
     """
     labels, batch = np.asarray(batch.targets), batch._replace(weights=None)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
