@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow.compute as pc
+from convex import write_horizons
 from edge import where_at_edge, write_edge
 from no_rate_figures import write_no_rate
 from remarks import REMARKS
+from transfer import sentences, table, write_transfer
 
 from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
@@ -37,7 +39,7 @@ Written by `make findings` from the results of the studies; nothing in it is wri
 the remarks' words, whose numbers are filled in. `make reproduce` runs all of them but MNIST's, in
 one go; interrupted, it goes on where it was. Figures are interquartile means over paired seeds with
 95% intervals where nothing else is said; losses are nats per example, without penalties. Intervals
-and p-values are over seeds at the one split that each study names, not over splits of the data.
+and p-values are over seeds at the one split that a study names; where it has several, over splits.
 """
 
 
@@ -91,11 +93,17 @@ def what_was_run(folder: Path, manifest: dict[str, Any]) -> str:
     cells = sum(generation["cells"] for generation in manifest["generations"])
     seconds = sum(manifest["seconds"].values())
     study, provenance = manifest["study"], manifest["provenance"]
-    seeds = pc.count_distinct(load_study(folder)["seed"]).as_py()  # pyright: ignore
-    scale = "" if "init_scale" in study["axes"] else f", initial scale {study['init_scale']:g}"
+    axes = manifest["identity"]["axes"]
+    cells_of = load_study(folder)
+    seeds, splits = (
+        pc.count_distinct(cells_of[name]).as_py() if name in axes else 1  # pyright: ignore
+        for name in ("seed", "split_seed")
+    )
+    scale = "" if "init_scale" in axes else f", initial scale {study['init_scale']:g}"
+    split = "" if "split_seed" in axes else f", split seed {study['split_seed']}"
     return (
         f"{cells:,} networks in {seconds / 60:.1f} minutes on {provenance['device']}: "
-        f"{setting_of(manifest, seeds)}{scale}, split seed {study['split_seed']}."
+        f"{setting_of(manifest, seeds, splits)}{scale}{split}."
     )
 
 
@@ -163,6 +171,23 @@ def say_no_rate(folder: Path) -> list[str]:
     ]
 
 
+def say_transfer(folder: Path) -> list[str]:
+    """Return what a narrow network's rate did for wide ones, by parametrisation."""
+    found = write_transfer(folder)
+    return [
+        bullets(sentences(found)),
+        "The rate tuned at the narrowest width, at the widest, against its own, by test loss; over "
+        "splits, so that intervals and p are approximate. The base is one layer of sigmoids, "
+        "cross-entropy, gradient descent and 10 epochs.",
+        markdown(*table(found)),
+    ]
+
+
+def say_horizons(folder: Path) -> list[str]:
+    """Return how far convex theory foretold what networks did."""
+    return [bullets(write_horizons(folder))]
+
+
 def bullets(lines: Sequence[str]) -> str:
     """Return lines as a list in Markdown."""
     return "\n".join(f"- {line}" for line in lines)
@@ -224,6 +249,18 @@ ENTRIES = [
             "fixed_rates": "How each fixed rate does in each setting.",
         },
         with_remarks("no_rate", say_no_rate),
+    ),
+    Entry(
+        "transfer",
+        "make transfer",
+        {"transfer": "The best rate against the width, by parametrisation; a picture a setting."},
+        say_transfer,
+    ),
+    Entry(
+        "horizons",
+        "make horizons",
+        {"horizons": "Tuned loss against the bound, a point a schedule at a horizon."},
+        say_horizons,
     ),
     Entry(
         "trainability_map",

@@ -75,14 +75,15 @@ def edge_by_loss(folder: Path) -> str:
 
 def no_gain(folder: Path) -> str:
     """Which series beat the control, and which didn't."""
-    contrasts = against_control(summarize(folder))
+    summary = summarize(folder)
+    contrasts = against_control(summary)
     named = {kind: [] for kind in ("lower", "higher", "not told apart")}
     for each in contrasts:
         named[_verdict(each)].append(each.series.series)
     parts = [f"{kind}: {'; '.join(names) or 'none'}" for kind, names in named.items()]
     return (
         "**Negative finding:** no more series than these are seen to beat a constant rate that was "
-        f"tuned as well, over {contrasts[0].pairs} seeds at one split. Not told apart isn't the "
+        f"tuned as well, {summary.design.over}. Not told apart isn't the "
         "same; schedules other than these weren't run. Test loss against "
         f"{contrasts[0].control.series}: {' / '.join(parts)}. "
         "The difference in test accuracy is beyond chance upwards for "

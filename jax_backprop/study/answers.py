@@ -77,6 +77,8 @@ def setting_of(manifest: Mapping[str, Any], seeds: int, splits: int = 1) -> str:
     elif not known.get("hidden_sizes", True) and "hidden_sizes" not in axes:
         del known["activation"]  # there is no hidden layer to have one
     told = [said(known[name]) for name, said in words.items() if name in known and name not in axes]
+    if any({"seed", "split_seed"} <= set(group) for group in study.get("zip", ())):
+        seeds = max(1, seeds // splits)  # each split has seeds of its own
     repeated = f"{seeds} paired seeds" if seeds > 1 else "1 seed"
     where = f"{repeated} at each of {splits} splits" if splits > 1 else f"{repeated} at one split"
     return ", ".join([*told, where])

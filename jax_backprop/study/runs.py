@@ -26,7 +26,7 @@ class Design(NamedTuple):
 
     Args:
       splits: how many splits of the data it has; 1 where ``split_seed`` is no axis.
-      seeds: how many seeds there are.
+      seeds: how many seeds each split has.
       kind: "" for one split; "fresh" where every split draws data of its own; "overlapping" where
         each divides the same examples anew.
       overlap: test over train examples where splits overlap, else 0: what Nadeau and Bengio (2003)
@@ -68,7 +68,8 @@ def counted(number: int, noun: str) -> str:
 def design(manifest: Mapping[str, Any], cells: Frame) -> Design:
     """Return how a study repeats its settings."""
     splits = int(cells[SPLIT].nunique()) if SPLIT in cells else 1
-    seeds = int(cells[SEED].nunique())
+    of_split = cells.groupby(SPLIT)[SEED] if splits > 1 else cells[SEED]
+    seeds = int(np.max(of_split.nunique()))  # of one split: seeds may be walked with splits
     if splits == 1:
         return Design(1, seeds)
     if _is_drawn(str(manifest["study"].get("dataset", ""))):
