@@ -41,11 +41,11 @@ def gradient_noise_scale(
     block_size: BlockSize = "auto",
     unbiased: bool = True,
 ) -> NoiseScale:
-    """Return tr(Sigma) / |G|^2 over all examples, in one streamed backward pass.
+    """Return ``tr(Sigma) / |G|^2`` over all examples, in one streamed backward pass.
 
     The gradient of one example's own loss by a layer's weights is the outer product of the layer's
     input O and delta = dE/dZ, and by its biases delta. So its squared norm is
-    |delta|^2 (|O|^2 + 1), and the trace of the covariance is the mean of these norms, summed over
+    ``|delta|^2 (|O|^2 + 1)``, and the trace of the covariance is the mean of these norms, summed over
     layers, minus the squared norm of the mean gradient.
 
     Args:
