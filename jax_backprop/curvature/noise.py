@@ -45,8 +45,8 @@ def gradient_noise_scale(
 
     The gradient of one example's own loss by a layer's weights is the outer product of the layer's
     input O and delta = dE/dZ, and by its biases delta. So its squared norm is
-    ``|delta|^2 (|O|^2 + 1)``, and the trace of the covariance is the mean of these norms, summed over
-    layers, minus the squared norm of the mean gradient.
+    ``|delta|^2 (|O|^2 + 1)``, and the trace of the covariance is the mean of these norms, summed
+    over layers, minus the squared norm of the mean gradient.
 
     Args:
       params: the point; their dtype is the dtype of everything here.
