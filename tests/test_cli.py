@@ -107,9 +107,8 @@ def test_training_again_gives_the_same_bits(model: Path, tmp_path: Path) -> None
 def test_schedules_and_their_parameters_on_the_command_line(name: str, tmp_path: Path) -> None:
     given = {"epochs": 10, "schedule": name, "learning-rate": 0.1, "out": tmp_path / "m"}
     given |= {key.replace("_", "-"): value for key, value in SCHEDULE_PARAMETERS[name].items()}
-    assert (
-        call("train", *(part for key, value in given.items() for part in (f"--{key}", value))) == 0
-    )
+    flags = [(f"--{key}", *(v if isinstance(v, tuple) else (v,))) for key, v in given.items()]
+    assert call("train", *(part for flag in flags for part in flag)) == 0
 
 
 class ArrivedError(Exception):

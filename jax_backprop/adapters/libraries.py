@@ -56,8 +56,10 @@ def from_equinox(
         return jax.vmap(lambda example, key: whole(example, key=key))(inputs, keys)
 
     parts = jax.tree.leaves(module, is_leaf=lambda part: isinstance(part, eqx.nn.Dropout))
+    # A module may hold a Dropout that does nothing, as attention does, and take no key.
     drops = any(isinstance(part, eqx.nn.Dropout) for part in parts)
-    return from_functions(init, with_key if drops else apply, loss, **options)
+    takes = drops and "key" in keywords(type(module).__call__)
+    return from_functions(init, with_key if takes else apply, loss, **options)
 
 
 @extras_named()

@@ -20,7 +20,7 @@ from jax_backprop import check_gradient
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "mutants"))
 
-from peers import PEERS, Numerical, Question
+from gradient_checkers import PEERS, Numerical, Question
 
 OURS = "jax_backprop"
 TWICE = "jax check_grads, order 2"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from catalogue import MUTANTS, outcome
-from peers import PEERS, Numerical, Peer, Question
+from gradient_checkers import PEERS, Numerical, Peer, Question
 from planting import plant
 from points import DTYPES, judged_loss, point
 from tables import OURS

@@ -17,8 +17,8 @@ from typing import Any
 
 from catalogue import MUTANTS
 from correct import ARCHITECTURES, PROBLEMS, correct_problems
+from gradient_checkers import PEERS
 from judging import Verdict, judge_correct, judge_mutant
-from peers import PEERS
 from planting import Mutant
 from points import DTYPES, NETWORKS, PENALTIES
 from tables import OURS, draw, table
