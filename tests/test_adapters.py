@@ -246,3 +246,17 @@ def test_what_is_beside_a_loss_is_left_out() -> None:
         )
     )
     np.testing.assert_array_equal(alone.params, beside.params)
+
+
+def test_what_measures_other_losses_takes_no_carried_state() -> None:
+    """Line search and the Hessian: both ask for losses that no step makes."""
+    network = jb.from_functions(
+        lambda key: jb.Stateful(jnp.ones((4, 3)), jnp.zeros(())),
+        lambda params, inputs, state: (inputs @ params, state + 1),
+    )
+    params = network.init(KEY)
+    assert network.vector_product is not None
+    with pytest.raises(jb.InputError, match=r"sharpness.*parameters alone, of which the Hessian"):
+        network.vector_product(params, DATA.train, params)
+    with pytest.raises(jb.InputError, match=r"line_search.*parameters alone"):
+        jb.fit(params, DATA, key=KEY, network=network, rate_rule="line_search", steps=2)

@@ -19,7 +19,7 @@ from jax_backprop.errors import InputError
 from jax_backprop.importing import keywords
 from jax_backprop.losses import LOSSES
 from jax_backprop.metrics import Chosen, Metric, chosen_metrics, streamed
-from jax_backprop.training import Stateful
+from jax_backprop.training import Stateful, parameters_alone
 from jax_backprop.types import Batch, Evaluation, OwnNetwork, Scalars
 
 Apply = Callable[..., Float[Array, "batch ..."]]  # (params, inputs) -> outputs
@@ -115,14 +115,8 @@ def _check_shapes(loss: str, outputs: Any, targets: Any) -> None:
 
 
 def _stateless(params: Any) -> Any:
-    if isinstance(params, Stateful):
-        raise InputError(
-            "sharpness",
-            got="a network with state beside its parameters",
-            expected="parameters alone, of which the Hessian is taken",
-            remedy="Leave out what measures it.",
-        )
-    return params
+    of_it = "of which the Hessian is taken"
+    return parameters_alone(params, "sharpness", of_it, "Leave out what measures it.")
 
 
 def _outputs(apply: Apply, params: Any, batch: Batch, key: Any = None) -> tuple[Any, Any]:

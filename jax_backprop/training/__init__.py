@@ -22,7 +22,7 @@ from jax_backprop.training.loop import check_dataset, check_fit, check_loss, fit
 from jax_backprop.training.plan import Plan, make_plan, used_examples
 from jax_backprop.training.rules import SCHEDULED, RateRule, check_direction
 from jax_backprop.training.running import FitProgress, FitResult, confusion_matrix
-from jax_backprop.training.stateful import Stateful, trained_part
+from jax_backprop.training.stateful import Stateful, parameters_alone, trained_part
 from jax_backprop.training.steps import (
     Metrics,
     TrainState,
@@ -66,6 +66,7 @@ __all__ = [
     "make_plan",
     "network_functions",
     "network_learner",
+    "parameters_alone",
     "role_keys",
     "run_periods",
     "run_steps",

@@ -14,7 +14,7 @@ from optax import contrib
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer, Rule
-from jax_backprop.training.stateful import Stateful
+from jax_backprop.training.stateful import parameters_alone
 from jax_backprop.types import Batch, Scalar, ValueAndGrad
 
 MOST_TRIALS = 60  # rates that a line search tries a step: 0.8^60 is 1.5e-6
@@ -119,14 +119,9 @@ def line_search(
         return state.learning_rate, state
 
     def init(params: Any) -> Any:
-        if isinstance(params, Stateful):
-            raise InputError(
-                "rate rule",
-                got="'line_search' with a network that carries state",
-                expected="parameters alone: it measures other losses than the step's",
-                remedy="Use another rule.",
-            )
-        return search(1.0).init(params)
+        because = "as other losses than the step's are measured"
+        alone = parameters_alone(params, "rate rule 'line_search'", because, "Use another rule.")
+        return search(1.0).init(alone)
 
     return RateRule(init=init, update=update)
 

@@ -30,6 +30,18 @@ def trained_part(params: PyTree) -> PyTree:
     return params.params if isinstance(params, Stateful) else params
 
 
+def parameters_alone(params: PyTree, what: str, because: str, remedy: str) -> PyTree:
+    """Return the parameters of a network that carries no state; raise InputError for another's."""
+    if isinstance(params, Stateful):
+        raise InputError(
+            what,
+            got="a network with state beside its parameters",
+            expected=f"parameters alone, {because}",
+            remedy=remedy,
+        )
+    return params
+
+
 def following_state(start: Stateful, found: Any) -> PyTree:
     """Return the next state beside a gradient, in the types of the one that it follows.
 
