@@ -40,13 +40,12 @@ def direction(
     The gradient is accumulated, then clipped; a decay is added to the direction, before
     schedule-free's average is taken.
     """
-    parts = [_named(name, parameters)]
-    if "weight_decay" in parameters:
-        decay = optax.add_decayed_weights(cast(float, parameters["weight_decay"]))
-        parts.insert(0 if name == "schedule_free" else 1, decay)
-    if "independent_decay" in parameters:
-        decay = _independent_decay(parameters["independent_decay"])
-        parts.insert(0 if name == "schedule_free" else 1, decay)
+    decays: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+        "weight_decay": optax.add_decayed_weights,
+        "independent_decay": _independent_decay,
+    }
+    parts = [decay(parameters[key]) for key, decay in decays.items() if key in parameters]
+    parts.insert(len(parts) if name == "schedule_free" else 0, _named(name, parameters))
     if "clip_norm" in parameters:
         parts.insert(0, optax.clip_by_global_norm(parameters["clip_norm"]))
     found = optax.chain(*parts) if parts[1:] else parts[0]
