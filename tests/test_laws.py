@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import convex
 import numpy as np
 import pytest
+import transfer
 from convex import Bound, Trained, agreement, bound, carried_rates
 from transfer import carried, sentences, table, write_transfer
 
@@ -55,6 +57,11 @@ def test_ranks_agree_with_theory_where_the_losses_do() -> None:
     assert all(each.mean == 1 and each.p_value < 0.05 for each in seen.values())
     theory, same = carried_rates(rows)
     assert theory == pytest.approx(1, abs=0.01) and same > 2
+    drawn = convex.chart(rows).to_dict()
+    assert [drawn["encoding"][axis]["field"] for axis in "xy"] == ["bound", "loss"]
+    points = drawn["datasets"][drawn["data"]["name"]]
+    assert points[2]["steps"] == 10 and points[2]["bound"] == pytest.approx(1 / 3)
+    assert points[2]["loss"] == pytest.approx(float(np.mean(rows[2].losses)))
     opposite = [row._replace(losses=-row.losses) for row in rows]
     assert agreement(opposite, overlap=0.0)["loss"].mean == -1
 
@@ -94,6 +101,14 @@ def test_what_a_narrow_networks_rate_does_for_a_wide_one(tmp_path: Path) -> None
         assert row.times == pytest.approx(float(np.median(at[0] / at[1])))
     # At the base width every parametrisation is the standard one, so the narrow rates agree.
     assert rows[0].narrow_rate == rows[1].narrow_rate
+    drawn = transfer.chart(summary, rows).to_dict()
+    assert [drawn["spec"]["encoding"][axis]["field"] for axis in "xy"] == ["width", "rate"]
+    points = {
+        (each["parametrization"], each["width"]): each
+        for each in drawn["datasets"][drawn["data"]["name"]]
+    }
+    assert points["mup", 64]["rate"] == rows[1].wide_rate
+    assert points["standard", 4]["rate"] == rows[0].narrow_rate
     heads, lines = table(write_transfer(tmp_path))
     assert len(heads) == len(lines[0]) and (tmp_path / "transfer.svg").exists()
-    assert sentences(rows)[1].startswith("mup: the narrow network's rate costs")
+    assert f"costs {rows[1].times:.3g} times the tuned loss" in sentences(rows)[1]

@@ -136,19 +136,18 @@ def sentences(found: list[Carried]) -> list[str]:
         mine = [row for row in found if row.parametrization == way]
         worst = max(mine, key=lambda row: row.times)
         slopes = [abs(row.drift.slope.mean) for row in mine if row.drift is not None]
-        times = np.median([row.times for row in mine])
-        most = f"{worst.times:.3g} times" if np.isfinite(worst.times) else "runs that all fail"
+        most = f"it costs {worst.times:.3g} times" if np.isfinite(worst.times) else "all runs fail"
         said.append(
-            f"{way}: the narrow network's rate costs {times:.3g} times the tuned loss in the "
-            f"median of {len(mine)} settings; at worst {most} ({worst.what}). It is within a "
-            f"tenth in {sum(row.times <= 1.1 for row in mine)}. The best rate moves like the width "
-            f"to the power {np.median(slopes):.2g} in the median, up or down, at most "
-            f"{max(slopes):.2g}."
+            f"{way}: over {len(mine)} kinds of networks the narrow one's rate costs "
+            f"{np.median([row.times for row in mine]):.3g} times the tuned loss in the median. At "
+            f"worst {most} ({worst.what}). In {sum(row.times <= 1.1 for row in mine)} kinds it is "
+            "within a tenth. The best rate moves like the width to the power "
+            f"{np.median(slopes):.2g} in the median, up or down, and {max(slopes):.2g} at most."
         )
     best = [min(rows, key=lambda row: row.tuned) for rows in _by_kind(found)]
     counts = Counter(row.parametrization for row in best)
-    told = ", ".join(f"{way} in {count}" for way, count in counts.most_common())
-    said.append(f"At the widest network's own rate the loss is least with {told} settings.")
+    told = ", ".join(f"with {way} in {count}" for way, count in counts.most_common())
+    said.append(f"Of these kinds the widest network's tuned loss is least {told}.")
     return said
 
 
