@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from cases import Case
+from shares import Array, Random, between, no_simplex, outside, simplex
 
-Array = np.ndarray
-Random = np.random.Generator
 SEEDS, VALID, WRONG = 6, 6, 3
 
 
@@ -32,47 +31,6 @@ class Kink(NamedTuple):
     point: Callable[[Random], tuple[Array, Any]]
     valid: Callable[[Random, Array, Any], Array]
     wrong: Callable[[Random, Array, Any], Array]
-
-
-def _simplex(random: Random, ties: Array) -> Array:
-    """Return shares of the last axis's ties that add up to 1: all of one, even, or any."""
-    kind = random.integers(3)
-    shares = np.where(ties, random.gamma(1.0, size=ties.shape) + 1e-3, 0.0)
-    if kind == 0:
-        shares = np.where(shares == shares.max(-1, keepdims=True), 1.0, 0.0)
-    if kind == 1:
-        shares = ties.astype(float)
-    return shares / shares.sum(-1, keepdims=True)
-
-
-def _no_simplex(random: Random, ties: Array) -> Array:
-    """Return the whole for each, double, half, nothing, or more than all and less than nothing."""
-    right = _simplex(random, ties)
-    kinds = (2 * right, 0.5 * right, 0 * right, -right, ties.astype(float))
-    tied = ties.sum(-1).max() > 1  # else the whole is each one's share
-    return kinds[random.integers(len(kinds) if tied else len(kinds) - 1)]
-
-
-def _between(low: float, high: float) -> Callable[[Random, Array, Any], Array]:
-    """Return shares within bounds; at them in a third of the calls each."""
-
-    def shares(random: Random, x: Array, data: Any) -> Array:
-        kind = random.integers(3)
-        return (
-            np.full(x.shape, (low, high)[kind]) if kind < 2 else random.uniform(low, high, x.shape)
-        )
-
-    return shares
-
-
-def _outside(low: float, high: float) -> Callable[[Random, Array, Any], Array]:
-    """Return shares beyond one bound, by a fifth of the width at least."""
-
-    def shares(random: Random, x: Array, data: Any) -> Array:
-        off = (high - low) * random.uniform(0.2, 1.5)
-        return np.full(x.shape, high + off if random.integers(2) else low - off)
-
-    return shares
 
 
 def _some_zero(random: Random) -> tuple[Array, Array]:
@@ -187,43 +145,43 @@ KINKS = {
         lambda x, c, s: jnp.sum(c * jnp.max(x, axis=1)),
         lambda x, c, s: c[:, None] * s,
         _rows,
-        lambda random, x, c: _simplex(random, _largest(x, c)),
-        lambda random, x, c: _no_simplex(random, _largest(x, c)),
+        lambda random, x, c: simplex(random, _largest(x, c)),
+        lambda random, x, c: no_simplex(random, _largest(x, c)),
     ),
     "absolute value": Kink(
         lambda x, c, s: jnp.sum(c * jnp.abs(x)),
         lambda x, c, s: c * jnp.where(x == 0, s, jnp.sign(x)),
         _some_zero,
-        _between(-1, 1),
-        _outside(-1, 1),
+        between(-1, 1),
+        outside(-1, 1),
     ),
     "relu": Kink(
         lambda x, c, s: jnp.sum(c * jnp.maximum(x, 0)),
         lambda x, c, s: c * jnp.where(x == 0, s, x > 0),
         _some_zero,
-        _between(0, 1),
-        _outside(0, 1),
+        between(0, 1),
+        outside(0, 1),
     ),
     "leaky relu": Kink(
         lambda x, c, s: jnp.sum(c * jnp.where(x > 0, x, 0.1 * x)),
         lambda x, c, s: c * jnp.where(x == 0, s, jnp.where(x > 0, 1.0, 0.1)),
         _some_zero,
-        _between(0.1, 1),
-        _outside(0.1, 1),
+        between(0.1, 1),
+        outside(0.1, 1),
     ),
     "pinball": Kink(
         lambda x, c, s: jnp.sum(c * jnp.maximum(0.3 * x, -0.7 * x)),
         lambda x, c, s: c * jnp.where(x == 0, s, jnp.where(x > 0, 0.3, -0.7)),
         _some_zero,
-        _between(-0.7, 0.3),
-        _outside(-0.7, 0.3),
+        between(-0.7, 0.3),
+        outside(-0.7, 0.3),
     ),
     "lower bound": Kink(
         lambda x, c, s: jnp.sum(c * jnp.clip(x, 0.0, None) * 0.5),
         lambda x, c, s: 0.5 * c * jnp.where(x == 0, s, x > 0),
         _some_zero,
-        _between(0, 1),
-        _outside(0, 1),
+        between(0, 1),
+        outside(0, 1),
     ),
     "hinge": Kink(
         lambda x, d, s: jnp.mean(jnp.maximum(_margin(x, d), 0)),
@@ -231,29 +189,29 @@ KINKS = {
             -(d["y"] * jnp.where(_margin(x, d) == 0, s, _margin(x, d) > 0)) @ d["x"] / 6
         ),
         _margins,
-        _of_six(_between(0, 1)),
-        _of_six(_outside(0, 1)),
+        _of_six(between(0, 1)),
+        _of_six(outside(0, 1)),
     ),
     "overlapping pool": Kink(
         lambda x, c, s: jnp.sum(c * jnp.max(_windows(x), axis=1)),
         lambda x, c, s: _windows_back(c[:, None] * s),
         _plateaus,
-        lambda random, x, c: _simplex(random, _largest(np.asarray(_windows(x)), c)),
-        lambda random, x, c: _no_simplex(random, _largest(np.asarray(_windows(x)), c)),
+        lambda random, x, c: simplex(random, _largest(np.asarray(_windows(x)), c)),
+        lambda random, x, c: no_simplex(random, _largest(np.asarray(_windows(x)), c)),
     ),
     "two largest": Kink(
         lambda x, c, s: c * _top(x),
         lambda x, c, s: c * ((x == jnp.max(x)) + s),
         _ordered,
-        lambda random, x, c: _simplex(random, _second(x)),
-        lambda random, x, c: _no_simplex(random, _second(x)),
+        lambda random, x, c: simplex(random, _second(x)),
+        lambda random, x, c: no_simplex(random, _second(x)),
     ),
     "largest size": Kink(
         lambda x, c, s: jnp.sum(c * jnp.max(jnp.abs(x), axis=1)),
         lambda x, c, s: c[:, None] * jnp.sign(x) * s,
         _sizes,
-        lambda random, x, c: _simplex(random, _largest(np.abs(x), c)),
-        lambda random, x, c: _no_simplex(random, _largest(np.abs(x), c)),
+        lambda random, x, c: simplex(random, _largest(np.abs(x), c)),
+        lambda random, x, c: no_simplex(random, _largest(np.abs(x), c)),
     ),
     "total variation": Kink(
         lambda x, c, s: jnp.sum(c * jnp.abs(_differences(x))),
@@ -261,8 +219,8 @@ KINKS = {
             c * jnp.where(_differences(x) == 0, s, jnp.sign(_differences(x)))
         ),
         _steps,
-        _of_six(_between(-1, 1)),
-        _of_six(_outside(-1, 1)),
+        _of_six(between(-1, 1)),
+        _of_six(outside(-1, 1)),
     ),
     "pairwise distances": Kink(
         lambda x, c, s: c * jnp.sum(jnp.abs(x[:, None] - x[None, :])) / 2,
@@ -277,15 +235,15 @@ KINKS = {
         lambda x, c, s: jnp.sum(0.5 * (x - c) ** 2 + jnp.abs(x)),
         lambda x, c, s: x - c + jnp.where(x == 0, s, jnp.sign(x)),
         _some_zero,
-        _between(-1, 1),
-        _outside(-1, 1),
+        between(-1, 1),
+        outside(-1, 1),
     ),
     "squared row maximum": Kink(
         lambda x, c, s: 0.5 * jnp.sum(c * jnp.maximum(jnp.max(x, axis=1), 0.1) ** 2),
         lambda x, c, s: (c * jnp.maximum(jnp.max(x, axis=1), 0.1))[:, None] * s,
         _raised,
-        lambda random, x, c: _simplex(random, _largest(x, c)),
-        lambda random, x, c: _no_simplex(random, _largest(x, c)),
+        lambda random, x, c: simplex(random, _largest(x, c)),
+        lambda random, x, c: no_simplex(random, _largest(x, c)),
     ),
 }
 
