@@ -85,9 +85,8 @@ def test_a_cell_is_the_single_run(blobs: Dataset, tables: Tables) -> None:
 def test_same_bits_on_any_number_of_devices(blobs: Dataset, tables: Tables) -> None:
     """Six tiles on four devices, on one alone, and as many on each of three."""
     assert len(jax.devices()) == 4
-    for count in (1, 3):
-        options = Options(devices=jax.devices()[:count])
-        other = run(blobs, curves="steps", early_stopping=1, options=options)
+    for few in (jax.devices()[:1], jax.devices()[:3]):
+        other = run(blobs, curves="steps", early_stopping=1, options=Options(devices=few))
         for table in ("cells", "curves", "steps"):
             assert getattr(other, table).equals(getattr(tables, table))
 
@@ -289,14 +288,8 @@ def test_a_full_batch_is_judged_at_every_step(blobs: Dataset) -> None:
     assert tables.curves is not None and tables.curves.num_rows == 3 * 101
     cells = tables.cells.to_pandas().set_index("learning_rate")
     assert (cells["train_loss"][[0.1, 1.0]] < 0.5).all()
-    alone = fit(
-        INIT(role_keys(0).init),
-        blobs,
-        key=role_keys(0).order,
-        network=NETWORK,
-        learning_rate=30.0,
-        epochs=400,
-    )
+    keys, settings = role_keys(0), {"learning_rate": 30.0, "epochs": 400}
+    alone = fit(INIT(keys.init), blobs, key=keys.order, network=NETWORK, **settings)
     losses = alone.history.steps.loss
     risen = (np.diff(losses.astype(np.float64)) > 1e-6 * losses[0]).sum()
     assert abs(cells["rises"][30.0] - risen) <= 1 and risen > 2

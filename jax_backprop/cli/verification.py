@@ -43,11 +43,11 @@ def verify(
 ) -> None:
     """Prove the derivation's equations, then check the gradient leaf by leaf; exit code 1 if not.
 
-    The equations: `jax-backprop derive` shows each of them with its proofs. The leaves, by default:
-    over depths 1 to 4, all activations and losses, batches of 1, 2 and 17, with penalties and
-    without, so that each two of these choices meet at least once, at initial and at trained points;
-    a row a parameter leaf shows the worst of them. With --layer-sizes, the leaves of that one
-    network and nothing else.
+    The equations: `jax-backprop derive` shows each of them with its proofs. The leaves: by default
+    depths 1 to 4, all activations and losses, three batch sizes, with penalties and without. Each
+    two of these choices meet at least once, at an initial and at a trained point. A row a parameter
+    leaf shows the worst of them. With --layer-sizes, the leaves of that one network and nothing
+    else.
 
     Columns: hand against autodiff in float32 (in units of float32's eps, at initial and at trained
     points); hand's distance from float64, autodiff's own beside it; central differences in float64
