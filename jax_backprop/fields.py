@@ -28,7 +28,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Epochs = Annotated[int, Field(gt=0, le=10**7)]
 MOST_STEPS = 50_000_000  # of a run: a schedule is a number a step
 Steps = Annotated[int, Field(gt=0, le=MOST_STEPS)]
-Units = Annotated[int, Field(gt=0, le=10**6)]
+MOST_UNITS = 10**6
+Units = Annotated[int, Field(gt=0, le=MOST_UNITS)]
 MOST_LAYERS = 64  # each is compiled for itself
 Few = Annotated[int, Field(gt=0, le=1_000)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

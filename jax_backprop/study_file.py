@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS, Value
 from jax_backprop.errors import unknown_name
-from jax_backprop.fields import ImportPath, NonNegative, Settings, unused
+from jax_backprop.fields import MOST_UNITS, ImportPath, NonNegative, Settings, unused
 from jax_backprop.ranges import Counted, Range, drawn
 from jax_backprop.settings import Optimizer, Rule, Run, Schedule, check_base_width
 
@@ -249,7 +249,8 @@ def _beside(name: str, value: Any) -> dict[str, Any]:
     """Return what else a run has to say for this value of one field to mean something."""
     if name == "parametrization" and value != "standard":
         return {"base_width": 1}
-    return {"parametrization": "mup", "hidden_sizes": [value]} if name == "base_width" else {}
+    widest = {"parametrization": "mup", "hidden_sizes": [MOST_UNITS]}
+    return widest if name == "base_width" else {}
 
 
 def _check_value(name: str, value: Any) -> Any:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import jax_backprop as jb
 from jax_backprop.cli.find_rate import _find
 from jax_backprop.parametrization import init_factors, rate_factors
+from jax_backprop.study_file import axis_values
 
 
 class ArrivedError(Exception):
@@ -118,6 +119,8 @@ def test_a_study_compares_parametrisations_beside_one_base_width() -> None:
     assert study.fixed.base_width == 4
     with pytest.raises(ValidationError, match="base_width: got 4; expected none"):
         jb.Study.model_validate({**said, "axes": {**axes, "parametrization": ["standard"]}})
+    with pytest.raises(ValidationError, match="base_width\n"):
+        axis_values("base_width", [0, 4])
     widths = {"base_width": [4, 8], "learning_rate": [0.1, 1.0]}
     assert jb.Study.model_validate(
         {"title": "t", "question": "q", "parametrization": "mup", "axes": widths}
