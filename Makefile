@@ -21,7 +21,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge schedules no-rate \
-  transfer horizons reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
+  transfer horizons batch warmup reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
   gpu test-browser test-tfds test-cluster finders test-finders clean
 
 help: ## List the targets
@@ -84,9 +84,11 @@ schedules: experiments/results/schedules/report.html ## Schedules and optimizers
 no-rate: experiments/results/no_rate/no_rate.json ## What it costs to leave the learning rate out
 transfer: experiments/results/transfer/transfer.json ## Whether the rate of a narrow network holds for wide ones
 horizons: experiments/results/horizons/horizons.json ## Convex theory's bound against networks: which schedule, which rate
+batch: experiments/results/batch/batch.json ## Steps to a loss by batch size: the critical batch, and which rule gives the rate
+warmup: experiments/results/warmup/warmup.json ## What a warm-up tolerates, beyond what a quadratic would
 
 # Everything that experiments/README.md says, resumable; what is there already isn't run again.
-reproduce: ablation boundaries edge schedules no-rate transfer horizons map findings ## Run every study but MNIST's, and write what they found
+reproduce: ablation boundaries edge schedules no-rate transfer horizons batch warmup map findings ## Run every study but MNIST's, and write what they found
 
 findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
 	$(BIN)/python experiments/analyses/findings.py
@@ -159,6 +161,14 @@ experiments/results/horizons/horizons.json: experiments/horizons.toml $(SOURCES)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/convex.py $(@D)
+experiments/results/batch/batch.json: experiments/batch.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+	$(BIN)/jax-backprop report $(@D)
+	$(BIN)/python experiments/analyses/batch.py $(@D)
+experiments/results/warmup/warmup.json: experiments/warmup.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside
+	$(BIN)/jax-backprop report $(@D)
+	$(BIN)/python experiments/analyses/warmup.py $(@D)
 experiments/results/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D)

@@ -78,20 +78,21 @@ def trained(summary: Summary) -> list[Trained]:
         steps = int(given["epochs"]) * (examples // size)
         mine = losses.loc[name]
         table = np.where(np.isfinite(mine.to_numpy(np.float64)), mine, np.inf)
-        shape = np.asarray(unit_rates(_schedule(given), steps))
+        shape = np.asarray(unit_rates(schedule_of(given), steps))
         best = np.asarray(mine.index, np.float64)[table.argmin(axis=0)]
         found.append(Trained(_label(given), steps, bound(shape), best, table.min(axis=0)))
     return found
 
 
-def _schedule(given: dict[str, Any]) -> Schedule:
+def schedule_of(given: dict[str, Any]) -> Schedule:
+    """Return the schedule of a series' settings."""
     dotted = [(name.partition(".")[2], value) for name, value in given.items() if "." in name]
     said = {name: value for name, value in dotted if value is not None}
     return Schedule.model_validate({"name": given["schedule"], **said}, strict=False)
 
 
 def _label(given: dict[str, Any]) -> str:
-    return _schedule(given).label
+    return schedule_of(given).label
 
 
 def agreement(found: list[Trained], overlap: float) -> dict[str, Difference]:

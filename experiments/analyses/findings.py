@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow.compute as pc
+from batch import write_batch
 from convex import write_horizons
 from edge import where_at_edge, write_edge
 from no_rate_figures import write_no_rate
 from remarks import REMARKS
 from transfer import sentences, table, write_transfer
+from warmup import sentences as warmup_sentences
+from warmup import table as warmup_table
+from warmup import write_warmup
 
 from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
@@ -188,6 +192,30 @@ def say_horizons(folder: Path) -> list[str]:
     return [bullets(write_horizons(folder))]
 
 
+def say_batch(folder: Path) -> list[str]:
+    """Return how many steps a larger batch saved, and what gave its rate."""
+    found = write_batch(folder)
+    return [
+        bullets(found["sentences"]),
+        "Steps at each batch's own rate, chosen on the other splits, against the law fewest (1 + "
+        "critical / batch); intervals over splits, approximate:",
+        markdown(*found["savings"]),
+        "Steps at the rate of a batch of 32, carried by a rule, over the steps at the batch's own "
+        "rate; the median over splits:",
+        markdown(*found["rules"]),
+    ]
+
+
+def say_warmup(folder: Path) -> list[str]:
+    """Return what a warm-up tolerated, beside what a quadratic would."""
+    found = write_warmup(folder)
+    return [
+        bullets(warmup_sentences(found)),
+        "Medians over splits; times the constant schedule's rate, paired by split, approximate:",
+        markdown(*warmup_table(found)),
+    ]
+
+
 def bullets(lines: Sequence[str]) -> str:
     """Return lines as a list in Markdown."""
     return "\n".join(f"- {line}" for line in lines)
@@ -261,6 +289,18 @@ ENTRIES = [
         "make horizons",
         {"horizons": "Tuned loss against the bound, a point a schedule at a horizon."},
         say_horizons,
+    ),
+    Entry(
+        "batch",
+        "make batch",
+        {"batch": "Steps to a loss, and the tuned rate, by batch size; dashed: the fitted law."},
+        say_batch,
+    ),
+    Entry(
+        "warmup",
+        "make warmup",
+        {"warmup": "Best rate, failure and 2/sharpness by share of warm-up; a picture a network."},
+        say_warmup,
     ),
     Entry(
         "trainability_map",

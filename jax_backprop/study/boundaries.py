@@ -140,9 +140,15 @@ def boundaries(cells: Frame, overlap: float) -> list[Boundaries]:
     ]
 
 
-def _boundaries(series: str, cells: Frame, unit: str, overlap: float) -> Boundaries:
+def of_each_run(cells: Frame) -> Frame:
+    """Return a row a seed, or split and seed, of one series: its boundaries and its limit."""
+    unit = unit_key(cells)
     runs = [_of_run(run) | {unit: run[unit].iloc[0]} for _, run in cells.groupby(run_keys(cells))]
-    found: Frame = pd.DataFrame(runs)
+    return pd.DataFrame(runs)
+
+
+def _boundaries(series: str, cells: Frame, unit: str, overlap: float) -> Boundaries:
+    found = of_each_run(cells)
     kinds = [kind for kind in (LIMIT, *RATES) if kind in found]
     times = found[list(RATES)].div(found[LIMIT], axis=0) if LIMIT in found else found[[]]
     units = found[kinds].groupby(found[unit]).median()
