@@ -90,7 +90,7 @@ def test_each_schedule_is_paired_with_the_constant_one(folder: Path) -> None:
     assert warm.rates["rate_diverged"] == pytest.approx(np.median(rates["warm"]))
     assert 10**warm.quadratic == pytest.approx(2.835 / 2, abs=1e-3)
     heads, rows = table(list(found.values()))
-    assert rows[1][heads.index("network")] == "squared-error" and len(rows) == 3
+    assert rows[1][heads.index("network")] == "squared error" and len(rows) == 3
     drawn = warmup.chart(list(found.values())).to_dict()
     points = next(iter(drawn["datasets"].values()))
     told = {(p["warm-up"], p["what"]): p["rate"] for p in points}
@@ -104,4 +104,4 @@ def test_the_decay_is_told_apart(folder: Path) -> None:
     found = gains(summary)
     alone = next(row for row in found if row.shape == "cosine")
     said = sentences([*found, alone._replace(warmup=0.0, quadratic=0.0)])
-    assert len(said) == 2 and "a warm-up of 50%" in said[0] and "cosine without warm-up" in said[1]
+    assert len(said) == 2 and "a warm-up of 50%" in said[0] and "a cosine alone" in said[1]

@@ -119,7 +119,7 @@ def _networks(found: list[Gain]) -> list[str]:
 
 def _label(network: dict[str, Any]) -> str:
     names = {"hidden_sizes": "{} hidden", "init_scale": "initial scale {:g}"}
-    parts = [str(network["loss"]).replace("softmax_", "").replace("_", "-")]
+    parts = [str(network["loss"]).replace("softmax_cross_", "cross-").replace("_", " ")]
     for name, value in network.items():
         if name in names:
             parts.append(names[name].format(value[0] if isinstance(value, tuple) else value))
@@ -162,11 +162,11 @@ def sentences(found: list[Gain]) -> list[str]:
         beyond = sum(row.failure.low > row.quadratic for row in warm)
         below = sum(row.failure.high < row.quadratic for row in warm)
         said.append(
-            f"{loss}: a warm-up of {longest:.0%} raises the rate of failure by a factor of "
-            f"{_span([row.failure.mean for row in warm])}, where a quadratic's rises by "
-            f"{10 ** warm[0].quadratic:.3g}: more than that in {beyond} of {len(warm)} networks, "
-            f"less in {below}, by intervals over splits. The best rate moves by a factor of "
-            f"{_span([row.best.mean for row in warm])}."
+            f"{loss}: after a warm-up of {longest:.0%} networks fail at "
+            f"{_span([row.failure.mean for row in warm])} times the rate. On a quadratic it would "
+            f"be {10 ** warm[0].quadratic:.3g} times. By intervals over splits {beyond} of "
+            f"{len(warm)} networks gain more than a quadratic, and {below} less. The best rate is "
+            f"{_span([row.best.mean for row in warm])} times as high."
         )
         said.append(_cosine(loss, mine))
     return said
@@ -180,9 +180,9 @@ def _cosine(loss: str, mine: list[Gain]) -> str:
     }
     alone, both = (_span([row.failure.mean for row in rows]) for rows in parts.values())
     return (
-        f"{loss}: a cosine without warm-up raises the rate of failure by a factor of {alone}, with "
-        f"one of {parts[True][0].warmup:.0%} by {both}; a quadratic's rises by "
-        f"{10 ** parts[False][0].quadratic:.3g} and {10 ** parts[True][0].quadratic:.3g}."
+        f"{loss}: a cosine alone raises the rate of failure {alone} times, and after a warm-up of "
+        f"{parts[True][0].warmup:.0%} {both} times. On a quadratic it would be "
+        f"{10 ** parts[False][0].quadratic:.3g} and {10 ** parts[True][0].quadratic:.3g} times."
     )
 
 
@@ -206,17 +206,18 @@ def chart(found: list[Gain]) -> Any:
         ]
     kinds = [*SHOWN.values(), "failure, if as on a quadratic"]
     dashes = [[4, 3], [1, 0], [1, 0], [2, 2]]
+    decades = alt.Axis(format="~g", values=[10.0**power for power in range(-6, 7)])
     return (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(point=True)
         .encode(
             x=alt.X("warm-up:Q", axis=alt.Axis(format=".0%"), title="share of warm-up"),
-            y=alt.Y("rate:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4)),
+            y=alt.Y("rate:Q", scale=alt.Scale(type="log"), axis=decades),
             color=alt.Color(
                 "what:N", title=None, scale=alt.Scale(domain=kinds, range=[INK, GREEN, RED, SKY])
             ),
             strokeDash=alt.StrokeDash(
-                "what:N", legend=None, scale=alt.Scale(domain=kinds, range=dashes)
+                "what:N", title=None, scale=alt.Scale(domain=kinds, range=dashes)
             ),
             tooltip=["network:N", "what:N", "warm-up:Q", "rate:Q"],
         )
