@@ -185,6 +185,17 @@ BY_KIND: dict[TargetKind, tuple[str, ...]] = {
 Chosen: TypeAlias = Sequence[str | tuple[str, Callable[..., Any] | Metric]] | None
 
 
+def is_higher_better(measure: str) -> bool:
+    """Tell which way a measure is up: a loss is better lower, a metric of one's own higher."""
+    known = METRICS.get(measure)
+    return measure != "loss" and (known is None or known.higher_is_better)
+
+
+def shortfall(values: Any, measure: str) -> Any:
+    """Return how far a measure is from perfect: itself, or 1 minus it where higher is better."""
+    return 1 - values if is_higher_better(measure) else values
+
+
 def chosen_metrics(chosen: Chosen, loss: str, targets: Targets) -> dict[str, Metric]:
     """Return metrics by name: those chosen, or those that go with a loss of such targets.
 

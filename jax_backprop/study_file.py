@@ -45,6 +45,8 @@ class Study(Run, frozen=True):
         Cells are all combinations.
       design, design_points: so many points, "sobol" or "random", of the axes that are
         ``{low, high, spacing}``, walked together instead of crossed.
+      halving: of so many settings one goes on from each length of a run, a value of the axis
+        ``epochs`` or ``steps``, to the next (successive halving); each run begins anew.
       zip: groups of axes that are walked together, not crossed.
       include: more cells, each table the same grid with those axes' values replaced.
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
@@ -73,6 +75,7 @@ class Study(Run, frozen=True):
     axes: Annotated[dict[str, Any], Field(min_length=1)]
     design: Literal["sobol", "random"] | None = None
     design_points: Annotated[int, Field(ge=2, le=2**24)] | None = None
+    halving: Annotated[int, Field(ge=2, le=1_000)] | None = None
     zip: Annotated[tuple[Together, ...], Field(strict=False)] = ()
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
@@ -138,6 +141,21 @@ class Study(Run, frozen=True):
         ways = [way for table in tables for way in _values_of(table, "parametrization")]
         if ways and all(way == "standard" for way in ways):
             check_base_width("standard", self.base_width, ())
+        return self
+
+    @model_validator(mode="after")
+    def _halves_lengths(self) -> Study:
+        if self.halving is None:
+            return self
+        rungs = [self.axes[name] for name in ("epochs", "steps") if name in self.axes]
+        elsewhere = {name for table in (*self.zip, *self.include) for name in table}
+        if len(rungs) != 1 or len(rungs[0]) < 2 or elsewhere & {"epochs", "steps"}:
+            raise unused(
+                "halving",
+                f"{self.halving} without an axis of two lengths or more, by itself",
+                "an axis epochs or steps, in neither zip nor include",
+                "Such as epochs = [2, 6, 18] with halving = 3.",
+            )
         return self
 
     @model_validator(mode="after")

@@ -75,11 +75,11 @@ def sweep(
     even in log. Besides: zip = [["batch_size", "learning_rate"]] walks axes together;
     [[include]] adds the grid again with other values of an axis; [[exclude]] leaves out cells that
     match ({ low, high } matches a range); about = "learning_rate" names the axis that the question
-    is about, where that isn't the axes beside the rate; curves = "none" keeps summaries alone,
-    "steps" also loss, rate and gradient norm along the steps; sharpness_iterations = 15 measures
-    the sharpness of the training loss at each evaluation, by so many Lanczos iterations; tile_width
-    is the number of
-    cells that run side by side.
+    is about, where that isn't the axes beside the rate; halving = 3, with an axis epochs = [2, 6,
+    18], runs all settings at the first length, and of each three the best one at the next; curves =
+    "none" keeps summaries alone, "steps" also loss, rate and gradient norm along the steps;
+    sharpness_iterations = 15 measures the sharpness of the training loss at each evaluation, by so
+    many Lanczos iterations; tile_width is the number of cells that run side by side.
 
     Args:
       study: The study file; `jax-backprop new DIR` writes one to start from.
@@ -231,7 +231,8 @@ def _run_to_the_optimum(
 
     while True:
         _run(study, folder, options, json_progress=json_progress)
-        found = edges(folder) if options.share == (1, 1) else []
+        whole = options.share == (1, 1) and study.halving is None
+        found = edges(folder) if whole else []
         wider = widened(study, found, begun=file) if widen else None
         if wider is None:
             break

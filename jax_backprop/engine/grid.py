@@ -58,19 +58,22 @@ class Cells:
         return {name: values[self.codes[name][row]] for name, values in self.values.items()}
 
 
-def at_rates(cells: Cells, wanted: Sequence[tuple[int, float]]) -> tuple[Cells, Cells]:
-    """Return cells with copies of some of them at other learning rates, and these copies alone.
+def with_others(
+    cells: Cells, axis: str, wanted: Sequence[tuple[int, Hashable]]
+) -> tuple[Cells, Cells]:
+    """Return cells with copies of some of them at other values of an axis, and these copies alone.
 
     Args:
-      cells: with an axis ``learning_rate``.
-      wanted: pairs of a row of ``cells`` and a rate.
+      cells: with that axis.
+      axis: its name.
+      wanted: pairs of a row of ``cells`` and a value.
     """
-    codes = {rate: code for code, rate in enumerate(cells.values["learning_rate"])}
-    new = [codes.setdefault(rate, len(codes)) for _, rate in wanted]
-    values = {**cells.values, "learning_rate": tuple(codes)}
+    codes = {value: code for code, value in enumerate(cells.values[axis])}
+    new = [codes.setdefault(value, len(codes)) for _, value in wanted]
+    values = {**cells.values, axis: tuple(codes)}
     rows = np.asarray([row for row, _ in wanted], np.int64)
     copies = {name: column[rows] for name, column in cells.codes.items()}
-    copies["learning_rate"] = np.asarray(new, np.int32)
+    copies[axis] = np.asarray(new, np.int32)
     joined = {name: np.concatenate([cells.codes[name], copies[name]]) for name in cells.codes}
     return Cells(values, joined), Cells(values, copies)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jax_backprop.engine.cells import resolve
-from jax_backprop.engine.grid import Grid, at_rates
+from jax_backprop.engine.grid import Cells, Grid, with_others
 from jax_backprop.engine.identity import check_data, check_functions, identity
 from jax_backprop.engine.options import Options
 from jax_backprop.engine.runner import Runner
@@ -18,8 +18,9 @@ from jax_backprop.engine.store import StudyFolder, load_study, open_study
 from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 
-# From all results so far to more cells: the id of a cell that they are like, and their rate.
-Propose = Callable[[pa.Table], Sequence[tuple[str, float]]]
+# From all cells so far and their results, row by row, to more cells: the row of a cell that they
+# are like, and their value of the axis that is searched.
+Propose = Callable[[Cells, pa.Table], Sequence[tuple[int, Hashable]]]
 
 
 def run_rounds(
@@ -29,12 +30,21 @@ def run_rounds(
     options: Options,
     study: Mapping[str, Any],
     propose: Propose,
+    *,
+    axis: str = "learning_rate",
 ) -> None:
     """Run a grid into a folder, then what ``propose`` asks for, until it asks for nothing.
 
     The folder is a study's like any other, each round an extension of it. An interrupted search
     goes on: finished rounds are replayed from the folder, and ``propose``, a pure function of their
     results, asks for the same again. One program a group serves all rounds.
+
+    Args:
+      workload, grid: what is run, and the first round.
+      out, options: the folder, and how it is run.
+      study: the study's description, for the record.
+      propose: what comes next.
+      axis: along which.
 
     Raises InputError if the folder holds something else, or rounds that were chosen otherwise.
     """
@@ -53,16 +63,11 @@ def run_rounds(
             for _ in runner.run():
                 pass
             table = load_study(out)
-            so_far = table.filter(pc.is_in(table["cell"], pa.array(ids)))  # type: ignore
-            known, added = at_rates(known, _rows(ids, propose(so_far)))
+            rows = pc.index_in(pa.array(ids), table["cell"])  # type: ignore
+            known, added = with_others(known, axis, propose(known, table.take(rows)))
             new_ids = workload.ids(added)
             ids = ids + new_ids
             number += 1
-
-
-def _rows(ids: Sequence[str], wanted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-    place = {name: row for row, name in enumerate(ids)}
-    return [(place[name], rate) for name, rate in wanted]
 
 
 def _record(folder: StudyFolder, number: int, ids: list[str], study: Mapping[str, Any]) -> None:
@@ -73,7 +78,7 @@ def _record(folder: StudyFolder, number: int, ids: list[str], study: Mapping[str
         raise InputError(
             "output folder",
             got=f"{folder.path}, whose round {number} was chosen otherwise",
-            expected="the same study and resolution to continue",
+            expected="the same study to continue, its search among it",
             remedy="Give another --out; nothing in it was changed.",
         )
     return None

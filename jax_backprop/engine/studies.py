@@ -15,6 +15,7 @@ from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.distribution import Workers
 from jax_backprop.engine.folders import holds_other, run_in_folder
 from jax_backprop.engine.grid import Grid, Named
+from jax_backprop.engine.halving import expected, run_halving
 from jax_backprop.engine.networks import network_workload
 from jax_backprop.engine.options import Options
 from jax_backprop.engine.runner import Runner
@@ -71,14 +72,16 @@ def run_study(
     described = study.model_dump(mode="json", exclude_none=True)
     options = options or Options()
     options = options if executor is None else replace(options, executor=executor)
-    run_in_folder(study_workload(study), grid, Path(out), options, described)
+    run = run_in_folder if study.halving is None else run_halving
+    run(study_workload(study), grid, Path(out), options, described)
 
 
 def make_runner(study: Study, options: Options) -> Runner:
     """Return the study laid out and ready to run, without a folder."""
     workload, grid = study_workload(study), study_grid(study)
     runner = Runner(workload, list(grid.axes), options)
-    runner.add(resolve(grid.cells(options.max_cells), workload.fixed))
+    cells = resolve(grid.cells(options.max_cells), workload.fixed)
+    runner.add(cells if study.halving is None else expected(cells, grid, study.halving))
     return runner
 
 

@@ -50,7 +50,7 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
         lines += [_moved(summary, axis) for axis in found.numeric if found.rates]
         lines += [*told, _by_series(summary), *_rate_free(summary, found)]
         lines += [_range(summary)] if found.rates else []
-    return [*lines, _over(summary)]
+    return [*_halved(summary), *lines, _over(summary)]
 
 
 def setting(summary: Summary) -> str:
@@ -205,6 +205,23 @@ def _range(summary: Summary) -> str:
         f"{low.loss:.3g} at {low.learning_rate:.3g} "
         f"and {high.loss:.3g} at {high.learning_rate:.3g}."
     )
+
+
+def _halved(summary: Summary) -> list[str]:
+    """Say how many runs each length of a search by halving has, and the best at the last."""
+    if not summary.study.get("halving"):
+        return []
+    axis = next(name for name in ("epochs", "steps") if name in summary.cells)
+    counts = summary.cells[axis].value_counts().sort_index()
+    rungs = ", ".join(f"{count:,} of {length:g} {axis}" for length, count in counts.items())
+    last = {
+        name for name, given in summary.settings.items() if given.get(axis) == counts.index.max()
+    }
+    best = min((row for row in summary.best if row.series in last), key=lambda row: row.shortfall)
+    return [
+        f"Successive halving ran {rungs}. Best of the longest is {best.series} at a rate of "
+        f"{best.learning_rate:.3g}: validation loss {best.validation_loss}."
+    ]
 
 
 def _over(summary: Summary) -> str:

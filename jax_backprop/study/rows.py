@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from jax_backprop.metrics import METRICS
+from jax_backprop.metrics import is_higher_better, shortfall
 from jax_backprop.study.comparisons import Difference
 
 # Cells and curves, whose columns follow from a study's axes: a pandas DataFrame, of which checkers
@@ -171,17 +171,6 @@ def words(measure: str) -> str:
     return {"r2": "R2", "f1": "F1", "mae": "mean absolute error"}.get(
         measure, measure.replace("_", " ")
     )
-
-
-def is_higher_better(measure: str) -> bool:
-    """Tell which way a measure is up: a loss is better lower, a metric of one's own higher."""
-    known = METRICS.get(measure)
-    return measure != "loss" and (known is None or known.higher_is_better)
-
-
-def shortfall(values: Any, measure: str) -> Any:
-    """Return how far a measure is from perfect: itself, or 1 minus it where higher is better."""
-    return 1 - values if is_higher_better(measure) else values
 
 
 def flat(fields: dict[str, object]) -> Plain:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jax_backprop.engine import Options, run_rounds
 from jax_backprop.engine.folders import identity
+from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.store import MANIFEST, read_manifest, refuse_difference
 from jax_backprop.engine.studies import study_grid, study_workload
 from jax_backprop.errors import InputError
@@ -36,10 +37,12 @@ def search_boundaries(
     rates = _first_rates(grid.axes.get("learning_rate", ()))
     names = list(grid.axes)
 
-    def propose(table: pa.Table) -> list[tuple[str, float]]:
+    def propose(_: Cells, table: pa.Table) -> list[tuple[int, float]]:
         cells = to_frame(table)
         cells = cells.assign(series=series(cells, names).of_cells())
-        return next_rates(cells, rates, resolution=resolution)
+        row = {name: place for place, name in enumerate(cells["cell"])}
+        wanted = next_rates(cells, rates, resolution=resolution)
+        return [(row[name], rate) for name, rate in wanted]
 
     described = study.model_dump(mode="json", exclude_none=True) | {"resolution": resolution}
     run_rounds(study_workload(study), grid, out, options or Options(), described, propose)

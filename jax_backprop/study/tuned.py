@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jax_backprop.metrics import is_higher_better, shortfall
 from jax_backprop.study.comparisons import Difference, paired_difference, with_holm
-from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow, is_higher_better, shortfall
+from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow
 from jax_backprop.study.runs import SEED, SPLIT, by_unit, run_keys, unit_key
 from jax_backprop.study.sensitivity import Sensitivity, even_rates, learning_rate_sensitivity
 from jax_backprop.study.statistics import interquartile_mean

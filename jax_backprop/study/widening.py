@@ -40,6 +40,13 @@ class Edge(NamedTuple):
 
 def check_widens(study: Study) -> None:
     """Raise InputError for a study whose rates can't be widened, whatever is found."""
+    if study.halving is not None:
+        raise InputError(
+            "--widen",
+            got="it beside halving",
+            expected="a grid that is run whole",
+            remedy="Leave --widen out, or halving.",
+        )
     grid, zipped = study_grid(study), any(RATE in group for group in study.zip)
     if zipped or max(len(table.get(RATE, ())) for table in (grid.axes, *grid.include)) < FEWEST:
         raise InputError(
