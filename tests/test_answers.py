@@ -12,6 +12,7 @@ from test_tuned import RATES, runs
 from jax_backprop.study import answer
 from jax_backprop.study.answers import setting_of
 from jax_backprop.study.drift import drift
+from jax_backprop.study.questions import asked
 from jax_backprop.study.runs import design
 from jax_backprop.study.sensitivity import even_rates
 from jax_backprop.study.summary import Summary, best_rates, summarize_rates
@@ -59,6 +60,16 @@ def test_a_numeric_axis_is_answered_by_how_far_the_best_rate_moves(power: float)
     assert "per doubling of the width (8 to 64)" in text
     assert ("not told from 1" in text) == (found.slope.p_value > 0.05) == (power == 0)
     assert not any("it is wise" in line for line in answer(study))
+
+
+def test_an_axis_that_follows_another_is_no_question_of_its_own() -> None:
+    """Steps that are walked with the batch: how the rate moves with them is the batch's doing."""
+    sizes = {"a": 8, "b": 16, "c": 32}
+    parts = {name: runs(name, 0.1 * size, range(6)) for name, size in sizes.items()}
+    settings = {n: {"batch_size": size, "steps": 6400 // size} for n, size in sizes.items()}
+    walked = summary(parts, settings, zip=[["batch_size", "steps"]])
+    assert asked(walked).numeric == ("batch_size",)
+    assert asked(summary(parts, settings)).numeric == ("batch_size", "steps")
 
 
 def test_series_are_answered_against_the_first_and_not_by_whether_rates_are_wise() -> None:

@@ -160,6 +160,8 @@ def test_the_critical_batch_stands_beside_the_noise_scale(
     said = np.log10(2 * CRITICAL + np.arange(3))
     assert row.foretold.mean == pytest.approx(said.mean())
     assert row.apart.mean == pytest.approx(np.log10(CRITICAL) - said.mean())
+    said = sentences([row], [])
+    assert "is 24 to 24 examples" in said[0] and "within a factor of 2" in said[1]
     drawn = batch.chart(summary, 1.0).to_dict()
     fields = [layer["encoding"]["y"]["field"] for layer in drawn["hconcat"][0]["layer"]]
     assert fields == ["steps", "steps"] and drawn["hconcat"][1]["encoding"]["y"]["field"] == "rate"
@@ -183,6 +185,6 @@ def test_a_loss_that_no_run_reaches_is_told_as_such(summary: Summary) -> None:
         "not tried",
     }
     assert savings(summary, 1e-30) == []
-    assert "not reached" in sentences([], rules)[0]
+    assert "in so many of 3 cases: unchanged 0, square root 0, linear 0" in sentences([], rules)[0]
     with pytest.raises(SystemExit, match="above 0"):
         tuned(summary, -1.0)

@@ -27,7 +27,7 @@ from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import SERIES
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.comparisons import Difference, paired_difference
+from jax_backprop.study.comparisons import SIGNIFICANT, Difference, paired_difference
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import unit_key
 from jax_backprop.study.summary import Summary
@@ -35,6 +35,7 @@ from jax_backprop.training.plan import used_examples
 
 TARGETS = (0.4, 0.2)  # nats of validation loss
 BASE = 32  # the batch from which a rule carries its rate
+NEAR = 1.25  # times the tuned rate's steps
 RULES = {"unchanged": 0.0, "square root": 0.5, "linear": 1.0}  # exponents of batch / BASE
 
 
@@ -273,26 +274,27 @@ def _reached(times: float) -> str:
 
 
 def sentences(rows: Sequence[Saving], rules: Sequence[Carried]) -> list[str]:
-    """Return what is seen, in words: a line an optimizer, and one a rule."""
+    """Return what is seen, in words."""
     said = []
-    for row in rows:
-        inside = row.apart.low <= 0 <= row.apart.high
-        said.append(
-            f"{row.optimizer.replace('_', ' ')}, to {row.target:g}: the critical batch is "
-            f"{_times(row.critical)}; the noise scale along the run foretells "
-            f"{_times(row.foretold)}, "
-            + ("not told from it." if inside else f"off by {_times(row.apart)} times.")
-        )
+    if rows:
+        found = [10**row.critical.mean for row in rows]
+        off = [10 ** abs(row.apart.mean) for row in rows]
+        sure = sum(row.apart.p_value <= SIGNIFICANT for row in rows)
+        said = [
+            f"The critical batch, from which on more examples a step save few steps, is "
+            f"{min(found):.3g} to {max(found):.3g} examples, by optimizer and loss.",
+            f"The noise scale along the run foretells it within a factor of {max(off):.2g}; it is "
+            f"told from what is measured in {sure} of {len(rows)} cases.",
+        ]
     for optimizer in dict.fromkeys(row.optimizer for row in rules):
-        parts = []
-        for rule in RULES:
-            mine = [r.times for r in rules if (r.optimizer, r.rule) == (optimizer, rule)]
-            known = [times for times in mine if not np.isnan(times)] or [np.nan]
-            middle, worst = (_reached(float(each)) for each in (np.median(known), max(known)))
-            parts.append(f"{rule} {middle} ({worst})")
+        mine = [row for row in rules if row.optimizer == optimizer]
+        counts = [
+            f"{rule} {sum(row.times <= NEAR for row in mine if row.rule == rule)}" for rule in RULES
+        ]
         said.append(
-            f"{optimizer.replace('_', ' ')}: the tuned rate of {BASE}, carried to the other "
-            f"batches, costs so many times the steps, in the median (at worst): {', '.join(parts)}."
+            f"{optimizer.replace('_', ' ')}: the tuned rate of {BASE}, carried to other batches, "
+            f"costs at most a quarter more steps in so many of {len(mine) // len(RULES)} cases: "
+            f"{', '.join(counts)}."
         )
     return said
 

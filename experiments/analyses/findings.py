@@ -198,21 +198,28 @@ def say_batch(folder: Path) -> list[str]:
     return [
         bullets(found["sentences"]),
         "Steps at each batch's own rate, chosen on the other splits, against the law fewest (1 + "
-        "critical / batch); intervals over splits, approximate:",
+        "critical / batch). Intervals are over splits, approximate:",
         markdown(*found["savings"]),
         "Steps at the rate of a batch of 32, carried by a rule, over the steps at the batch's own "
         "rate; the median over splits:",
         markdown(*found["rules"]),
+        "One small network on one data set, at constant rates: other shapes of the rate are the "
+        "study of schedules.",
     ]
 
 
 def say_warmup(folder: Path) -> list[str]:
     """Return what a warm-up tolerated, beside what a quadratic would."""
     found = write_warmup(folder)
+    longest = max(row.warmup for row in found)
+    shown = [row for row in found if row.shape == "cosine" or row.warmup == longest]
     return [
         bullets(warmup_sentences(found)),
-        "Medians over splits; times the constant schedule's rate, paired by split, approximate:",
-        markdown(*warmup_table(found)),
+        "Medians over splits; times the constant schedule's rate, paired by split, approximate "
+        "(all shares of warm-up: the picture, and warmup.json):",
+        markdown(*warmup_table(shown)),
+        "A run fails if it ends above its start. So a decay can bring back a run that was lost at "
+        "its peak, which a quadratic never does.",
     ]
 
 

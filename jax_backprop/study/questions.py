@@ -51,7 +51,9 @@ def asked(summary: Summary) -> Asked:
             values.setdefault(name, []).append(value)
     axes = summary.manifest["identity"]["axes"]
     axes = [name for name in values if name in axes and len(set(map(repr, values[name]))) > 1]
+    walked = {name for group in summary.study.get("zip", ()) for name in group[1:]}
     numeric = [name for name in axes if _is_numeric(summary, name, values[name])]
+    numeric = [name for name in numeric if name not in walked]  # they follow another axis
     free = [name for name, given in summary.settings.items() if _is_free(given)]
     return Asked(
         any(row.rates > 1 for row in summary.best),
