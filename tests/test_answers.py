@@ -11,7 +11,8 @@ from test_tuned import RATES, runs
 
 from jax_backprop.study import answer
 from jax_backprop.study.answers import setting_of
-from jax_backprop.study.drift import drift
+from jax_backprop.study.drift import drift, drifts
+from jax_backprop.study.headline import headline
 from jax_backprop.study.questions import asked
 from jax_backprop.study.runs import design
 from jax_backprop.study.sensitivity import even_rates
@@ -70,6 +71,34 @@ def test_an_axis_that_follows_another_is_no_question_of_its_own() -> None:
     walked = summary(parts, settings, zip=[["batch_size", "steps"]])
     assert asked(walked).numeric == ("batch_size",)
     assert asked(summary(parts, settings)).numeric == ("batch_size", "steps")
+
+
+def test_the_drift_of_named_values_is_told_apart_and_not_averaged() -> None:
+    """Standard networks' best rate falls with the width, the others' stays: one mean misleads."""
+    parts, settings = {}, {}
+    for name, power in {"standard": -1.0, "mup": 0.0}.items():
+        for width in (8, 16, 32, 64):
+            series = f"parametrization={name}, hidden_sizes={width}"
+            parts[series] = runs(series, 3.0 * (width / 8) ** power, range(8))
+            settings[series] = {"parametrization": name, "hidden_sizes": (width,)}
+    study = summary(parts, settings, about="parametrization")
+    found = drifts(study, "hidden_sizes", "parametrization")
+    np.testing.assert_allclose(
+        [found[n].slope.mean for n in ("standard", "mup")], [-1, 0], atol=0.12
+    )
+    told = [f"{2**each.slope.mean:.3g}" for each in found.values()]
+    line = answer(study)[0]
+    assert line.startswith(
+        "By parametrization, the best rate moves by a factor per doubling of the width: "
+        f"standard {told[0]} ["
+    )
+    assert f"; mup {told[1]} [" in line
+    head = headline(study, [])
+    assert (head.kind, head.axis) == ("axis", "hidden_sizes")
+    assert head.sentence == (
+        "Per doubling of the width the best rate moves by a factor "
+        f"{told[0]} at standard, {told[1]} (within chance) at mup."
+    )
 
 
 def test_series_are_answered_against_the_first_and_not_by_whether_rates_are_wise() -> None:

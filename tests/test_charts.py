@@ -69,7 +69,7 @@ def test_the_answers_chart_has_its_regions_and_names_the_best_and_rate_1(summary
         for row in mark.rows
         if "name" in row
     }
-    assert names == {"2/sharpness": 0.5, "first rise": 1.0, "trains best": 3.0, "fails": 40.0}
+    assert names == {"2/sharpness": 0.5, "first rise": 1.0, "best": 3.0, "failure": 40.0}
 
 
 def rows_of(losses: list[float], diverged: int = 0) -> list[RateRow]:
@@ -248,7 +248,7 @@ def test_the_pictures_of_a_search(summary: Summary) -> None:
     }
     told = {(row["boundary"], row["hidden_sizes"]): row["rate"] for row in points.rows}
     assert told["best", "4"] == 3.0 and told["best", "16"] == 6.0
-    assert (told["2/sharpness at the start", "4"], told["failure", "4"]) == (0.5, 40.0)
+    assert (told["2/sharpness", "4"], told["failure", "4"]) == (0.5, 40.0)
     assert told["first rise", "16"] == 1.0
     assert points.encoding["x"]["sort"] == ["4", "16"]
     assert points.colors()["failure"] == RED and points.colors()["best"] == GREEN

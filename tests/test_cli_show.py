@@ -79,13 +79,13 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     for row in summary.best:
         assert f"{row.loss:.3g} [{row.validation_loss.low:.3g}" in text
     failed = sum(row.diverged for row in summary.rates)
-    assert failed and f"228 networks, {failed} of them diverged; finished" in text
+    assert failed and f"228 networks, {failed} of them failed; finished" in text
     names = ["constant", "cosine"]
     for name, shown in zip(names, bars(text, names), strict=True):
         most = [row.fails for row in summary.of_series(name)]
         assert [mark == "x" for mark in shown] == most and any(most)
     assert "against constant, each at its own tuned rate" in text
-    assert "constant (control)" in text and "x most seeds diverged" in text
+    assert "constant (control)" in text and "x most seeds failed" in text
     for line in answer(summary):
         assert line in text
     assert "jax-backprop 0." in text

@@ -108,7 +108,7 @@ STANDING = SweepProgress(
 
 def test_a_bar_tells_what_is_left_how_fast_and_the_best(screen: io.StringIO) -> None:
     standings = {
-        "2,345 cells/s, 67,890 steps/s, 5 diverged, best 0.123": STANDING,
+        "2,345 cells/s, 67,890 steps/s, 5 failed, best 0.123": STANDING,
         "30/1200 0:00:00 1:02:03 left": STANDING,
         "1:03 left": STANDING._replace(seconds_left=62.6),
         "? left": STANDING._replace(seconds_left=math.inf),

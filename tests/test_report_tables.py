@@ -39,7 +39,7 @@ def test_the_table_of_best_rates(summary: Summary) -> None:
             mean, low, high = getattr(row, measure)
             shown = f"{mean:.3g} [{low:.3g}, {high:.3g}]"
             assert cells[words(measure.replace("score", row.score))] == shown
-        assert cells["series"] == row.series and cells["diverged"].endswith(" of 6")
+        assert cells["series"] == row.series and cells["failed"].endswith(" of 6")
         assert float(cells["best rate"].split(" ")[0]) == float(f"{row.learning_rate:.3g}")
         assert cells["within 10%"] == f"{row.band_low:.3g} to {row.band_high:.3g}"
     shown = [(row.validation_loss, row.test_loss, row.test_score) for row in summary.best]
@@ -84,7 +84,7 @@ def test_two_studies_are_each_shown_by_their_own_numbers() -> None:
     assert (cells["rate A"], cells["rate B"]) == ("0.5", "8")
     assert (cells["A"], cells["B"]) == ("4", "2")
     assert cells["B minus A"] == "-2 [-2.5, -1.8]" and cells["p (Holm)"] == "0.002 (0.01)"
-    assert (cells["seeds"], cells["diverged A, B"]) == ("6 of 8", "3, 1")
+    assert (cells["seeds"], cells["failed A, B"]) == ("6 of 8", "3, 1")
     heads, (row,) = versus_table([given], "test_score")
     assert row[heads.index("A")] == "0.4" and row[heads.index("B minus A")][:2] == "+3"
 

@@ -28,7 +28,7 @@ def bars(summary: Summary) -> tuple[str, Table]:
     title = (
         f"validation loss at rates {low:.3g} to {high:.3g}; {BARS[0]} {best:.3g}, "
         f"{BARS[-1]} {start:.3g} (as at the start) or more, {DIVERGED} most "
-        f"{summary.design.run}s diverged"
+        f"{summary.design.run}s failed"
     )
     return title, (["series", "loss against rate"], rows)
 

@@ -91,14 +91,14 @@ def boundaries(
 
 def _show(found: dict[str, Boundaries]) -> None:
     from jax_backprop.cli.tables import Table
-    from jax_backprop.study.boundaries import CROSSINGS, LIMIT, RATES
+    from jax_backprop.study.boundaries import CROSSINGS, LIMIT, RATES, WORDS
 
     rows = []
     for name, row in found.items():
         limit = f"{row.rates[LIMIT].mean:.3g}" if LIMIT in row.rates else "not measured"
         several = ", ".join(f"{row.several[kind]:.0%}" for kind in CROSSINGS)
         rows.append([name, limit, *(_cell(row, kind) for kind in RATES), several])
-    heads = ("series", "2/sharpness", "first rise", "best", "failure", "several crossings")
+    heads = ("series", *WORDS.values(), "several crossings")
     title = "rates [95% over seeds] (times 2/sharpness at the start)"
     console.out.print(Table(heads, rows, title=title, texts=("series",)))
 

@@ -121,7 +121,7 @@ def sweep_progress(as_json: bool) -> Iterator[Callable[[SweepProgress], None]]:
             return advance(
                 found.done_cells,
                 f"{left} left, {found.cells_per_second:,.0f} cells/s, "
-                f"{found.steps_per_second:,.0f} steps/s, {found.diverged} diverged, "
+                f"{found.steps_per_second:,.0f} steps/s, {found.diverged} failed, "
                 f"best {found.best_loss:.3g}",
                 found.total_cells,
             )

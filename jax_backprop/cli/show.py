@@ -33,10 +33,10 @@ def show(folder: Folder, /, as_json: AsJson = False) -> None:
 
     One row a series (what differs neither in rate nor in seed or split), at the rate that
     validation chose: interquartile means with 95% intervals, over seeds at one split or over splits
-    (their seeds averaged first), and how many runs diverged. Then each series minus the first,
+    (their seeds averaged first), and how many runs failed. Then each series minus the first,
     paired, with its p, also after Holm's correction, and its learning-rate sensitivity. A study of
     more than 100 series, such as the trainability map, is counted instead: its axes, how many
-    diverged, its best network.
+    failed, its best network.
 
     Args:
       folder: Results of `jax-backprop sweep`.
@@ -119,9 +119,9 @@ def _print_head(found: Overview) -> None:
         console.say("axes: " + "; ".join(map(_axis_words, found.axes)))
     share = f" (share {found.manifest['part']})" if found.manifest["part"] else ""
     state = "finished" if found.manifest["complete"] else "UNFINISHED: `jax-backprop sweep` goes on"
-    diverged = f", {found.diverged:,} of them diverged" if found.done else ""
+    failed = f", {found.diverged:,} of them failed" if found.done else ""
     planned = "" if found.done == found.planned else f" of {found.planned:,}"
-    console.say(f"{found.done:,}{planned} networks{share}{diverged}; {state}")
+    console.say(f"{found.done:,}{planned} networks{share}{failed}; {state}")
 
 
 def _print_series(found: Overview, summary: Summary) -> None:

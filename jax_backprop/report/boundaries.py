@@ -15,17 +15,11 @@ from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import GREEN, INK, RED, SKY
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.boundaries import Boundaries, boundaries
+from jax_backprop.study.boundaries import WORDS, Boundaries, boundaries
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.series import differing, value_text
 from jax_backprop.study.summary import Summary
 
-NAMES = {
-    "limit": "2/sharpness at the start",
-    "rate_monotone": "first rise",
-    "rate_best": "best",
-    "rate_diverged": "failure",
-}
 COLORS = [INK, SKY, GREEN, RED]
 LABELS = {
     "hidden_sizes": "hidden units",
@@ -90,8 +84,8 @@ def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
 def _long(found: Sequence[Boundaries], settings: dict[str, dict[str, Any]]) -> Frame:
     """Return a row a series and boundary: rate, low, high, and the series' axes as text."""
     rows = [
-        {"series": row.series, "boundary": NAMES[kind], "rate": mean, "low": low, "high": high}
-        for kind in NAMES
+        {"series": row.series, "boundary": WORDS[kind], "rate": mean, "low": low, "high": high}
+        for kind in WORDS
         for row in found
         if kind in row.rates
         for mean, low, high in [row.rates[kind]]
@@ -129,12 +123,12 @@ def _layers(data: Frame, x: Any) -> Any:
     color = alt.Color(
         "boundary:N",
         title=None,
-        scale=alt.Scale(domain=list(NAMES.values()), range=COLORS),
+        scale=alt.Scale(domain=list(WORDS.values()), range=COLORS),
         legend=alt.Legend(symbolOpacity=1),
     )
     dash = alt.StrokeDash(
         "boundary:N",
-        scale=alt.Scale(domain=list(NAMES.values()), range=[[4, 3], [1, 0], [1, 0], [1, 0]]),
+        scale=alt.Scale(domain=list(WORDS.values()), range=[[4, 3], [1, 0], [1, 0], [1, 0]]),
         legend=None,
     )
     axis = alt.Axis(format="~g")

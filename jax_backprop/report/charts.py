@@ -12,7 +12,7 @@ from jax_backprop.errors import finite
 from jax_backprop.report.labels import labels
 from jax_backprop.report.palette import BLUE, GREEN, GREY, INK, LINE, RED, SERIES, SOFT
 from jax_backprop.study import Summary
-from jax_backprop.study.boundaries import Boundaries
+from jax_backprop.study.boundaries import WORDS, Boundaries
 from jax_backprop.study.rate_answers import nearest_rate
 from jax_backprop.study.rows import BestRate, RateRow, flat
 from jax_backprop.study.states import Regions, regions
@@ -21,12 +21,6 @@ Chart: TypeAlias = alt.TopLevelMixin
 Rows: TypeAlias = Sequence[Mapping[str, str | float | int | bool | None]]
 HEIGHT = 270
 WIDE = 760  # pixels of a static picture; in a page a chart is as wide as its place
-MARKS = {  # boundaries of a search, as they are labelled
-    "limit": "2/sharpness",
-    "rate_monotone": "first rise",
-    "rate_best": "trains best",
-    "rate_diverged": "fails",
-}
 CHOSEN = "chosen"  # the signal that the slider, arrow keys and pointer set: a rate's place
 PICKED = "picked"  # the signal of the series that are ticked
 PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
@@ -149,7 +143,7 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
     if found is None:
         return []
     rows = [
-        {"learning_rate": rate.mean, "name": MARKS[kind]}
+        {"learning_rate": rate.mean, "name": WORDS[kind]}
         for kind, rate in found.rates.items()
         if where.least <= rate.mean <= where.largest
     ]

@@ -25,8 +25,9 @@ from jax_backprop.report.palette import BLUE, GREY, INK, RED, SOFT, STATE_COLORS
 from jax_backprop.study import Summary
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import level
+from jax_backprop.study.questions import asked
 from jax_backprop.study.rows import Contrast
-from jax_backprop.study.series import value_text
+from jax_backprop.study.series import setting_text, value_text
 from jax_backprop.study.states import STATES, state
 
 ROW = 21
@@ -145,30 +146,32 @@ def states_chart(summary: Summary, names: Sequence[str]) -> Chart:
 
 def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
     """Return each series' best rate against a numeric axis, with the rates near it."""
-    rows = []
+    by, first, rows = asked(summary).named, next(iter(summary.settings.values())), []
     for row in summary.best:
-        value = level(summary, axis, summary.settings[row.series].get(axis))
+        given = summary.settings[row.series]
+        value = level(summary, axis, given.get(axis))
         if value is not None and value > 0 and row.learning_rate > 0:
-            others = [
-                f"{k}={value_text(v)}" for k, v in summary.settings[row.series].items() if k != axis
-            ]
-            rows.append({"value": value, "others": ", ".join(others), **row.plain()})
-    named = labels(list(dict.fromkeys(row["others"] for row in rows)))
+            fixed = {k: v for k, v in given.items() if k.partition(".")[0] not in (axis, by)}
+            told = {"value": value, "by": setting_text(given, by) if by else ""}
+            told["others"] = ", ".join(f"{k}={value_text(v)}" for k, v in fixed.items())
+            told["first"] = all(first.get(k) == v for k, v in fixed.items())
+            rows.append({**told, **row.plain()})
     values = sorted({row["value"] for row in rows})
     ticks = alt.Axis(values=values, format="~g", grid=False)
     scale = alt.Scale(type="log", nice=False, padding=20)
     x = alt.X("value:Q", title=words.removeprefix("the "), scale=scale, axis=ticks)
-    base = alt.Chart(data(rows)).encode(x=x, color=alt.value(BLUE))
-    if any(row["others"] for row in rows):
-        shown = [{**row, "label": named.of[row["others"]]} for row in rows]
-        domain = list(named.of.values())
-        few = len(domain) <= MOST_LINES
-        legend = alt.Legend(title=named.title or None, columns=4) if few else None
-        color = alt.Color("label:N", scale=color_of(domain), legend=legend)
-        base = base.properties(data=data(shown)).encode(color=color)
+    domain = list(dict.fromkeys(row["by"] for row in rows))
+    legend = (
+        alt.Legend(title=by.replace("_", " "), columns=4) if 1 < len(domain) <= MOST_LINES else None
+    )
+    color = alt.Color("by:N", scale=color_of(domain), legend=legend)
+    base = alt.Chart(data(rows)).encode(x=x, color=color, detail="others:N")
     y = log_axis("learning_rate:Q", "best learning rate")
-    bars = base.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
     tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("value", "learning_rate")]
     tips += [alt.Tooltip("validation_loss:Q", format=".3g"), "series:N"]
-    line = base.mark_line(strokeDash=[4, 3]).encode(y=y)
-    return styled(bars + line + base.mark_point(filled=True, size=90).encode(y=y, tooltip=tips))
+    own = base.transform_filter("datum.first")
+    bars = own.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
+    others = base.transform_filter("!datum.first").mark_line(opacity=0.25, point={"size": 15})
+    lines = [others.encode(y=y, tooltip=tips), own.mark_line(strokeWidth=2.5).encode(y=y)]
+    points = own.mark_point(filled=True, size=90, opacity=1).encode(y=y, tooltip=tips)
+    return styled(alt.layer(bars, *lines, points))

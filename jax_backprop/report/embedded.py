@@ -17,7 +17,7 @@ from jax_backprop.report.study_toml import toml_key, toml_value
 from jax_backprop.study import Summary
 from jax_backprop.study.rows import BestRate, Frame
 from jax_backprop.study.runs import run_keys
-from jax_backprop.study.series import choice_text, plain_value, value_text
+from jax_backprop.study.series import plain_value, setting_text
 from jax_backprop.study.summary import axis_order
 from jax_backprop.study_file import CHOICES
 
@@ -72,7 +72,7 @@ def _axis(summary: Summary, name: str) -> Columns:
         {key: plain_value(value) for key, value in row.items()} for row in first.to_dict("records")
     ]
     numbers = all(isinstance(row[name], int | float) for row in rows)
-    shown = [row[name] if numbers else _text(row, name) for row in rows]
+    shown = [row[name] if numbers else setting_text(row, name) for row in rows]
     given = [toml_value(_chosen(row, name)) for row in rows]
     return {
         "key": f"axes.{toml_key(name)}",
@@ -80,10 +80,6 @@ def _axis(summary: Summary, name: str) -> Columns:
         "toml": given,
         "codes": codes.tolist(),
     }
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    return choice_text(row, name) if name in CHOICES else value_text(row[name])
 
 
 def _chosen(row: Mapping[str, Any], name: str) -> Any:

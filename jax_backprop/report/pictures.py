@@ -15,7 +15,7 @@ from jax_backprop.report.sharpness import time_axis
 from jax_backprop.report.tables import Table, best_table, in_nats, rate_table, state_table, unit
 from jax_backprop.study import Summary
 from jax_backprop.study.answers import spoken
-from jax_backprop.study.boundaries import Boundaries
+from jax_backprop.study.boundaries import WORDS, Boundaries
 from jax_backprop.study.headline import AXIS, BOUNDARIES, RATES, SERIES, Headline
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.rows import Contrast
@@ -48,7 +48,8 @@ def answer_pictures(
     if head.kind == AXIS:
         yield Picture(
             "answer",
-            "Best rate of each series, by validation loss; bars: rates within a tenth of its loss.",
+            "Best rate of each series, by validation loss; bars: rates within a tenth of its loss. "
+            "Strong: all else as in the first series; faint: with other settings.",
             head.sentence,
             comparisons.axis_chart(summary, head.axis, spoken(head.axis)),
             best_table(summary),
@@ -182,10 +183,9 @@ def states_pictures(summary: Summary, names: Sequence[str]) -> Iterator[Picture]
 
 def _searched(summary: Summary, name: str, finding: str) -> Picture:
     found = named_boundaries(summary)
-    heads = ["series", "2/sharpness", "first rise", "best", "failure"]
-    kinds = ("limit", "rate_monotone", "rate_best", "rate_diverged")
+    heads = ["series", *WORDS.values()]
     rows = [
-        [series, *(str(row.rates[k]) if k in row.rates else "-" for k in kinds)]
+        [series, *(str(row.rates[k]) if k in row.rates else "-" for k in WORDS)]
         for series, row in found.items()
     ]
     return Picture(

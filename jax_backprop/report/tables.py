@@ -22,7 +22,7 @@ NONE = "-"
 def best_table(summary: Summary) -> Table:
     """Return the heads and the rows of the table of best rates."""
     columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
-    columns += [f"test {words(summary.score)}", "diverged"]
+    columns += [f"test {words(summary.score)}", "failed"]
     rows = []
     for row in summary.best:
         edge = " (edge of the grid)" if row.at_edge else ""
@@ -59,7 +59,7 @@ def compare_table(
 def rate_table(rows: Sequence[RateRow]) -> Table:
     """Return heads and rows: a series at each of its rates."""
     score = words(rows[0].score) if rows else "accuracy"
-    columns = ["series", "learning rate", "validation loss", f"test {score}", "diverged"]
+    columns = ["series", "learning rate", "validation loss", f"test {score}", "failed"]
     return columns, [
         [
             row.series,
@@ -98,7 +98,7 @@ def control_table(
     unit = contrasts[0].unit if contrasts else summary.design.unit
     score = f"test {words(summary.score)}"
     columns = ["series", "test loss", "p (Holm)", score, "p (Holm)", f"{unit}s"]
-    columns += ["diverged", "sensitivity"]
+    columns += ["failed", "sensitivity"]
     control = summary.best[0]
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
     units = control.splits if unit == "split" else control.seeds
@@ -127,7 +127,7 @@ def versus_table(contrasts: Sequence[Contrast], measure: str) -> Table:
       measure: "test_loss" or "test_score".
     """
     columns = ["series", "rate A", "rate B", "A", "B", "B minus A", "p (Holm)"]
-    columns += [f"{contrasts[0].unit}s", "diverged A, B"]
+    columns += [f"{contrasts[0].unit}s", "failed A, B"]
     rows = []
     for each in contrasts:
         sides = (each.control, each.series)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
-from jax_backprop.study.drift import drift
+from jax_backprop.study.drift import Drift, drifts
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import at_best, of_rates
 from jax_backprop.study.rows import Contrast
@@ -47,7 +47,7 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
         lines = [*of_rates(summary), _by_series(summary), *told]
     else:
         lines = [] if found.can_be_answered else [_cannot(found)]
-        lines += [_moved(summary, axis) for axis in found.numeric if found.rates]
+        lines += [_moved(summary, axis, found.named) for axis in found.numeric if found.rates]
         lines += [*told, _by_series(summary), *_rate_free(summary, found)]
         lines += [_range(summary)] if found.rates else []
     return [*_halved(summary), *lines, _over(summary)]
@@ -91,21 +91,33 @@ def _cannot(found: Asked) -> str:
     )
 
 
-def _moved(summary: Summary, axis: str) -> str:
-    """Say by which factor the best rate moves along a numeric axis."""
-    found = drift(summary, axis)
-    if found is None:
+def _moved(summary: Summary, axis: str, by: str) -> str:
+    """Say by which factor the best rate moves along a numeric axis, at each value of another."""
+    found = drifts(summary, axis, by)
+    if not found:
         return (
             f"How the best rate moves with {spoken(axis)} can't be said: that takes three rates "
             "or more of every value, the other axes being equal."
         )
+    unit, per = summary.design.unit, f"per doubling of {spoken(axis)}"
+    if len(found) == 1:
+        return f"The best rate moves by a factor {_move(*found.values(), unit, f' {per}')}."
+    told, among = list(found), ""
+    if len(found) > MOST_NAMED:
+        order = sorted(found, key=lambda value: found[value].slope.mean)
+        told, among = [order[0], order[-1]], f", the least and the largest of {len(found)}"
+    moves = "; ".join(f"{value} {_move(found[value], unit)}" for value in told)
+    return f"By {spoken(by)}{among}, the best rate moves by a factor {per}: {moves}."
+
+
+def _move(found: Drift, unit: str, per: str = "") -> str:
     slope = found.slope
     edge = f"; {found.at_edge:.0%} of the best rates are the least or largest tried"
     others = f", averaged over {found.settings} settings of the other axes"
     return (
-        f"The best rate moves by a factor {2**slope.mean:.3g}{_bounds(slope, 2.0)} per doubling of "
-        f"{spoken(axis)} ({found.low:g} to {found.high:g}{others if found.settings > 1 else ''}), "
-        f"{_told_apart(slope, summary.design.unit)}{edge if found.at_edge else ''}."
+        f"{2**slope.mean:.3g}{_bounds(slope, 2.0)}{per} "
+        f"({found.low:g} to {found.high:g}{others if found.settings > 1 else ''}), "
+        f"{_told_apart(slope, unit)}{edge if found.at_edge else ''}"
     )
 
 

@@ -27,6 +27,12 @@ from jax_backprop.study.statistics import estimate
 CROSSINGS = ("rate_monotone", "rate_diverged")
 RATES = ("rate_monotone", "rate_best", "rate_diverged")
 LIMIT = "limit"
+WORDS = {  # as readers are told them
+    LIMIT: "2/sharpness",
+    "rate_monotone": "first rise",
+    "rate_best": "best",
+    "rate_diverged": "failure",
+}
 RESOLUTION = 1 / 32  # decades: 7.5 percent, less than seeds differ by
 BRACKET = 0.5  # decades that a grid without a crossing is widened by, in each round
 FARTHEST = 3.0  # decades beyond the grid: there a boundary is given up

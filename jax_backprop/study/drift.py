@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from jax_backprop.study.comparisons import Difference, paired_difference
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import by_unit, unit_key
+from jax_backprop.study.series import setting_text
 from jax_backprop.study.summary import Summary
 
 
@@ -30,30 +31,52 @@ class Drift(NamedTuple):
     at_edge: float
 
 
-def drift(summary: Summary, axis: str) -> Drift | None:
+def drifts(summary: Summary, axis: str, by: str) -> dict[str, Drift]:
+    """Return how the best rate moves along an axis, at each value of another that can say it.
+
+    Args:
+      summary: of the study.
+      axis: with numbers.
+      by: the axis whose values are told apart; "" takes all series together, as "".
+    """
+    groups: dict[str, list[str]] = {}
+    for name, given in summary.settings.items():
+        groups.setdefault(setting_text(given, by) if by else "", []).append(name)
+    found = {value: drift(summary, axis, names) for value, names in groups.items()}
+    return {value: each for value, each in found.items() if each is not None}
+
+
+def drift(summary: Summary, axis: str, names: Sequence[str] | None = None) -> Drift | None:
     """Return how the best rate moves along an axis; None where these cells can't say.
 
     Of each seed (of each split, its seeds averaged first) and value the best rate by validation
     loss, between the rates of the grid by a parabola through the best three; then a line through
     the logarithms. Combinations of the other axes are averaged.
+
+    Args:
+      summary: of the study.
+      axis: with numbers.
+      names: of the series that are looked at; all where None.
     """
-    given_levels = {
-        n: level(summary, axis, given.get(axis)) for n, given in summary.settings.items()
-    }
+    settings, cells = summary.settings, summary.cells
+    if names is not None:
+        settings = {name: settings[name] for name in names}
+        cells = cells[cells["series"].isin(names)]
+    given_levels = {n: level(summary, axis, given.get(axis)) for n, given in settings.items()}
     levels = {
         name: value for name, value in given_levels.items() if value is not None and value > 0
     }
     if len(levels) < len(given_levels):
         return None
-    best, found, edges = _best_places(summary.cells), [], []
-    for names in _groups(summary.settings, axis):
-        places = [best.get(name, {}) for name in names]
+    best, found, edges = _best_places(cells), [], []
+    for group in _groups(settings, axis):
+        places = [best.get(name, {}) for name in group]
         units = sorted(set.intersection(*(set(place) for place in places)))
-        if len(names) < 2 or not units:
+        if len(group) < 2 or not units:
             continue
         rates = np.array([[place[each][0] for each in units] for place in places])
         edges += [place[each][1] for place in places for each in units]
-        steps = np.log2([levels[name] for name in names])
+        steps = np.log2([levels[name] for name in group])
         found.append(dict(zip(units, np.polyfit(steps, rates / np.log10(2.0), 1)[0], strict=True)))
     common = sorted(set.intersection(*(set(each) for each in found))) if found else []
     if not common:

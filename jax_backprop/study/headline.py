@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jax_backprop.study.answers import no_power, spoken
 from jax_backprop.study.boundaries import boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
-from jax_backprop.study.drift import Drift, drift
+from jax_backprop.study.drift import Drift, drifts
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import learned_nothing
 from jax_backprop.study.rows import BestRate, Contrast
 from jax_backprop.study.runs import counted
+from jax_backprop.study.series import differing
 from jax_backprop.study.states import far_above, first_failing, loss_at
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
 
+LONG = 40  # characters of a name that a sentence still bears
+MOST_TOLD = 3  # values in one sentence
 MISSED = 3.0  # the factor by which a rate is missed, in what that costs
 # What answers a question: the loss over rates, the best rate over an axis, series side by side.
 RATES, AXIS, SERIES, BOUNDARIES = "rates", "axis", "series", "boundaries"
@@ -54,7 +57,10 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
     best = (several or summary.best)[0] if found.is_about_rates else summary.chosen
     figures = (_best(summary, best), _missing(summary, best), _failing(summary, best))
     if len(summary.best) > 1 and not found.is_about_rates:
-        figures = (figures[0]._replace(note=f"{best.series}: {figures[0].note}"), *figures[1:])
+        figures = (
+            figures[0]._replace(note=f"{named(summary, best.series)}: {figures[0].note}"),
+            *figures[1:],
+        )
     if not any(math.isfinite(row.loss) for row in summary.best):
         return Headline(RATES, "", "No run ended with a finite loss: no answer.", figures, best)
     if "resolution" in summary.study:
@@ -65,12 +71,15 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
         text = f"These results can't answer the question: {spoken(found.about)} doesn't vary here."
         return Headline(RATES, "", text, figures, best)
     axis = found.about or next(iter(found.numeric), "")
-    moved = drift(summary, axis) if axis in found.numeric and found.rates else None
-    if moved is not None and (found.about or not _has_others(found)):
-        return Headline(AXIS, axis, _axis(axis, moved), figures, best)
+    if axis == found.named and found.about and found.numeric:
+        axis = found.numeric[0]  # its values are told apart by how they move the rate along that
+    if found.rates and (found.about or not found.named or no_power(contrasts)):
+        moved = drifts(summary, axis, found.named) if axis in found.numeric else {}
+        if moved:
+            return Headline(AXIS, axis, _axis(axis, moved), figures, best)
     if len(summary.best) > MOST_COMPARED:
         return Headline(SERIES, "", _many(summary), figures, best)
-    return Headline(SERIES, "", _series(contrasts, found), figures, best)
+    return Headline(SERIES, "", _series(summary, contrasts, found), figures, best)
 
 
 def between(contrasts: Sequence[Contrast]) -> str:
@@ -84,8 +93,14 @@ def between(contrasts: Sequence[Contrast]) -> str:
     return _against("A", sides, ", each at its own tuned rate")
 
 
-def _has_others(found: Asked) -> bool:
-    return bool(set(found.axes) - set(found.numeric))
+def named(summary: Summary, series: str) -> str:
+    """Return a series' name for a sentence: a long one by what it differs in from the first."""
+    if len(series) <= LONG:
+        return series
+    names = list(summary.settings)
+    if series == names[0]:
+        return "the first series"
+    return differing([summary.settings[names[0]], summary.settings[series]])[1]
 
 
 def _rates(summary: Summary, best: BestRate) -> str:
@@ -108,8 +123,15 @@ def _rates(summary: Summary, best: BestRate) -> str:
     )
 
 
-def _axis(axis: str, found: Drift) -> str:
-    slope = found.slope
+def _axis(axis: str, found: Mapping[str, Drift]) -> str:
+    """Say by which factor the best rate moves along an axis, at each value of another or two."""
+    if len(found) > 1:
+        order = sorted(found, key=lambda value: found[value].slope.mean)
+        told = found if len(found) <= MOST_TOLD else (order[0], order[-1])
+        said = ", ".join(f"{_factor(found[value])} at {value}" for value in told)
+        among = f": the least and the largest of {len(found)}" if len(told) < len(found) else ""
+        return f"Per doubling of {spoken(axis)} the best rate moves by a factor {said}{among}."
+    slope = next(iter(found.values())).slope
     factor = f"The best rate moves by a factor {2**slope.mean:.3g} per doubling of {spoken(axis)}"
     if slope.smallest_p > SIGNIFICANT:
         return f"{factor}; {slope.pairs} pairs are too few to tell it from chance."
@@ -117,11 +139,16 @@ def _axis(axis: str, found: Drift) -> str:
     return f"{factor}, {told} (p {slope.p_value:.2g})."
 
 
-def _series(contrasts: Sequence[Contrast], found: Asked) -> str:
+def _factor(found: Drift) -> str:
+    chance = "" if found.slope.p_value <= SIGNIFICANT else " (within chance)"
+    return f"{2**found.slope.mean:.3g}{chance}"
+
+
+def _series(summary: Summary, contrasts: Sequence[Contrast], found: Asked) -> str:
     if not contrasts:
         return "Nothing can be compared: no run is common to two series."
     tuned = ", each at its own tuned rate" if found.rates else ""
-    return _against(contrasts[0].control.series, contrasts, tuned)
+    return _against(named(summary, contrasts[0].control.series), contrasts, tuned)
 
 
 def _against(control: str, contrasts: Sequence[Contrast], tuned: str) -> str:
@@ -140,9 +167,9 @@ def _against(control: str, contrasts: Sequence[Contrast], tuned: str) -> str:
 
 
 def _many(summary: Summary) -> str:
-    best = summary.chosen
+    best, series = summary.chosen, f"{len(summary.best):,} series"
     return (
-        f"Of {len(summary.best):,} series {best.series} ends lowest, at {best.loss:.3g}; "
+        f"Of {series} {named(summary, best.series)} ends lowest, at {best.loss:.3g}; "
         "so many can't be told from chance."
     )
 

@@ -33,6 +33,12 @@ class Asked(NamedTuple):
     about: str
 
     @property
+    def named(self) -> str:
+        """The axis of names by which the best rate's move is told; "" where all have numbers."""
+        others = [name for name in self.axes if name not in self.numeric]
+        return self.about if self.about in others else next(iter(others), "")
+
+    @property
     def is_about_rates(self) -> bool:
         """The question is whether to choose a rate, and which."""
         return self.about == RATE or (not self.about and not self.axes)

@@ -82,6 +82,12 @@ def value_text(value: Any) -> str:
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else _exact(value)
 
 
+def setting_text(settings: Mapping[str, Any], axis: str) -> str:
+    """Return a series' value of an axis as it is shown: a choice with its own parameters."""
+    is_choice = axis in CHOICES and axis in settings
+    return choice_text(settings, axis) if is_choice else value_text(settings.get(axis))
+
+
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return series' names by what they differ in from the first, which is called the base."""
     parts = [_parts(each, value_text) for each in settings]
