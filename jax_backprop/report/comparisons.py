@@ -171,7 +171,9 @@ def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
     tips += [alt.Tooltip("validation_loss:Q", format=".3g"), "series:N"]
     own = base.transform_filter("datum.first")
     bars = own.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
-    others = base.transform_filter("!datum.first").mark_line(opacity=0.25, point={"size": 15})
-    lines = [others.encode(y=y, tooltip=tips), own.mark_line(strokeWidth=2.5).encode(y=y)]
+    lines = [own.mark_line(strokeWidth=2.5).encode(y=y)]
+    if not all(row["first"] for row in rows):
+        others = base.transform_filter("!datum.first").mark_line(opacity=0.25, point={"size": 15})
+        lines.insert(0, others.encode(y=y, tooltip=tips))
     points = own.mark_point(filled=True, size=90, opacity=1).encode(y=y, tooltip=tips)
     return styled(alt.layer(bars, *lines, points))

@@ -13,10 +13,12 @@ from jax_backprop.study.rate_answers import at_best, of_rates
 from jax_backprop.study.rows import Contrast
 from jax_backprop.study.rows import words as words_of
 from jax_backprop.study.runs import counted
+from jax_backprop.study.series import differing
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import against_control
 
 MOST_NAMED = 6  # series in one sentence
+LONG = 40  # characters of a name that a sentence still bears
 HIDDEN = ("hidden_sizes", "activation")  # of this project's network
 SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
 
@@ -38,11 +40,11 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
     contrasts = against_control(summary) if contrasts is None else contrasts
     tuned = ", each at its own tuned rate," if found.rates else ""
     paired = (
-        f"Paired by {contrasts[0].unit} with {contrasts[0].control.series}{tuned}"
+        f"Paired by {contrasts[0].unit} with {named(summary, contrasts[0].control.series)}{tuned}"
         if contrasts
         else ""
     )
-    told = [compared(contrasts, paired)] if contrasts else []
+    told = [compared([_short(summary, each) for each in contrasts], paired)] if contrasts else []
     if found.is_about_rates:
         lines = [*of_rates(summary), _by_series(summary), *told]
     else:
@@ -134,8 +136,9 @@ def _by_series(summary: Summary) -> str:
     if len(found) > MOST_NAMED:
         found = sorted(found, key=lambda row: row.shortfall)[:MOST_NAMED]
     rows = [
-        f"{row.series} {row.test_score if scored else row.test_loss} at {row.learning_rate:.3g}"
+        f"{named(summary, row.series)} {measured} at {row.learning_rate:.3g}"
         for row in found
+        for measured in (row.test_score if scored else row.test_loss,)
     ]
     few = len(summary.best) - len(found)
     which = f" ({len(found)} of {len(summary.best)} series, the best on validation)" if few else ""
@@ -163,6 +166,11 @@ def compared(contrasts: Sequence[Contrast], head: str) -> str:
         f"{head} {words} changes beyond chance (Holm p at most {SIGNIFICANT}) in {len(sure)} of "
         f"{len(told)} series{split}{listed}."
     )
+
+
+def _short(summary: Summary, each: Contrast) -> Contrast:
+    name = named(summary, each.series.series)
+    return each._replace(series=each.series._replace(series=name))
 
 
 def no_power(contrasts: Sequence[Contrast]) -> str:
@@ -200,10 +208,10 @@ def _rate_free(summary: Summary, found: Asked) -> list[str]:
     if not free or not tuned:
         return []
     best = min(tuned, key=lambda row: row.loss)
-    rows = [f"{row.series} {row.validation_loss}" for row in free]
+    rows = [f"{named(summary, row.series)} {row.validation_loss}" for row in free]
     return [
         f"Without choosing a rate the validation loss comes to {'; '.join(rows[:MOST_NAMED])}; the "
-        f"best that was tuned, {best.series}, to {best.validation_loss}."
+        f"best that was tuned, {named(summary, best.series)}, to {best.validation_loss}."
     ]
 
 
@@ -212,8 +220,9 @@ def _range(summary: Summary) -> str:
     best = summary.chosen
     group = summary.of_series(best.series)
     low, high = group[0], group[-1]
+    ended = at_best(summary, best, name=False)
     return (
-        f"Best on validation is {best.series}: {at_best(summary, best)}, "
+        f"Best on validation is {named(summary, best.series)}: {ended}, "
         f"{low.loss:.3g} at {low.learning_rate:.3g} "
         f"and {high.loss:.3g} at {high.learning_rate:.3g}."
     )
@@ -243,6 +252,16 @@ def _over(summary: Summary) -> str:
         return "One seed at one split: an effect can't be told from chance."
     beyond = "; they say nothing of other splits" if found.splits == 1 else ""
     return f"Intervals and p are {found.over}{beyond}."
+
+
+def named(summary: Summary, series: str) -> str:
+    """Return a series' name for a sentence: a long one by what it differs in from the first."""
+    if len(series) <= LONG:
+        return series
+    names = list(summary.settings)
+    if series == names[0]:
+        return "the first series"
+    return differing([summary.settings[names[0]], summary.settings[series]])[1]
 
 
 def spoken(axis: str) -> str:

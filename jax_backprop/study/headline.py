@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jax_backprop.study.answers import no_power, spoken
+from jax_backprop.study.answers import named, no_power, spoken
 from jax_backprop.study.boundaries import boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import Drift, drifts
@@ -14,12 +14,10 @@ from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import learned_nothing
 from jax_backprop.study.rows import BestRate, Contrast
 from jax_backprop.study.runs import counted
-from jax_backprop.study.series import differing
 from jax_backprop.study.states import far_above, first_failing, loss_at
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
 
-LONG = 40  # characters of a name that a sentence still bears
 MOST_TOLD = 3  # values in one sentence
 MISSED = 3.0  # the factor by which a rate is missed, in what that costs
 # What answers a question: the loss over rates, the best rate over an axis, series side by side.
@@ -91,16 +89,6 @@ def between(contrasts: Sequence[Contrast]) -> str:
         for each in contrasts
     ]
     return _against("A", sides, ", each at its own tuned rate")
-
-
-def named(summary: Summary, series: str) -> str:
-    """Return a series' name for a sentence: a long one by what it differs in from the first."""
-    if len(series) <= LONG:
-        return series
-    names = list(summary.settings)
-    if series == names[0]:
-        return "the first series"
-    return differing([summary.settings[names[0]], summary.settings[series]])[1]
 
 
 def _rates(summary: Summary, best: BestRate) -> str:

@@ -23,6 +23,8 @@ class Asked(NamedTuple):
       numeric: those of them with numbers, along which the best rate may move.
       rate_free: series that bring a rate of their own.
       about: the axis that the study says its question is about; "" where it says nothing.
+      named: the axis of names by which the best rate's move is told, ``about`` if it is one; ""
+        where all have numbers.
     """
 
     rates: bool
@@ -31,12 +33,7 @@ class Asked(NamedTuple):
     numeric: tuple[str, ...]
     rate_free: tuple[str, ...]
     about: str
-
-    @property
-    def named(self) -> str:
-        """The axis of names by which the best rate's move is told; "" where all have numbers."""
-        others = [name for name in self.axes if name not in self.numeric]
-        return self.about if self.about in others else next(iter(others), "")
+    named: str
 
     @property
     def is_about_rates(self) -> bool:
@@ -58,16 +55,20 @@ def asked(summary: Summary) -> Asked:
     axes = summary.manifest["identity"]["axes"]
     axes = [name for name in values if name in axes and len(set(map(repr, values[name]))) > 1]
     walked = {name for group in summary.study.get("zip", ()) for name in group[1:]}
-    numeric = [name for name in axes if _is_numeric(summary, name, values[name])]
-    numeric = [name for name in numeric if name not in walked]  # they follow another axis
+    axes = [name for name in axes if name not in (RATE, *REPLICATES)]
+    numbers = [name for name in axes if _is_numeric(summary, name, values[name])]
+    numeric = [name for name in numbers if name not in walked]  # the others follow another axis
+    names = [name for name in axes if name not in numbers]
+    about = str(summary.study.get("about") or "")
     free = [name for name, given in summary.settings.items() if _is_free(given)]
     return Asked(
         any(row.rates > 1 for row in summary.best),
         len(summary.settings),
-        tuple(name for name in axes if name not in (RATE, *REPLICATES)),
+        tuple(axes),
         tuple(numeric),
         tuple(free),
-        str(summary.study.get("about") or ""),
+        about,
+        about if about in names else next(iter(names), ""),
     )
 
 

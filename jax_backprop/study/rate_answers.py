@@ -60,12 +60,13 @@ def _why(best: BestRate, group: Sequence[RateRow]) -> str:
     return " and ".join(parts)
 
 
-def at_best(summary: Summary, best: BestRate) -> str:
+def at_best(summary: Summary, best: BestRate, *, name: bool = True) -> str:
     """Return the validation loss at a best rate, and that rate."""
     edge = ", the edge of the grid: widen it" if best.at_edge else ""
+    series = f", {best.series}{_kind(summary)}" if name else ""
     return (
         f"the final validation loss is {best.validation_loss} at the best rate "
-        f"({best.learning_rate:.3g}, {best.series}{_kind(summary)}{edge})"
+        f"({best.learning_rate:.3g}{series}{edge})"
     )
 
 
