@@ -128,8 +128,8 @@ def _layers(data: Frame, x: Any) -> Any:
     )
     dash = alt.StrokeDash(
         "boundary:N",
+        title=None,
         scale=alt.Scale(domain=list(WORDS.values()), range=[[4, 3], [1, 0], [1, 0], [1, 0]]),
-        legend=None,
     )
     axis = alt.Axis(format="~g")
     y = alt.Y("rate:Q", scale=alt.Scale(type="log"), title="learning rate", axis=axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ WIDE = 760  # pixels of a static picture; in a page a chart is as wide as its pl
 CHOSEN = "chosen"  # the signal that the slider, arrow keys and pointer set: a rate's place
 PICKED = "picked"  # the signal of the series that are ticked
 PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
+LINE_LENGTH = 44  # characters: a phone shows them
 LABELS = 190  # pixels of a name before it is cut
 
 
@@ -148,9 +150,9 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
         if where.least <= rate.mean <= where.largest
     ]
     base = alt.Chart(data(rows)).encode(x=x)
-    text = base.mark_text(angle=270, align="left", dx=4, dy=-6, fontSize=11, color=SOFT)
+    text = base.mark_text(angle=270, align="right", dx=-22, dy=-6, fontSize=11, color=SOFT)
     rules = base.mark_rule(strokeDash=[4, 3], color=SOFT)
-    return [rules, text.encode(text="name:N", y=alt.value(HEIGHT))]
+    return [rules, text.encode(text="name:N", y=alt.value(0))]
 
 
 def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
@@ -249,7 +251,8 @@ def series_axis(names: Sequence[str]) -> alt.Y:
 def headed(names: Sequence[str]) -> dict[str, alt.TitleParams]:
     """Return the title of a chart of series: what the parts of their labels are."""
     title = labels(names).title
-    head = alt.TitleParams(title, frame="bounds", fontWeight=400, offset=4)
+    lines = textwrap.wrap(title, LINE_LENGTH)
+    head = alt.TitleParams(lines, frame="bounds", fontWeight=400, offset=4)
     return {"title": head} if title else {}
 
 

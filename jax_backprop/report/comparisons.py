@@ -23,6 +23,7 @@ from jax_backprop.report.charts import (
 from jax_backprop.report.labels import labels
 from jax_backprop.report.palette import BLUE, GREY, INK, RED, SOFT, STATE_COLORS
 from jax_backprop.study import Summary
+from jax_backprop.study.answers import FIRST, LONG
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import level
 from jax_backprop.study.questions import asked
@@ -80,7 +81,7 @@ def forest(contrasts: Sequence[Contrast], measure: str, against: str) -> Chart:
     for row in rows:
         row["shown"] = float(np.clip(row["mean"], low, high))
         row["label"] = named.of[row["series"]]
-    title = f"{contrasts[0].named(measure)} minus {against}"
+    title = f"{contrasts[0].named(measure)} minus {against if len(against) <= LONG else FIRST}"
     scale = alt.Scale(domain=[low, high], clamp=True)
     x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
     told = alt.Scale(domain=list(COLORS), range=list(COLORS.values()))

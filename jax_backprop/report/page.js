@@ -32,6 +32,7 @@ async function draw(id, spec, renderer = "svg") {
   const shown = document.createElement("div");
   shown.style.width = "100%";
   shown.setAttribute("aria-hidden", "true"); // its place says what is seen
+  if (place.clientWidth < 520) spec = narrow(spec);
   const wide = spec.width === "container";
   if (wide) spec = { ...spec, width: Math.max(200, place.clientWidth), autosize: { type: "fit-x", contains: "padding" } };
   const { view } = await /** @type {any} */ (window).vegaEmbed(shown, renderer === "canvas" ? coloured(spec) : spec, options);
@@ -47,6 +48,14 @@ async function draw(id, spec, renderer = "svg") {
     watching[id].observe(place);
   }
   return view;
+}
+
+/** A specification whose names leave a phone room for what is drawn. @param {any} spec @returns {any} */
+function narrow(spec) {
+  return JSON.parse(JSON.stringify(spec), (name, value) => {
+    if (name === "labelLimit" && value > 110) return 110;
+    return name === "columns" && value > 1 ? Math.min(value, 2) : value;
+  });
 }
 
 /** A specification or drawing with the page's colours written out. @template T @param {T} drawn @returns {T} */

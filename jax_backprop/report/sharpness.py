@@ -27,14 +27,10 @@ def _panel(name: str, group: Frame) -> Any:
     shown = group[group["learning_rate"].isin(_shown_rates(group))]
     shown = shown.assign(rate=shown["learning_rate"].map("{:.3g}".format))
     rates = list(dict.fromkeys(shown.sort_values("learning_rate")["rate"]))
+    scale = alt.Scale(domain=rates, range=SERIES[: len(rates)])
     base = alt.Chart(shown).encode(
         x=alt.X("step:Q", title=None, axis=alt.Axis(tickCount=4)),
-        color=alt.Color(
-            "rate:N",
-            title="rate",
-            scale=alt.Scale(domain=rates, range=SERIES[: len(rates)]),
-            legend=alt.Legend(symbolOpacity=1),
-        ),
+        color=alt.Color("rate:N", title="rate", scale=scale, legend=alt.Legend(symbolOpacity=1)),
     )
     tooltip = ["rate", "step", "train_loss", "sharpness", "ratio"]
     loss = base.mark_line(strokeWidth=1.5).encode(
@@ -46,7 +42,7 @@ def _panel(name: str, group: Frame) -> Any:
     limits = (
         alt.Chart(shown.drop_duplicates("rate"))
         .mark_rule(strokeDash=[5, 3])
-        .encode(y="limit:Q", color=alt.Color("rate:N", scale=alt.Scale(domain=rates, range=SERIES)))
+        .encode(y="limit:Q", color=alt.Color("rate:N", scale=scale))
     )
     below = (sharpness + limits).properties(width=WIDTH, height=HEIGHT)
     title = _title(name)

@@ -18,6 +18,7 @@ from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import against_control
 
 MOST_NAMED = 6  # series in one sentence
+FIRST = "the first series"
 LONG = 40  # characters of a name that a sentence still bears
 HIDDEN = ("hidden_sizes", "activation")  # of this project's network
 SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
@@ -103,7 +104,8 @@ def _moved(summary: Summary, axis: str, by: str) -> str:
         )
     unit, per = summary.design.unit, f"per doubling of {spoken(axis)}"
     if len(found) == 1:
-        return f"The best rate moves by a factor {_move(*found.values(), unit, f' {per}')}."
+        move = _move(next(iter(found.values())), unit, f" {per}")
+        return f"The best rate moves by a factor {move}."
     told, among = list(found), ""
     if len(found) > MOST_NAMED:
         order = sorted(found, key=lambda value: found[value].slope.mean)
@@ -260,7 +262,7 @@ def named(summary: Summary, series: str) -> str:
         return series
     names = list(summary.settings)
     if series == names[0]:
-        return "the first series"
+        return FIRST
     return differing([summary.settings[names[0]], summary.settings[series]])[1]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import NamedTuple
 
 from jax_backprop.study.answers import named, no_power, spoken
-from jax_backprop.study.boundaries import boundaries
+from jax_backprop.study.boundaries import RATES as RATES_FOUND
+from jax_backprop.study.boundaries import WORDS, boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import Drift, drifts
 from jax_backprop.study.questions import Asked, asked
@@ -18,6 +20,7 @@ from jax_backprop.study.states import far_above, first_failing, loss_at
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
 
+RULE = "rate_rule"  # the axis
 MOST_TOLD = 3  # values in one sentence
 MISSED = 3.0  # the factor by which a rate is missed, in what that costs
 # What answers a question: the loss over rates, the best rate over an axis, series side by side.
@@ -62,12 +65,25 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
     if not any(math.isfinite(row.loss) for row in summary.best):
         return Headline(RATES, "", "No run ended with a finite loss: no answer.", figures, best)
     if "resolution" in summary.study:
-        return Headline(BOUNDARIES, "", _boundaries(summary), figures, best)
+        return Headline(BOUNDARIES, "", *_boundaries(summary), summary.best[0])
     if found.is_about_rates:
         return Headline(RATES, "", _rates(summary, best), figures, best)
     if not found.can_be_answered:
         text = f"These results can't answer the question: {spoken(found.about)} doesn't vary here."
         return Headline(RATES, "", text, figures, best)
+    return _compared(summary, contrasts, found, figures, best)
+
+
+def _compared(
+    summary: Summary,
+    contrasts: Sequence[Contrast],
+    found: Asked,
+    figures: tuple[Figure, ...],
+    best: BestRate,
+) -> Headline:
+    """Answer a question that isn't about rates alone: rules, a numeric axis, or series."""
+    if RULE in found.axes and not found.about and (text := _without(summary, found)):
+        return Headline(SERIES, "", text, figures, best)
     axis = found.about or next(iter(found.numeric), "")
     if axis == found.named and found.about and found.numeric:
         axis = found.numeric[0]  # its values are told apart by how they move the rate along that
@@ -176,13 +192,42 @@ def _gains(each: Contrast, found: Difference) -> bool:
     return found.adjusted_p <= SIGNIFICANT and each.is_better(found.mean, measure)
 
 
-def _boundaries(summary: Summary) -> str:
-    first = summary.cells[summary.cells["series"] == summary.best[0].series]
-    found = boundaries(first, summary.design.overlap)[0].rates
+def _without(summary: Summary, found: Asked) -> str:
+    """Say what rules that find the rate come to, beside the rate tuned in the same setting."""
+    groups: dict[str, list[BestRate]] = {}
+    for row in summary.best:
+        given = summary.settings[row.series]
+        kept = {k: v for k, v in given.items() if k.partition(".")[0] not in (RULE, "reduction")}
+        groups.setdefault(repr(kept), []).append(row)
+    ratios = []
+    for rows in groups.values():
+        tuned = [row.loss for row in rows if row.series not in found.rate_free and row.rates > 1]
+        free = [row.loss for row in rows if row.series in found.rate_free]
+        ratios += [loss / min(tuned) for loss in free if tuned and min(tuned) > 0]
+    known = sorted(ratio for ratio in ratios if math.isfinite(ratio))
+    if not known:
+        return ""
     return (
-        f"At the first setting training is best at a rate of {found['rate_best'].mean:.3g} and "
-        f"fails from {found['rate_diverged'].mean:.3g} on."
+        f"Rules that find the rate end at {known[0]:.2g} to {known[-1]:.2g} times the tuned rate's "
+        f"validation loss, {median(known):.2g} at the median."
     )
+
+
+def _boundaries(summary: Summary) -> tuple[str, tuple[Figure, ...]]:
+    first = summary.cells[summary.cells["series"] == summary.best[0].series]
+    found = boundaries(first, summary.design.overlap)[0]
+    where = "At the first setting training" if len(summary.best) > 1 else "Training"
+    sentence = (
+        f"{where} is best at a rate of {found.rates['rate_best'].mean:.3g} and "
+        f"fails from {found.rates['rate_diverged'].mean:.3g} on."
+    )
+    figures = []
+    for kind in RATES_FOUND:
+        rate, times = found.rates[kind], found.times.get(kind)
+        note = f"{times.mean:.2g} times 2/sharpness; " if times is not None else ""
+        bounds = f"95% from {rate.low:.3g} to {rate.high:.3g}, {found.seeds} seeds"
+        figures.append(Figure(WORDS[kind].capitalize(), f"{rate.mean:.3g}", note + bounds))
+    return sentence, tuple(figures)
 
 
 def _best(summary: Summary, best: BestRate) -> Figure:
@@ -190,6 +235,8 @@ def _best(summary: Summary, best: BestRate) -> Figure:
         return Figure("Best loss", f"{best.loss:.3g}", best.series)
     edge = ", at the grid's edge: widen it" if best.at_edge else ""
     window = f"{best.band_low:.3g} to {best.band_high:.3g} come within a tenth{edge}"
+    if best.band_low == best.band_high:
+        window = f"no other rate comes within a tenth{edge}"
     return Figure("Best rate", f"{best.learning_rate:.3g}", window)
 
 
@@ -197,8 +244,8 @@ def _missing(summary: Summary, best: BestRate) -> Figure:
     """Say what a rate costs that is too small, and one too large, by a factor of 3."""
     rows, rate = summary.of_series(best.series), best.learning_rate
     costs = [loss_at(rows, factor * rate) for factor in (1 / MISSED, MISSED)]
-    told = [f"{cost / best.loss:.2g}" if cost and best.loss > 0 else "?" for cost in costs]
-    if told == ["?", "?"]:
+    told = [f"{cost / best.loss:.2g}" if cost and best.loss > 0 else "untried" for cost in costs]
+    if told == ["untried", "untried"]:
         return Figure(f"Missing it by {MISSED:g}", "not tried", "no rates so far from the best")
     note = "times the best loss, at a third / at three times the rate"
     return Figure(f"Missing it by {MISSED:g}", " / ".join(told), note)
