@@ -142,8 +142,11 @@ def test_a_table_for_papers_escapes_what_latex_reads() -> None:
 
 def test_labels_say_once_what_all_names_share() -> None:
     found = labels(["width=8, l2=0.00359381, cosine", "width=16, l2=0.01, cosine"])
-    assert found.title == "width, l2, schedule"
-    assert list(found.of.values()) == ["8, 0.00359, cosine", "16, 0.01, cosine"]
+    assert found.title == "width, l2"
+    assert list(found.of.values()) == ["8, 0.00359", "16, 0.01"]
+    chosen = labels(["l2=0, adam(b1=0.5, b2=0.9)", "l2=1, heavy_ball"])
+    assert chosen.title == "l2, optimizer"
+    assert list(chosen.of.values()) == ["0, adam(b1=0.5, b2=0.9)", "1, heavy_ball"]
     close = labels(["l2=0.123451", "l2=0.123452"])  # as many digits as tell them apart
     assert list(close.of.values()) == ["0.123451", "0.123452"]
     names = ["cosine(final_fraction=0.1)", "width=8", "constant"]

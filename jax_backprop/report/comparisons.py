@@ -33,6 +33,7 @@ from jax_backprop.study.states import STATES, state
 
 ROW = 21
 MOST = 40  # rows of a chart
+FIRST_SCREEN = 12  # rows of one that a first screen has room for
 MOST_LINES = 14  # of a chart: the colours twice
 BETTER, WORSE, UNDECIDED = "better", "worse", "not told apart"
 COLORS = {BETTER: BLUE, WORSE: RED, UNDECIDED: GREY}
@@ -68,10 +69,10 @@ def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, A
     return sorted(rows, key=lambda row: row["mean"] if lower_first else -row["mean"])
 
 
-def forest(contrasts: Sequence[Contrast], measure: str, against: str) -> Chart:
+def forest(contrasts: Sequence[Contrast], measure: str, against: str, most: int = MOST) -> Chart:
     """Return paired differences with 95% intervals, sorted by effect; outliers are clipped."""
     rows = forest_rows(contrasts, measure)
-    rows = rows if len(rows) <= MOST else [*rows[: MOST // 2], *rows[-MOST // 2 :]]
+    rows = rows if len(rows) <= most else [*rows[: most // 2], *rows[-most // 2 :]]
     names = [row["series"] for row in rows]
     named = labels(names)
     means = np.array([row["mean"] for row in rows])

@@ -63,7 +63,7 @@ STARTS.push(() => {
 
 function explore() {
   const measures = Object.keys(RUNS.measures), axes = varied();
-  const choices = { x: [...axes, ...measures], y: [...measures, ...axes], colour: ["series", ...axes, "outcome", "none"], facet: ["none", "series", ...axes] };
+  const choices = { x: [...axes, ...measures], y: [...measures, ...axes], colour: ["series", ...axes, "outcome", "none", ...measures], facet: ["none", "series", ...axes] };
   const many = RUNS.series.values.length > 20;
   /** @type {Record<string, string>} */
   const start = { x: axes.includes("learning_rate") ? "learning_rate" : axes[0] || measures[0], y: "validation_loss", colour: many ? "outcome" : "series", facet: "none" };
@@ -85,9 +85,12 @@ function explore() {
     const chosen = Object.fromEntries(Object.entries(pickers).map(([name, select]) => [name, select.value]));
     for (const name of mine) brushes.delete(name);
     mine = [];
-    const view = await draw("explored", exploreSpec(chosen), RUNS.cell.length > 2000 ? "canvas" : "svg");
+    const map = isHeatMap(chosen), spec = map ? heatSpec(chosen) : exploreSpec(chosen);
+    have("explored").setAttribute("aria-label", spec.description || "The runs, by the axes that are picked");
+    have("explore-hint").textContent = map ? spec.description : "";
+    const view = await draw("explored", spec, RUNS.cell.length > 2000 ? "canvas" : "svg");
     view.addEventListener("click", (/** @type {any} */ _, /** @type {any} */ item) => { if (item?.datum?.run !== undefined) showRun(item.datum.run); });
-    if (chosen.facet === "none") view.addSignalListener("brush", (/** @type {string} */ _, /** @type {Record<string, any>} */ found) => {
+    if (chosen.facet === "none" && !map) view.addSignalListener("brush", (/** @type {string} */ _, /** @type {Record<string, any>} */ found) => {
       for (const name of mine) brushes.delete(name);
       mine = Object.keys(found).filter((name) => isNumeric(name) && typeof found[name][0] === "number");
       for (const name of mine) brushes.set(name, [Math.min(...found[name]), Math.max(...found[name])]);
@@ -184,7 +187,7 @@ function exploreSpec(chosen) {
     ? { field: name, type: "quantitative", title: words(name), scale: scale(name), axis: { format: "~g", tickCount: 6, grid: false } }
     : { field: name, type: "nominal", title: words(name), sort: null };
   const encoding = /** @type {any} */ ({ x: axis(chosen.x), y: axis(chosen.y), tooltip: names.map((field) => ({ field })) });
-  if (chosen.colour !== "none") encoding.color = { field: chosen.colour, type: "nominal", scale: { range: colours() }, legend: new Set(rows.map((row) => row[chosen.colour])).size > 20 ? null : { title: null, labelLimit: 420, columns: 2 } };
+  if (chosen.colour !== "none") encoding.color = chosen.colour in RUNS.measures ? { ...axis(chosen.colour), axis: undefined, scale: { ...scale(chosen.colour), scheme: "viridis" } } : { field: chosen.colour, type: "nominal", scale: { range: colours() }, legend: new Set(rows.map((row) => row[chosen.colour])).size > 20 ? null : { title: null, labelLimit: 420, columns: 2 } };
   if (chosen.facet !== "none") encoding.facet = { field: chosen.facet, type: "nominal", columns: 3, title: null };
   const one = chosen.facet === "none";
   const size = one ? { width: "container", height: 300 } : { width: 220, height: 180 };

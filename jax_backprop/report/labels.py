@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from jax_backprop.study_file import CHOICES
 
-PART = re.compile(r"(?:([\w.]+)=)?([^=,()]+)")
+PART = re.compile(r"(?:([\w.]+)=)?([^=,()]+(?:\([^()]*\))?)")
+BETWEEN = re.compile(r", (?![^()]*\))")  # parts: no comma within parentheses
 
 
 class Labels(NamedTuple):
@@ -25,7 +26,7 @@ class Labels(NamedTuple):
 
 def labels(names: Sequence[str]) -> Labels:
     """Return a label for each name: where all are of the same axes, the values that differ."""
-    parts = [[PART.fullmatch(part) for part in name.split(", ")] for name in names]
+    parts = [[PART.fullmatch(part) for part in BETWEEN.split(name)] for name in names]
     axes = {tuple(part[1] if part else None for part in each) for each in parts}
     known = next(iter(axes)) if len(axes) == 1 else ()
     if not any(known) or not all(part for each in parts for part in each):

@@ -83,15 +83,17 @@ def forest_picture(contrasts: Sequence[Contrast], name: str, against: str = "") 
     for measure in ("test_loss", "test_score"):
         rows = comparisons.forest_rows(contrasts, measure)
         if rows:
+            most = comparisons.FIRST_SCREEN if name == "answer" else comparisons.MOST
             unit, control = contrasts[0].unit, against or contrasts[0].control.series
             words = contrasts[0].named(measure)
             return Picture(
                 name,
                 f"Each series at its own tuned rate, minus {control}: paired by {unit}, with 95% "
-                "intervals (none where too few pairs bound it); arrows: beyond the axis.",
+                "intervals (none where too few pairs bound it); arrows: beyond the axis."
+                + (f" The best and worst {most // 2} of {len(rows)}." if len(rows) > most else ""),
                 f"{sum(r['verdict'] == comparisons.BETTER for r in rows)} of {len(rows)} series "
                 f"have a better {words} than {control} beyond chance.",
-                comparisons.forest(contrasts, measure, control),
+                comparisons.forest(contrasts, measure, control, most),
                 (
                     ["series", f"{words} minus {control}", "95% from", "to", "p (Holm)"],
                     [[r["series"], *map(_short, _numbers(r))] for r in rows],
@@ -139,7 +141,8 @@ def compare_pictures(
     if len(summary.best) < 2:
         return
     forest = forest_picture(found.contrasts, "against_control") if found.contrasts else None
-    if forest is not None and head.kind in (RATES, AXIS, BOUNDARIES):
+    cut = len(found.contrasts) > comparisons.FIRST_SCREEN
+    if forest is not None and (cut or head.kind in (RATES, AXIS, BOUNDARIES)):
         yield forest
     if found.contrasts or head.kind != SERIES:
         yield from _lines(summary, [name for name in names if name in _best_names(summary)])

@@ -101,7 +101,7 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
         finite(data),
         texts,
         embedded.json_bytes(embedded.runs(summary)),
-        ("page.js", "compare.js", "explore.js", "parallel.js"),
+        ("page.js", "compare.js", "explore.js", "heatmap.js", "parallel.js"),
     )
 
 
