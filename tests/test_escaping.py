@@ -17,6 +17,7 @@ from test_cli import call
 
 from jax_backprop.cli import console
 from jax_backprop.errors import printable
+from jax_backprop.report.drawing import draw
 from jax_backprop.report.embedded import script_json, stored
 from jax_backprop.report.policy import content_security_policy
 
@@ -36,6 +37,14 @@ def test_what_a_terminal_obeys_is_shown_by_its_number() -> None:
     assert "\x1b[2J" not in shown and "\x1b]0" not in shown and "\x1b[1m" in shown
     assert shown.count("\\x1b[2J") == 3 and "[red]" in shown and "[/x]" in shown
     assert isinstance(console.out, Console) and isinstance(console.out, console.Terminal)
+
+
+def test_a_text_that_no_picture_can_hold_does_not_end_the_process() -> None:
+    texts = ["a\x01b", "\x00", "c\ufffe", "\ud800", "d\u202e", "</text>"]
+    encoding = {"y": {"field": "a", "type": "nominal"}}
+    values = [{"a": text} for text in texts]
+    svg = draw({"data": {"values": values}, "mark": "bar", "encoding": encoding})
+    assert isinstance(svg, str) and "a\ufffdb" in svg and "&lt;/text&gt;" in svg
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,23 @@ WRITTEN: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
 }
 
 
+# No XML, and so no SVG, can hold these: drawing one ends the process.
+_UNDRAWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def draw(spec: dict[str, Any], kind: str = "svg") -> str | bytes:
+    """Return a Vega-Lite specification as a picture; what can't be drawn of a text is replaced."""
+    return WRITTEN[kind](_drawable(spec))
+
+
+def _drawable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNDRAWN.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {_drawable(key): _drawable(each) for key, each in value.items()}
+    return [_drawable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def write_chart(
     folder: Path,
     name: str,
@@ -33,6 +51,6 @@ def write_chart(
     paths = []
     for kind in formats:
         path = folder / f"{name}.{kind}"
-        write_atomic(path, svg if svg and kind == "svg" else WRITTEN[kind](spec))
+        write_atomic(path, svg if svg and kind == "svg" else draw(spec, kind))
         paths.append(path)
     return paths

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
-import vl_convert as vlc
 
 from jax_backprop.finding import FoundRate
 from jax_backprop.report.charts import WIDE
+from jax_backprop.report.drawing import draw
 from jax_backprop.report.palette import SERIES, themed_svg
 from jax_backprop.report.templates import render as render_page
 from jax_backprop.storage import write_atomic
@@ -44,7 +44,7 @@ def write_page(found: FoundRate, lines: Sequence[str], path: Path) -> None:
         for r in found.rows()
     ]
     heads = ["steps", "rate", "mean loss", "worst loss"]
-    svg = vlc.vegalite_to_svg(trials_chart(found).to_dict())
+    svg = str(draw(trials_chart(found).to_dict()))
     page = render(
         "The learning rate", lines, [Figure(CAPTION, svg)], [Table("Trials", heads, rows)]
     )

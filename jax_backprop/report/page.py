@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from jax_backprop.errors import InputError, html_table
 from jax_backprop.report.charts import WIDE
-from jax_backprop.report.drawing import WRITTEN, write_chart
+from jax_backprop.report.drawing import WRITTEN, draw, write_chart
 from jax_backprop.report.embedded import packed, script_json
 from jax_backprop.report.maps import map_page
 from jax_backprop.report.palette import themed, themed_svg
@@ -111,7 +111,7 @@ def write_comparison(
 
 def _write(page: Page, folder: Path, name: str, formats: Sequence[str]) -> Path:
     specs = _specs(page)
-    svgs = {key: vlc.vegalite_to_svg(_static(spec)) for key, spec in specs.items()}
+    svgs = {key: str(draw(_static(spec))) for key, spec in specs.items()}
     _written(page, specs, folder, formats, svgs)
     write_atomic(folder / f"{name}.html", html(page, specs, svgs))
     return folder / f"{name}.html"
@@ -149,7 +149,7 @@ def first_screen(found: Overview, folder: Path) -> str:
         [figure.label for figure in page.figures],
         [[figure.value for figure in page.figures], [figure.note for figure in page.figures]],
     )
-    svgs = [vlc.vegalite_to_svg(_static(p.chart.to_dict())) for p in list(page.pictures())[:1]]
+    svgs = [draw(_static(p.chart.to_dict())) for p in list(page.pictures())[:1]]
     head = f"<h3>{escape(page.sentence)}</h3>{figures}"
     return head + "".join(f'<div style="background:#fdfdfc">{svg}</div>' for svg in svgs)
 
