@@ -47,6 +47,7 @@ def test_rates_alone_are_the_homeworks_question_with_its_why() -> None:
     one = one[np.isclose(one["learning_rate"], 1.0)]
     told = answer(summary({"constant": one}, {"constant": {}}))
     assert told[0].startswith("One rate alone can't say")
+    assert not any("Rates from" in line or "Without a" in line for line in told)
 
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 0.5])

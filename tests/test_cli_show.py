@@ -91,6 +91,18 @@ def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     assert "jax-backprop 0." in text
 
 
+def test_a_report_is_opened_or_says_that_no_browser_was_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    asked = []
+    for found in (True, False):
+        monkeypatch.setattr("webbrowser.open", lambda url, found=found: asked.append(url) or found)
+        text = printed(capsys, "report", folder / "a", "--format", "svg", "--open")
+        assert ("no browser was found: open the page by hand" in text) == (not found)
+        assert "Report: " in text
+    assert asked == [(folder / "a" / "report.html").resolve().as_uri()] * 2
+
+
 def test_a_bar_is_low_where_the_loss_is_low() -> None:
     """Logarithmic from the best loss to the loss at the start; x where most seeds diverged."""
 

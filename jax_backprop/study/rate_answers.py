@@ -18,8 +18,10 @@ def of_rates(summary: Summary) -> list[str]:
     """
     best = next((row for row in summary.best if row.rates > 1), summary.best[0])
     group = summary.of_series(best.series)
-    lines = [_verdict(summary, best, group)]
-    return [*lines, _too_far(summary, best, group), _without(summary, best, group)]
+    verdict = _verdict(summary, best, group)
+    if len(group) == 1:
+        return [verdict]
+    return [verdict, _too_far(summary, best, group), _without(summary, best, group)]
 
 
 def _verdict(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
