@@ -150,7 +150,7 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
         if where.least <= rate.mean <= where.largest
     ]
     base = alt.Chart(data(rows)).encode(x=x)
-    text = base.mark_text(angle=270, align="right", dx=-22, dy=-6, fontSize=11, color=SOFT)
+    text = base.mark_text(angle=270, align="right", dx=-62, dy=-6, fontSize=11, color=SOFT)
     rules = base.mark_rule(strokeDash=[4, 3], color=SOFT)
     return [rules, text.encode(text="name:N", y=alt.value(0))]
 

@@ -157,6 +157,9 @@ def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
             told = {"value": value, "by": setting_text(given, by) if by else ""}
             told["others"] = ", ".join(f"{k}={value_text(v)}" for k, v in fixed.items())
             told["first"] = all(first.get(k) == v for k, v in fixed.items())
+            if isinstance(given.get(axis), tuple):  # deeper networks are a line of their own
+                told["others"] += f", depth={len(given[axis])}"
+                told["first"] = told["first"] and len(given[axis]) == len(first[axis])
             rows.append({**told, **row.plain()})
     values = sorted({row["value"] for row in rows})
     ticks = alt.Axis(values=values, format="~g", grid=False)
