@@ -141,6 +141,36 @@ def test_lost_precision_is_told_from_a_wrong_formula() -> None:
     assert report.rows[0].hand_error.worst > 1e-3
 
 
+def test_rounding_like_that_of_the_arguments_is_no_mistake() -> None:
+    """A softmax by z - logsumexp(z) at z = 900 is off by 900 eps; a billionth more isn't."""
+    z = np.array([[900.0, 901.0, 899.0], [-800.0, -803.0, -801.0]])
+
+    def loss(z: Any) -> Any:
+        return jnp.sum(jax.nn.logsumexp(z, axis=1))
+
+    def softmax(z: Any) -> Any:
+        return jnp.exp(z - jax.nn.logsumexp(z, axis=1, keepdims=True))
+
+    with jax.enable_x64(True):
+        assert check_gradient(loss, softmax, z).passed
+        assert not check_gradient(loss, lambda z: softmax(z) * (1 + 1e-9), z).passed
+
+
+def test_empty_leaves_and_complex_numbers_in_between_warn_of_nothing() -> None:
+    def loss(p: Any) -> Any:
+        return jnp.sum(jnp.abs(jnp.fft.rfft(p["x"])) ** 2) + jnp.sum(p["empty"])
+
+    def gradient(p: Any) -> Any:
+        found = jnp.fft.rfft(p["x"]) * jnp.array([2.0, 4.0, 2.0])
+        return {"x": 4 * jnp.fft.irfft(found / 2, 4), "empty": p["empty"]}
+
+    x = np.random.default_rng(0).normal(size=4).astype(np.float32)
+    params = {"x": x, "empty": np.zeros((0, 3), np.float32)}
+    right = check_gradient(loss, jax.grad(loss), params)
+    assert right.passed
+    assert not check_gradient(loss, gradient, params).passed
+
+
 @pytest.mark.parametrize("none", [None, np.zeros((), jax.dtypes.float0), 0])
 def test_integers_and_none_have_no_gradient(none: Any) -> None:
     params = {"x": X, "n": 3, "nothing": None}

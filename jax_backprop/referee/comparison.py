@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,57 +12,15 @@ from jax_backprop.referee.case import EPS32, Case, Values
 from jax_backprop.referee.directions import EPS, NO_DIRECTION, SLOPE_PASS, Directional
 from jax_backprop.referee.distances import NOT_MEASURED, Distance, distance
 from jax_backprop.referee.report import BOTH_ZERO, LeafReport
+from jax_backprop.referee.rounding import Rounding, around, gap_between, rounding
 
 GATE = 64  # eps: against autodiff of the same dtype, and the floor of every comparison
 FACTOR = 4  # how much farther from float64 than autodiff a hand-written gradient may be
 CAP = 0.1  # relative: where rounding explains more, a gradient in less than float64 isn't decided
 HOPELESS = 0.5  # relative: float32's own error where nothing is left to compare
 ELEMENT = 1e-6  # relative: how near each element has to be in float64, above rounding
-NEIGHBOURS = 4
 CONSTANTS = 4  # eps, where constants were rounded before float64 was asked for
 VANISHES = 1e-3  # of autodiff's rounding: a true gradient below it is zero
-
-
-class Rounding(NamedTuple):
-    """Autodiff's distance from float64 by rounding alone, absolute, a leaf each.
-
-    Args:
-      own: in the judged dtype at the point.
-      single: the largest in float32, at the point and a few eps beside it.
-    """
-
-    own: list[np.ndarray] | None
-    single: list[np.ndarray] | None
-
-
-def rounding(case: Case, values: Values) -> Rounding:
-    """Measure how ill-conditioned the point is.
-
-    At a single point autodiff may be right by luck: where a leaf's terms cancel to almost nothing,
-    correct code errs by hundreds of eps at one point and by five at the next.
-    """
-    if case.autodiff is None or values.truth is None:
-        return Rounding(None, None)
-    own = None
-    if values.autodiff is not None:
-        own = [_gap(*pair) for pair in zip(values.autodiff, values.truth, strict=True)]
-    generator, worst = np.random.default_rng(0), [np.zeros(each.shape) for each in values.truth]
-    skip = 1 - case.offset
-    for number in range(NEIGHBOURS + 1):
-        leaves = list(case.form.leaves)
-        for leaf in case.leaves:
-            noise = 4 * EPS32 * generator.normal(size=np.shape(leaf.value)) * (number > 0)
-            leaves[leaf.position] = (leaf.array * (1 + noise)).astype(np.float32)
-        single, exact = case.autodiff.single(leaves)[skip:], case.truth(leaves)
-        assert exact is not None
-        gaps = [_gap(np.asarray(a), b) for a, b in zip(single, exact, strict=True)]
-        worst = [np.maximum(a, b) for a, b in zip(worst, gaps, strict=True)]
-    return Rounding(own, worst)
-
-
-def _gap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.abs(first.astype(np.float64) - second.astype(np.float64)))
 
 
 def compare(case: Case, values: Values) -> list[LeafReport]:
@@ -122,7 +79,7 @@ def allowed_error(case: Case, values: Values, number: int, known: Rounding | Non
     truth, eps = values.truth[number], eps_of(case, values.hand[number])
     own = 0.0
     if values.autodiff is not None:
-        own = float(np.linalg.norm(_gap(values.autodiff[number], truth)))
+        own = float(np.linalg.norm(gap_between(values.autodiff[number], truth)))
     if known is not None and known.single is not None and eps >= EPS32:
         own = max(own, float(np.linalg.norm(known.single[number])))
     size = float(np.linalg.norm(truth.astype(np.float64)))
@@ -149,7 +106,7 @@ def _judged(
     allowed = allowed_error(case, values, number, known)
     if wide and eps_of(case, values.hand[number]) <= EPS:
         allowed = float("inf")  # the same numbers were just compared
-    gap = float(np.linalg.norm(_gap(values.hand[number], truth)))
+    gap = float(np.linalg.norm(gap_between(values.hand[number], truth)))
     narrow = "" if gap <= max(allowed, rtol * size) else "too far from float64"
     unsure = not wide and gap > max(CAP, rtol) * size and not narrow
     if unsure and size <= VANISHES * allowed:
@@ -186,10 +143,9 @@ def apart_by_constants(case: Case) -> float:
 
 def _allowed64(truth: np.ndarray, number: int, known: Rounding | None) -> float:
     """Return how far apart two gradients in float64 may be: as far as in float32, in its eps."""
-    around = 0.0
-    if known is not None and known.single is not None:
-        around = float(np.linalg.norm(known.single[number])) / EPS32
-    return EPS * (FACTOR * around + GATE * float(np.linalg.norm(truth)))
+    return float(
+        FACTOR * np.linalg.norm(around(number, known)) + EPS * GATE * np.linalg.norm(truth)
+    )
 
 
 def _objection64(
@@ -203,10 +159,8 @@ def _objection64(
     gap, size = np.abs(hand - truth), float(np.linalg.norm(truth))
     if not float(np.linalg.norm(gap)) <= max(floor, rtol * size):
         return "in float64 not autodiff's"
-    around = 0.0
-    if known is not None and known.single is not None:
-        around = FACTOR * known.single[number] * (EPS / EPS32)
-    limit = floor + around + ELEMENT * np.abs(truth) + rtol * np.abs(truth).max(initial=0)
+    limit = floor + FACTOR * around(number, known) + ELEMENT * np.abs(truth)
+    limit = limit + rtol * np.abs(truth).max(initial=0)
     wrong = int(np.sum(~(gap <= limit)))
     return f"{wrong} small elements are not autodiff's in float64" if wrong else ""
 
@@ -225,17 +179,17 @@ def _objection_of_elements(case: Case, values: Values, number: int) -> str:
         beside = np.minimum(rows, columns)
     own = 0.0
     if values.autodiff is not None:
-        own = _gap(values.autodiff[number], truth)
+        own = gap_between(values.autodiff[number], truth)
     noise = (values.noise[number] if values.noise else 0.0) * sizes.max()
     limit = 2 * FACTOR * own + eps**0.5 * sizes + GATE * eps * beside + 2 * noise
-    wrong = int(np.sum(~(_gap(hand, truth) <= limit)))
+    wrong = int(np.sum(~(gap_between(hand, truth) <= limit)))
     return f"{wrong} small elements are too far from float64" if wrong else ""
 
 
 def _hopeless(values: Values, number: int, condition: float, size: float) -> bool:
     """Say if float32 has no digit left here, and float64 may have lost those that part the two."""
     assert values.hand64 is not None and values.truth is not None
-    gap = float(np.linalg.norm(_gap(values.hand64[number], values.truth[number])))
+    gap = float(np.linalg.norm(gap_between(values.hand64[number], values.truth[number])))
     return condition * EPS32 > HOPELESS and gap <= CAP * size
 
 

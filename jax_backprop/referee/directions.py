@@ -296,4 +296,5 @@ def _shares(leaf: np.ndarray) -> np.ndarray:
 
 def leaf_size(leaf: np.ndarray) -> float:
     """Return the scale of steps within a leaf: its root mean square, at least 1."""
-    return max(1.0, float(np.sqrt(np.mean(np.asarray(leaf, np.float64) ** 2))))
+    squares = np.asarray(leaf, np.float64) ** 2
+    return max(1.0, float(np.sqrt(squares.mean()))) if squares.size else 1.0
