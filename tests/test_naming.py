@@ -174,6 +174,8 @@ def test_a_mistake_in_every_step_of_a_loop_is_named() -> None:
     found = diagnose(rolled, facts(by_hand(True), by_hand(False), inner))
     assert found[0].bug == "its other operand transposed"
     assert "row + state @ inner" in found[0].line
+    hurried = diagnose(rolled, facts(by_hand(True), by_hand(False), inner), budget=1e-6)
+    assert hurried[0].bug == "unknown" and hurried[0].evidence.endswith("a larger budget goes on")
 
 
 def test_a_search_that_breaks_does_not_cost_the_verdict(monkeypatch) -> None:

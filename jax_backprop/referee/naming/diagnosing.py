@@ -25,6 +25,8 @@ MOST_SHARE = 0.1  # of the error that rounding may be: beyond, nothing is named
 
 
 Loss = Callable[..., object]
+NAMES = 0.7  # of the budget: the rest is for a place, where no name is found
+CUT = "the search for a name was cut short: a larger budget goes on"
 
 
 def diagnose(
@@ -38,9 +40,9 @@ def diagnose(
       rounding: of the judged gradient, relative.
       budget: seconds.
     """
-    found, passes = [], None
+    found, passes, deadline = [], None, time.monotonic() + budget
     if loss is not None and budget > 0:
-        found, passes = by_equations(loss, facts, rounding, budget)
+        found, passes = by_equations(loss, facts, rounding, deadline)
     leaves = tuple(facts.paths[position] for position in facts.failing)
     diagnoses = [each.diagnosis(leaves) for each in found]
     known = bool(found) and found[0].bug != "unknown"
@@ -53,7 +55,10 @@ def diagnose(
         patterns = list(patterns_of(less))
         if all(each.bug != "unknown" for each in patterns):
             return patterns
-    return diagnoses or list(patterns_of(facts))
+    told = diagnoses or list(patterns_of(facts))
+    if loss is None or time.monotonic() < deadline - (1 - NAMES) * budget:
+        return told
+    return [each._replace(evidence=f"{each.evidence}; {CUT}".lstrip("; ")) for each in told]
 
 
 def _by_one_use(passes: Passes, facts: Facts) -> Iterator[Facts]:
@@ -76,10 +81,10 @@ def _by_one_use(passes: Passes, facts: Facts) -> Iterator[Facts]:
 
 
 def by_equations(
-    loss: Loss, facts: Facts, rounding: float, budget: float
+    loss: Loss, facts: Facts, rounding: float, deadline: float
 ) -> tuple[list[Named], Passes | None]:
     """Return the mistakes in the loss's equations that make the judged gradient, or their place."""
-    deadline = time.monotonic() + budget
+    names_until = time.monotonic() + NAMES * (deadline - time.monotonic())
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         target = target_of(facts, rounding)
         if not target.failing.any() or rounding > MOST_SHARE * target.size:
@@ -87,14 +92,12 @@ def by_equations(
         passes = passes_of(loss, facts, opened=False)
         if passes is None:
             return [], None
-        found = explain(passes, target, rounding, deadline)
+        found = explain(passes, target, rounding, names_until)
         if passes.program.loops and within_a_loop(found):
             opened = passes_of(loss, facts, opened=True)
-            found = (explain(opened, target, rounding, deadline) if opened else []) or found
+            found = (explain(opened, target, rounding, names_until) if opened else []) or found
         if found:
             return found, passes
-        if time.monotonic() > deadline:
-            return [], passes
         where = place(passes, target, deadline)
         return [] if where is None else [placed(passes, where)], passes
 
