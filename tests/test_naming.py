@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,78 @@ def test_arrays_that_no_equation_makes_have_names_too() -> None:
     passes = Passes(program, [np.ones(3)], ["params.w"])
     said = {passes.described(slot) for each in program.equations for slot in each.inputs}
     assert {"params.w", "data (3)"} < said
+
+
+def centred(x: Any) -> Any:
+    middle = x - jnp.mean(x, axis=1, keepdims=True)
+    spread = jnp.sqrt(jnp.mean(middle**2, axis=1, keepdims=True) + 0.1)
+    return middle / spread
+
+
+def two_layers(p: Any) -> Any:
+    first = centred(INPUTS @ p["a"])
+    second = centred(jnp.tanh(first) @ p["b"])
+    return jnp.sum(second**3)
+
+
+INPUTS = np.random.default_rng(3).normal(size=(4, 8))
+LAYERS = {
+    name: np.random.default_rng(rows).normal(size=(rows, 5))
+    for name, rows in {"a": 8, "b": 5}.items()
+}
+
+
+def by_hand_of_layers(p: Any, *, spread: Any, wrong: float = 0.0, mean: float = 1.0) -> Any:
+    """Return the gradient, by a spread and a pullback of one's own."""
+
+    def forward(x: Any) -> tuple[Any, Any]:
+        middle = x - x.mean(1, keepdims=True)
+        scale = spread(middle)
+        return middle / scale, scale
+
+    def pull(found: tuple[Any, Any], d: Any, mean: float = 1.0) -> Any:
+        out, scale = found
+        d = (d - mean * d.mean(1, keepdims=True) - out * (d * out).mean(1, keepdims=True)) / scale
+        return d + wrong * out**2 / scale
+
+    one = forward(INPUTS @ p["a"])
+    two = forward(jnp.tanh(one[0]) @ p["b"])
+    d_two = pull(two, 3 * two[0] ** 2)
+    d_one = pull(one, (d_two @ p["b"].T) * (1 - jnp.tanh(one[0]) ** 2), mean)
+    return {"a": INPUTS.T @ d_one, "b": jnp.tanh(one[0]).T @ d_two}
+
+
+def right_spread(middle: Any) -> Any:
+    return jnp.sqrt((middle**2).mean(1, keepdims=True) + 0.1)
+
+
+def test_a_mistake_without_a_name_is_placed_at_a_line_that_runs_twice() -> None:
+    """No single array explains it: those that enter the function do, in both of its calls."""
+    with jax.enable_x64(True):
+        report = check_gradient(
+            two_layers, partial(by_hand_of_layers, spread=right_spread, wrong=0.3), LAYERS
+        )
+        right = check_gradient(two_layers, partial(by_hand_of_layers, spread=right_spread), LAYERS)
+    assert right.passed and report.verdict == "fail"
+    (said,) = report.diagnosis
+    assert "each time that the line runs" in said.meaning
+    assert said.line == "middle = x - jnp.mean(x, axis=1, keepdims=True)"
+
+
+def test_a_forward_pass_that_leaves_the_losss_is_placed_where_it_does() -> None:
+    def outside(middle: Any) -> Any:
+        return jnp.sqrt((middle**2).mean(1, keepdims=True)) + 0.1
+
+    with jax.enable_x64(True):
+        report = check_gradient(two_layers, partial(by_hand_of_layers, spread=outside), LAYERS)
+    (said,) = report.diagnosis
+    assert said.line.startswith("spread = jnp.sqrt(") and "neither this value" in said.meaning
+    assert "called by `first = centred(INPUTS @" in said.meaning
+
+
+def test_a_name_says_which_call_of_a_function_it_is_in() -> None:
+    with jax.enable_x64(True):
+        hand = partial(by_hand_of_layers, spread=right_spread, mean=0.0)
+        said = str(check_gradient(two_layers, hand, LAYERS).diagnosis[0])
+    assert "nothing flows back, in `middle = x - jnp.mean(x" in said
+    assert "called by `first = centred(INPUTS @" in said

@@ -61,7 +61,8 @@ def _formulas(case: Case, facts: Facts, deadline: float) -> list[Diagnosis]:
     rounding = exact if facts.tolerance == EXACT else ROUNDED
     try:
         left = deadline - time.monotonic()
-        return diagnose(_loss(case), facts, rounding=rounding, budget=left)
+        loss, judged = _loss(case), _judged(case)
+        return diagnose(loss, facts, judged=judged, rounding=rounding, budget=left)
     except Exception as error:  # a name that isn't found must not cost the verdict
         why = f"the search for a name ended with {type(error).__name__}: {error}"
         paths = tuple(case.leaves[number].path for number in facts.failing)
@@ -70,16 +71,32 @@ def _formulas(case: Case, facts: Facts, deadline: float) -> list[Diagnosis]:
 
 def _loss(case: Case) -> Callable[..., Any] | None:
     """Return the loss as a function of the differentiated arrays alone, None if it isn't traced."""
-    if not case.loss.traceable:
+    return _of_arrays(case, case.loss_function) if case.loss.traceable else None
+
+
+def _judged(case: Case) -> Callable[..., Any] | None:
+    """Return the sum of the judged gradient likewise."""
+    if not case.gradient.traceable:
         return None
+    gradient = _of_arrays(case, case.gradient_function)
+
+    def judged(*arrays: Any) -> Any:
+        found = jax.tree.leaves(case.options.gradient_of(gradient(*arrays)))
+        floats = [leaf for leaf in found if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
+        return sum((jnp.sum(leaf) for leaf in floats), jnp.zeros(()))
+
+    return judged
+
+
+def _of_arrays(case: Case, function: Callable[..., Any]) -> Callable[..., Any]:
     with jax.enable_x64(True):
         leaves = [as_float64(leaf) for leaf in case.form.leaves]
 
-    def loss(*arrays: Any) -> Any:
+    def of(*arrays: Any) -> Any:
         given, named = case.form.arguments(case.form.filled(arrays, leaves))
-        return case.loss_function(*given, **named)
+        return function(*given, **named)
 
-    return loss
+    return of
 
 
 def _of_value(row: LeafReport) -> Diagnosis:

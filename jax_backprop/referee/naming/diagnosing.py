@@ -14,9 +14,10 @@ from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.patterns import patterns_of
 from jax_backprop.referee.naming.placement import place
+from jax_backprop.referee.naming.recomputed import leaves_the_loss
 from jax_backprop.referee.naming.search import Found, Searched, search
 from jax_backprop.referee.naming.sketch import Sketch, Target
-from jax_backprop.referee.naming.wording import Named, named, placed
+from jax_backprop.referee.naming.wording import Named, computed_otherwise, named, placed
 from jax_backprop.referee.report import Diagnosis
 
 AGREES = 1e-6  # of autodiff's own gradient: the equations are the loss's
@@ -30,19 +31,25 @@ CUT = "the search for a name was cut short: a larger budget goes on"
 
 
 def diagnose(
-    loss: Loss | None, facts: Facts, *, rounding: float = 1e-10, budget: float = 20.0
+    loss: Loss | None,
+    facts: Facts,
+    *,
+    judged: Loss | None = None,
+    rounding: float = 1e-10,
+    budget: float = 20.0,
 ) -> list[Diagnosis]:
     """Return the likely bugs of a wrong gradient, by the loss's own equations if it is given.
 
     Args:
       loss: of the differentiated arrays alone, traceable in float64; None where there is none.
       facts: arrays, judged gradient and true gradient of all leaves, in float64.
+      judged: that gradient as one number of them, likewise.
       rounding: of the judged gradient, relative.
       budget: seconds.
     """
     found, passes, deadline = [], None, time.monotonic() + budget
     if loss is not None and budget > 0:
-        found, passes = by_equations(loss, facts, rounding, deadline)
+        found, passes = by_equations(loss, facts, rounding, deadline, judged)
     leaves = tuple(facts.paths[position] for position in facts.failing)
     diagnoses = [each.diagnosis(leaves) for each in found]
     known = bool(found) and found[0].bug != "unknown"
@@ -81,7 +88,7 @@ def _by_one_use(passes: Passes, facts: Facts) -> Iterator[Facts]:
 
 
 def by_equations(
-    loss: Loss, facts: Facts, rounding: float, deadline: float
+    loss: Loss, facts: Facts, rounding: float, deadline: float, judged: Loss | None = None
 ) -> tuple[list[Named], Passes | None]:
     """Return the mistakes in the loss's equations that make the judged gradient, or their place."""
     names_until = time.monotonic() + NAMES * (deadline - time.monotonic())
@@ -93,13 +100,19 @@ def by_equations(
         if passes is None:
             return [], None
         found = explain(passes, target, rounding, names_until)
+        inside = passes
         if passes.program.loops and within_a_loop(found):
-            opened = passes_of(loss, facts, opened=True)
-            found = (explain(opened, target, rounding, names_until) if opened else []) or found
+            inside = passes_of(loss, facts, opened=True) or passes
+            found = explain(inside, target, rounding, names_until) or found
         if found:
             return found, passes
-        where = place(passes, target, deadline)
-        return [] if where is None else [placed(passes, where)], passes
+        places = ((each, place(each, target, deadline)) for each in dict.fromkeys((inside, passes)))
+        at, where = next((pair for pair in places if pair[1] is not None), (passes, None))
+        if judged is not None and (where is None or not where.is_one_array):
+            first = leaves_the_loss(inside, judged, facts)
+            if first is not None:
+                return [computed_otherwise(first)], passes
+        return [] if where is None else [placed(at, where)], passes
 
 
 def within_a_loop(found: Sequence[Named]) -> bool:

@@ -24,6 +24,14 @@ class Source(NamedTuple):
 
     file: str = ""
     line: int = 0
+    # Where the function that the line is in was called: no part of what tells lines apart.
+    caller: Source | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source) and self[:2] == other[:2]
+
+    def __hash__(self) -> int:
+        return hash(self[:2])
 
     def __str__(self) -> str:
         return f"{Path(self.file).name}:{self.line}" if self.file else "an unknown line"
@@ -230,13 +238,18 @@ def _source(equation: Any, called: str) -> Source | None:
     of whoever called first, so that a frame of that function ends the search.
     """
     frames = getattr(equation.source_info.traceback, "frames", None) or ()
-    library = None
+    library = found = None
     for frame in frames:
-        if frame.file_name.startswith(JAX_FILES):
+        own = "site-packages" not in frame.file_name
+        here = Source(frame.file_name, frame.line_num)
+        if found is not None:
+            if own:
+                return found._replace(caller=here) if here.own else found
+        elif frame.file_name.startswith(JAX_FILES):
             if called and frame.function_name == called:
                 break
-        elif "site-packages" not in frame.file_name:
-            return Source(frame.file_name, frame.line_num)
+        elif own:
+            found = here
         else:
-            library = library or Source(frame.file_name, frame.line_num)
-    return library
+            library = library or here
+    return found or library

@@ -19,6 +19,7 @@ from jax_backprop.referee.naming.sketch import Target
 MOST = 384  # directions; with more parameters random ones stand for all
 FEWEST = 32  # of them, where they don't stand for all parameters
 MOST_BYTES = 6e8
+SPARE = 4  # equations more than unknowns, or anything is explained
 LEFT = 1e-6  # of the error, by least squares
 NOTHING = 1e-11  # of a direction's derivative: rounding
 
@@ -30,6 +31,7 @@ class Place(NamedTuple):
       slots: the arrays whose wrong cotangent explains the error: those with the fewest
         elements first, of them the nearest to the parameters.
       equation: where no single array does, the operation whose operands' cotangents do together.
+      together: one array doesn't, but those that one line makes each time that it runs.
       rows: the axis along which every index has a factor of its own, if that is enough, and the
         factors.
     """
@@ -37,6 +39,12 @@ class Place(NamedTuple):
     slots: tuple[int, ...]
     equation: int | None = None
     rows: tuple[int, np.ndarray] | None = None
+    together: bool = False
+
+    @property
+    def is_one_array(self) -> bool:
+        """Whether a single array explains the error: the others are weaker evidence."""
+        return self.equation is None and not self.together
 
 
 def place(passes: Passes, target: Target, deadline: float = float("inf")) -> Place | None:
@@ -57,7 +65,9 @@ def place(passes: Passes, target: Target, deadline: float = float("inf")) -> Pla
         if each.source.own
         for slot in (*each.outputs, *each.inputs)
     }
-    exact = {slot for slot in own & set(flat) if _reaches(passes, [slot], target)}
+    few = set(passes.program.leaves) | {n for n in flat if flat[n].shape[1] < len(wanted)}
+    own &= set(flat) & few
+    exact = {slot for slot in own if _reaches(passes, [slot], target)}
 
     def explain(slots: set[int]) -> list[int]:
         return [
@@ -66,10 +76,12 @@ def place(passes: Passes, target: Target, deadline: float = float("inf")) -> Pla
             if time.monotonic() < deadline and _left(flat[slot], wanted) <= enough
         ]
 
-    narrow = explain(exact) or explain(own & set(flat) - exact)
+    narrow = explain(exact) or explain(own - exact)
     if not narrow:
-        return _operation(passes, target, flat, wanted, enough)
-    sizes = {slot: passes.values[slot].size for slot in own & set(flat)}
+        kept = {slot: flat[slot] for slot in own}
+        found = _operation(passes, target, flat, wanted, enough)
+        return found or _line(passes, target, kept, wanted, enough, deadline)
+    sizes = {slot: passes.values[slot].size for slot in own}
     fewest = min(sizes[slot] for slot in narrow)
     # What cancels in a sum leaves a leaf right: arrays that reach more may be the place as well.
     alike = {slot for slot in sizes if sizes[slot] <= fewest} - exact - set(narrow)
@@ -91,9 +103,34 @@ def _operation(
         slots = [each.inputs[n] for n in passes.places(each)]
         if len(slots) > 1 and each.source.own and _reaches(passes, slots, target):
             rows = np.concatenate([flat[slot] for slot in dict.fromkeys(slots)], axis=1)
-            if _left(rows, wanted) <= enough:
+            if rows.shape[1] <= len(wanted) - SPARE and _left(rows, wanted) <= enough:
                 found.append((rows.shape[1], -number))
     return Place((), equation=-min(found)[1]) if found else None
+
+
+def _line(
+    passes: Passes,
+    target: Target,
+    flat: dict[int, np.ndarray],
+    wanted: np.ndarray,
+    enough: float,
+    deadline: float,
+) -> Place | None:
+    """Return the line whose arrays explain the error together: in every step, in every layer."""
+    runs: dict[object, dict[int, None]] = {}
+    for slot in sorted(flat):
+        for number, operand in passes.uses[slot]:
+            each = passes.program.equations[number]
+            runs.setdefault((each.name, each.source, operand), {})[slot] = None
+    found = []
+    for slots in map(tuple, runs.values()):
+        size = sum(passes.values[slot].size for slot in slots)
+        few = len(slots) > 1 and size <= len(wanted) - SPARE
+        if not few or time.monotonic() > deadline or not _reaches(passes, slots, target):
+            continue
+        if _left(np.concatenate([flat[slot] for slot in slots], axis=1), wanted) <= enough:
+            found.append((size, -min(slots), slots))
+    return Place(min(found)[-1], together=True) if found else None
 
 
 def _equations(passes: Passes, target: Target) -> tuple[list[np.ndarray], np.ndarray]:

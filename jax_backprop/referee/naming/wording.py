@@ -100,7 +100,7 @@ def _one(passes: Passes, found: Found, same: Sequence[Found], residual: float) -
     return Named(
         bug,
         what,
-        first,
+        first + _called(at),
         at.source.text,
         tuple(others[:SHOWN]),
         tuple(dict.fromkeys(sources)),
@@ -112,6 +112,12 @@ def _at(passes: Passes, found: Found) -> str:
     at = passes.program.equations[found.candidate.equation]
     several = len(passes.places(at)) > 1 and found.candidate.place >= 0
     return f"{at.name}, input {found.candidate.place}, at {at.source}" if several else str(at)
+
+
+def _called(each: Equation) -> str:
+    """Return the line that calls the function in which an equation stands, "" where none does."""
+    caller = each.source.caller
+    return f", called by `{caller.text}` at {caller}" if caller and caller.text else ""
 
 
 def _same(one: float, other: float) -> bool:
@@ -147,6 +153,16 @@ def _scaled(passes: Passes, each: Equation, multiple: float) -> tuple[str, str]:
     return _count(passes, each, multiple) or ("factor", f"a factor of {multiple:.6g}")
 
 
+def computed_otherwise(each: Equation) -> Named:
+    """Return where a gradient's own forward pass leaves the loss's."""
+    what = (
+        "your gradient computes neither this value nor any that follows from it: compare what it "
+        "computes of its forward pass with the loss's, from this line on"
+    )
+    place = f"{each}{_called(each)}"
+    return Named("unknown", what, place, each.source.text, (), (each.source,), float("nan"))
+
+
 def placed(passes: Passes, where: Place) -> Named:
     """Return where an error enters: what pulls back to the smallest arrays that explain it."""
     equations = passes.program.equations
@@ -160,12 +176,14 @@ def placed(passes: Passes, where: Place) -> Named:
     lowest = passes.described(where.slots[0])
     made = where.slots[0] in passes.made
     below = f"the {'cotangent' if made else 'gradient'} of {lowest} is wrong"
+    below += ", each time that the line runs" if where.together else ""
     bug, what = "unknown", MEANING
     if where.rows is not None:
         bug, what = _of_rows(passes, users[0], *where.rows)
     others = tuple(dict.fromkeys(str(each) for each in users[1:]))[:SHOWN]
     sources = tuple(dict.fromkeys(line for each in users for line in (each.source, *each.inner)))
-    place = f"{users[0]}: {below}"
+    called = "" if where.together else _called(users[0])
+    place = f"{users[0]}{called}: {below}"
     return Named(bug, what, place, users[0].source.text, others, sources, float("nan"))
 
 
