@@ -315,3 +315,21 @@ def test_a_report_is_plain_data_too() -> None:
     assert plain["rows"][1]["autodiff"]["r2"] == 2
     assert plain["rows"][0]["directional"]["slope"] is None
     assert plain["diagnosis"][0]["bug"] == "sign"
+
+
+def test_a_leaf_that_is_tiny_beside_others_is_judged_at_its_own_size() -> None:
+    """Where steps of 1 would be wild: an error of a thousandth in a slope of 1e8."""
+    x = np.random.default_rng(86).normal(size=3)
+    params = {"tiny": 1e-8 * np.array([0.3, -1.2, 0.7]), "huge": 1e3 * np.array([1.0, 0.4, -2.0])}
+
+    def loss(p: Any) -> Any:
+        return jnp.sum(jnp.sin(p["tiny"] * 1e8 * x + p["huge"] * 1e-3))
+
+    def gradient(p: Any, slope: float) -> Any:
+        d = jnp.cos(p["tiny"] * 1e8 * x + p["huge"] * 1e-3)
+        return {"tiny": slope * d * x, "huge": 1e-3 * d}
+
+    with jax.enable_x64(True):
+        assert check_gradient(loss, lambda p: gradient(p, 1e8), params).passed
+        wrong = check_gradient(loss, lambda p: gradient(p, 1.001e8), params)
+    assert [row.verdict for row in wrong.rows] == ["pass", "fail"]

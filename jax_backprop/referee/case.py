@@ -13,10 +13,10 @@ import numpy as np
 from jax_backprop.errors import InputError
 from jax_backprop.referee.arrays import as_array, dtype_of, is_array
 from jax_backprop.referee.called import Called, Function, MutationError
-from jax_backprop.referee.directions import leaf_size
 from jax_backprop.referee.form import Form, Leaf, described, gradient_leaves
 from jax_backprop.referee.programs import Program, Traced, program
 from jax_backprop.referee.report import Complaint
+from jax_backprop.referee.sizes import near_size
 from jax_backprop.referee.subprograms import primitives
 
 Arrays = list[np.ndarray]
@@ -102,7 +102,7 @@ class Case(NamedTuple):
     def beside(self, share: float, draws: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return steps to a point beside: draws, a leaf each, times a share of the leaf's size."""
         pairs = zip(self.leaves, draws, strict=True)
-        return [np.asarray(share * leaf_size(leaf.array) * draw) for leaf, draw in pairs]
+        return [np.asarray(share * near_size(leaf.array) * draw) for leaf, draw in pairs]
 
     def draws(self, seed: int | Sequence[int]) -> list[np.ndarray]:
         """Return random numbers in the shapes of the leaves."""

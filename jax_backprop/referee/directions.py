@@ -12,7 +12,6 @@ HALVINGS = 24  # down to 6e-9 of the size: the last readable ones lie nearer tha
 SLOPES = 5  # the last halvings' slopes: of these the median
 SLOPE_PASS = 1.9
 DIRECTIONS = 3  # seeded random directions a leaf
-MUCH_SMALLER = 1e-5  # an element so far below its leaf's size has a size of its own
 TINY = 1e-13 * np.arange(1, 5)  # steps too small to see anything but rounding
 COARSEST = 1e10  # how much larger they are in a narrower dtype, at most
 FINE = 1e-3  # of the derivative: what rounding and truncation may allow before steps are adapted
@@ -277,24 +276,3 @@ def difference(line: Line, size: float, eps: float = EPS) -> Difference:
 def rounded_size(value: float) -> float:
     """Return the size that a loss's rounding is measured by."""
     return max(abs(value), 1.0) if abs(value) > SMALL else abs(value)
-
-
-def direction_in(leaf: np.ndarray, seed: tuple[int, ...], *, even: bool = False) -> np.ndarray:
-    """Return a seeded random direction within a leaf, of length about 1.
-
-    Elements that are far smaller than the others move less, unless ``even``.
-    """
-    draw = np.asarray(np.random.default_rng(seed).normal(size=leaf.shape))
-    draw /= np.linalg.norm(draw)
-    return np.asarray(draw if even else draw * _shares(leaf))
-
-
-def _shares(leaf: np.ndarray) -> np.ndarray:
-    sizes, size = np.abs(leaf), leaf_size(leaf)
-    return np.where((sizes > 0) & (sizes < MUCH_SMALLER * size), sizes / size, 1.0)
-
-
-def leaf_size(leaf: np.ndarray) -> float:
-    """Return the scale of steps within a leaf: its root mean square, at least 1."""
-    squares = np.asarray(leaf, np.float64) ** 2
-    return max(1.0, float(np.sqrt(squares.mean()))) if squares.size else 1.0

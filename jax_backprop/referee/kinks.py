@@ -15,8 +15,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from jax_backprop.referee.case import Arrays, Case, Values
-from jax_backprop.referee.directions import difference, direction_in, examine, leaf_size
+from jax_backprop.referee.directions import difference, examine
 from jax_backprop.referee.report import Complaint
+from jax_backprop.referee.sizes import direction_in, leaf_size
 
 SAMPLES = 8
 BESIDE = 1e-4  # of a leaf's size: how far from the point

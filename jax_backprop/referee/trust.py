@@ -10,13 +10,8 @@ import numpy as np
 
 from jax_backprop.referee.case import Case, Values
 from jax_backprop.referee.comparison import allowed_error, apart_by_constants
-from jax_backprop.referee.directions import (
-    Directional,
-    difference,
-    direction_in,
-    examine,
-    leaf_size,
-)
+from jax_backprop.referee.directions import Directional, difference, examine
+from jax_backprop.referee.sizes import direction_in, leaf_size, near_size
 
 RELATIVE = 1e-6
 DRAWS = 2
@@ -32,7 +27,7 @@ def gives_differences(
     eps = float(jnp.finfo(case.loss.dtype).eps)
     for draw in range(DRAWS):
         # The steps' scale is each leaf's own.
-        sizes = [leaf_size(leaf.array) for leaf in case.leaves]
+        sizes = [near_size(leaf.array) for leaf in case.leaves]
         directions = {
             number: np.asarray(
                 direction_in(leaf.array, (seed, draw, number)) * sizes[number] / max(sizes)
@@ -66,7 +61,8 @@ def look_along(case: Case, values: Values, number: int, draw: int, loss: Any = N
     product = float(np.vdot(grad, direction))
     found = examine(line, product, size, slack=slack, eps=eps, rtol=case.rtol)
     own = float(np.sqrt(np.mean(leaf.array**2)))
-    if found.differences == "-" and 0 < own < 0.1 * size:
+    unseen = found.differences == "-" and 0 < own < 0.1 * size
+    if unseen or own == near_size(leaf.array):
         nearer = examine(line, product, own, slack=slack, eps=eps, rtol=case.rtol)
         found = found if nearer.differences == "-" else nearer
     return found

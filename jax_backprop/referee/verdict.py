@@ -11,11 +11,12 @@ import numpy as np
 from jax_backprop.referee import wrong_elements
 from jax_backprop.referee.case import Case, Values
 from jax_backprop.referee.comparison import compare, with_directions
-from jax_backprop.referee.directions import DIRECTIONS, Directional, Line, leaf_size
+from jax_backprop.referee.directions import DIRECTIONS, Directional, Line
 from jax_backprop.referee.form import Leaf
 from jax_backprop.referee.kinks import Kink, jumps
 from jax_backprop.referee.kinks import Verdict as AtKink
 from jax_backprop.referee.report import BOTH_ZERO, LeafReport
+from jax_backprop.referee.sizes import leaf_size
 from jax_backprop.referee.trust import gives_differences, look_along, uncertainty
 
 LADDER = 60  # evaluations of the loss along one examined direction
