@@ -8,7 +8,8 @@ first series, such as the constant schedule where several are compared.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,8 @@ MOST_COMPARED = 100  # series
 SHOWN = ("validation_loss", "test_loss", "test_score")
 
 
-class _Pair(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Pair:
     """Two series at their tuned rates: the paired runs of each, and what of them is compared."""
 
     sides: tuple[Frame, Frame]
@@ -48,8 +50,14 @@ class _Pair(NamedTuple):
         return TunedRow(self.names[side], float(rate), **means)
 
     def values(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return a measure of each side by unit; None without a common run."""
-        measure = measure.replace("score", self.score)
+        """Return a measure of each side by unit, one of SHOWN; None without a common run."""
+        return self._measured[measure]
+
+    @cached_property
+    def _measured(self) -> dict[str, tuple[np.ndarray, np.ndarray] | None]:
+        return {measure: self._by_unit(measure.replace("score", self.score)) for measure in SHOWN}
+
+    def _by_unit(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
         if any(side.empty or measure not in side for side in self.sides):
             return None
         tables = [by_unit(side, ["series"], measure, self.unit)[0] for side in self.sides]
