@@ -8,7 +8,11 @@ READY_BENCH := $(VENV)/.ready-bench
 READY_MUTATION := $(VENV)/.ready-mutation
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable
 STUDY := learning_rate
-RESULTS := experiments/results/$(STUDY)
+# SHORT=1 takes three splits where a study has ten, in a folder of its own: make reproduce SHORT=1.
+SHORT ?=
+HELD := experiments/results$(if $(SHORT),/short)
+FEWER := $(if $(SHORT),--set 'axes.seed={count=3}' --set 'axes.split_seed={count=3}')
+RESULTS := $(HELD)/$(STUDY)
 BENCH := experiments/benchmarks/results
 # The original files, where there is no network: of one set (FROM), of both in folders of their
 # names (ORIGINALS).
@@ -77,32 +81,33 @@ ablation: $(RESULTS)/report.html ## Run the learning-rate study, write its repor
 	@cat $(RESULTS)/answer.txt
 	@echo "Report: $(RESULTS)/report.html"
 
-boundaries: experiments/results/boundaries/boundaries.json ## Where the loss first rises, is best, and training fails
-edge: experiments/results/edge/edge.json ## Loss and sharpness on one time axis: the edge of stability
-schedules: experiments/results/schedules/report.html ## Schedules and optimizers, each at its own tuned rate
+boundaries: $(HELD)/boundaries/boundaries.json ## Where the loss first rises, is best, and training fails
+edge: $(HELD)/edge/edge.json ## Loss and sharpness on one time axis: the edge of stability
+schedules: $(HELD)/schedules/report.html ## Schedules and optimizers, each at its own tuned rate
 	@cat $(<D)/answer.txt
-no-rate: experiments/results/no_rate/no_rate.json ## What it costs to leave the learning rate out
-transfer: experiments/results/transfer/transfer.json ## Whether the rate of a narrow network holds for wide ones
-horizons: experiments/results/horizons/horizons.json ## Convex theory's bound against networks: which schedule, which rate
-batch: experiments/results/batch/batch.json ## Steps to a loss by batch size: the critical batch, and which rule gives the rate
-warmup: experiments/results/warmup/warmup.json ## What a warm-up tolerates, beyond what a quadratic would
+no-rate: $(HELD)/no_rate/no_rate.json ## What it costs to leave the learning rate out
+transfer: $(HELD)/transfer/transfer.json ## Whether the rate of a narrow network holds for wide ones
+horizons: $(HELD)/horizons/horizons.json ## Convex theory's bound against networks: which schedule, which rate
+batch: $(HELD)/batch/batch.json ## Steps to a loss by batch size: the critical batch, and which rule gives the rate
+warmup: $(HELD)/warmup/warmup.json ## What a warm-up tolerates, beyond what a quadratic would
 
 # Everything that experiments/README.md says, resumable; what is there already isn't run again.
+# The studies take two hours on two cores, by their own clocks; with SHORT=1 a third of that.
 reproduce: ablation boundaries edge schedules no-rate transfer horizons batch warmup map findings ## Run every study but MNIST's, and write what they found
 
 findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
-	$(BIN)/python experiments/analyses/findings.py
+	$(BIN)/python experiments/analyses/findings.py $(if $(SHORT),--out $(HELD)/README.md --results $(HELD))
 
-mnist: experiments/results/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
+mnist: $(HELD)/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
 	@cat $(<D)/answer.txt
 	@echo "Report: $<"
 
-fashion: experiments/results/fashion_mnist/report.html ## The same on Fashion-MNIST
+fashion: $(HELD)/fashion_mnist/report.html ## The same on Fashion-MNIST
 	@cat $(<D)/answer.txt
 	@echo "Report: $<"
 
-experiments/results/mnist/report.html: | data-mnist
-experiments/results/fashion_mnist/report.html: | data-fashion_mnist
+$(HELD)/mnist/report.html: | data-mnist
+$(HELD)/fashion_mnist/report.html: | data-fashion_mnist
 data-mnist data-fashion_mnist: data-%: $(READY)
 	$(BIN)/jax-backprop data prepare $* $(if $(FROM),--from $(FROM))
 
@@ -114,9 +119,9 @@ SIZE ?= 1024
 window = {low=$(word 1,$(subst :, ,$1)),high=$(word 2,$(subst :, ,$1)),count=$(SIZE)}
 
 map: $(READY) ## A million networks as one picture: hidden-layer rate x output-layer rate
-	$(BIN)/jax-backprop sweep experiments/trainability_map.toml --out experiments/results/$(MAP) --set-aside \
+	$(BIN)/jax-backprop sweep experiments/trainability_map.toml --out $(HELD)/$(MAP) --set-aside \
 	  --set 'axes."layer_factors.0"=$(call window,$(HIDDEN))' --set 'axes."layer_factors.1"=$(call window,$(OUTPUT))'
-	$(BIN)/jax-backprop report experiments/results/$(MAP)
+	$(BIN)/jax-backprop report $(HELD)/$(MAP)
 
 torture: $(READY) ## Try to lose results: 200 kills, every byte flipped, 20 racers (half an hour)
 	$(BIN)/python experiments/torture.py
@@ -147,30 +152,30 @@ fuzz: $(READY) ## Try to end a command badly: make fuzz SEED=0 BUDGET=600 RUNS=2
 report: $(READY) ## Write the study's report again from its results
 	$(BIN)/jax-backprop report $(RESULTS)
 
-experiments/results/boundaries/boundaries.json: experiments/boundaries.toml $(SOURCES) | $(READY)
+$(HELD)/boundaries/boundaries.json: experiments/boundaries.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside
-experiments/results/edge/edge.json: experiments/edge.toml $(SOURCES) | $(READY)
+$(HELD)/edge/edge.json: experiments/edge.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/edge.py $(@D)
-experiments/results/transfer/transfer.json: experiments/transfer.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+$(HELD)/transfer/transfer.json: experiments/transfer.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEWER)
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/transfer.py $(@D)
-experiments/results/horizons/horizons.json: experiments/horizons.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+$(HELD)/horizons/horizons.json: experiments/horizons.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEWER)
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/convex.py $(@D)
-experiments/results/batch/batch.json: experiments/batch.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+$(HELD)/batch/batch.json: experiments/batch.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEWER)
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/batch.py $(@D)
-experiments/results/warmup/warmup.json: experiments/warmup.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside
+$(HELD)/warmup/warmup.json: experiments/warmup.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop boundaries $< --out $(@D) --set-aside $(FEWER)
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/warmup.py $(@D)
-experiments/results/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+$(HELD)/no_rate/no_rate.json: experiments/no_rate.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(if $(SHORT),--set 'axes.seed={count=3}')
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/no_rate_figures.py $(@D)
 
@@ -185,8 +190,9 @@ $(RESULTS)/report.html: experiments/$(STUDY).toml $(SOURCES) | $(READY)
 # Any study file: make experiments/results/NAME/report.html runs experiments/NAME.toml. A finished
 # study is found and not run again; an interrupted one continues.
 # Results of another study, or of an older engine, are set aside (NAME.old-1), never overwritten.
-experiments/results/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
+$(HELD)/schedules/report.html: FEW := $(FEWER)
+$(HELD)/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEW)
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
 bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about seven minutes)
