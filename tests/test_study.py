@@ -160,7 +160,7 @@ def test_the_report_is_one_page_that_needs_no_network(folder: Path) -> None:
     page = write_report(overview(folder), folder).read_text()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
-    assert found is not None and len(scripts) == 5
+    assert found is not None and len(scripts) == 6
     assert html.unescape(found[1]) == content_security_policy(scripts)
     assert "A study &lt;of&gt; rates" in page
     outside_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
