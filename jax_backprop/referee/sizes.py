@@ -25,15 +25,16 @@ def _shares(leaf: np.ndarray) -> np.ndarray:
 
 def leaf_size(leaf: np.ndarray) -> float:
     """Return the scale of steps within a leaf: its root mean square, at least 1."""
-    return max(1.0, _own_size(leaf))
+    return max(1.0, own_size(leaf))
 
 
 def near_size(leaf: np.ndarray) -> float:
     """Return the scale of steps about a leaf's own size, where that is far below 1 but not 0."""
-    own = _own_size(leaf)
+    own = own_size(leaf)
     return own if 0 < own < TINY_LEAF else max(1.0, own)
 
 
-def _own_size(leaf: np.ndarray) -> float:
+def own_size(leaf: np.ndarray) -> float:
+    """Return a leaf's root mean square, 0 for an empty one."""
     squares = np.asarray(leaf, np.float64) ** 2
     return float(np.sqrt(squares.mean())) if squares.size else 0.0

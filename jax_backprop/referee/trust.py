@@ -11,7 +11,7 @@ import numpy as np
 from jax_backprop.referee.case import Case, Values
 from jax_backprop.referee.comparison import allowed_error, apart_by_constants
 from jax_backprop.referee.directions import Directional, difference, examine
-from jax_backprop.referee.sizes import direction_in, leaf_size, near_size
+from jax_backprop.referee.sizes import TINY_LEAF, direction_in, leaf_size, near_size, own_size
 
 RELATIVE = 1e-6
 DRAWS = 2
@@ -60,9 +60,9 @@ def look_along(case: Case, values: Values, number: int, draw: int, loss: Any = N
     line = case.line({number: direction}, loss=loss)
     product = float(np.vdot(grad, direction))
     found = examine(line, product, size, slack=slack, eps=eps, rtol=case.rtol)
-    own = float(np.sqrt(np.mean(leaf.array**2)))
-    unseen = found.differences == "-" and 0 < own < 0.1 * size
-    if unseen or own == near_size(leaf.array):
+    own = own_size(leaf.array)
+    unseen = found.differences == "-" and own < 0.1 * size
+    if own > 0 and (unseen or own < TINY_LEAF):
         nearer = examine(line, product, own, slack=slack, eps=eps, rtol=case.rtol)
         found = found if nearer.differences == "-" else nearer
     return found
