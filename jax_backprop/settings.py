@@ -40,6 +40,8 @@ OF_TRAINING = (
     *("layer_factors", "data_fraction", "batch_size", "epochs", "steps", "eval_every"),
     "matmul_precision",
 )
+LENGTHS = ("epochs", "steps")  # a run's length is said by one of them
+REPLICATES = SEED, SPLIT = ("seed", "split_seed")  # axes along which a setting is repeated
 TWO_LENGTHS = {
     "got": "it beside epochs",
     "expected": "one of the two",
@@ -172,7 +174,7 @@ class Run(Settings, frozen=True):
         kept = {key: value for key, value in data.items() if key != "epochs" or value is not None}
         axes = data["axes"] if isinstance(data.get("axes"), dict) else {}
         said = {*axes, *(key for key, value in kept.items() if value is not None)}
-        if {"epochs", "steps"} <= said:
+        if said >= {*LENGTHS}:
             raise unused("steps", **TWO_LENGTHS)
         return {**kept, "epochs": None} if "steps" in said else kept
 

@@ -12,7 +12,7 @@ from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE
 from jax_backprop.errors import unknown_name
 from jax_backprop.fields import MOST_UNITS, ImportPath, NonNegative, Settings, unused
 from jax_backprop.ranges import Counted, Range, drawn
-from jax_backprop.settings import Optimizer, Rule, Run, Schedule, check_base_width
+from jax_backprop.settings import LENGTHS, Optimizer, Rule, Run, Schedule, check_base_width
 
 CurvesName = Literal["none", "evaluations", "steps"]
 MOST_WIDTH = 2**16  # cells that run side by side
@@ -147,9 +147,9 @@ class Study(Run, frozen=True):
     def _halves_lengths(self) -> Study:
         if self.halving is None:
             return self
-        rungs = [self.axes[name] for name in ("epochs", "steps") if name in self.axes]
+        rungs = [self.axes[name] for name in LENGTHS if name in self.axes]
         elsewhere = {name for table in (*self.zip, *self.include) for name in table}
-        if len(rungs) != 1 or len(rungs[0]) < 2 or elsewhere & {"epochs", "steps"}:
+        if len(rungs) != 1 or len(rungs[0]) < 2 or elsewhere & {*LENGTHS}:
             raise unused(
                 "halving",
                 f"{self.halving} without an axis of two lengths or more, by itself",

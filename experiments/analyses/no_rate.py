@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from jax_backprop.errors import InputError
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.comparisons import holm, paired_difference
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.rows import Frame
-from jax_backprop.study.runs import REPLICATES, by_unit
+from jax_backprop.study.runs import by_unit
 from jax_backprop.study.series import series, value_text
 from jax_backprop.study.statistics import interquartile_mean
 from jax_backprop.study.summary import Summary

@@ -146,7 +146,7 @@ def _tuned(found: Overview) -> str:
 
 
 def _print_best_cell(found: Overview) -> None:
-    from jax_backprop.study.runs import REPLICATES
+    from jax_backprop.settings import REPLICATES
 
     cells = math.prod(each.values for each in found.axes if each.name not in REPLICATES)
     console.say(

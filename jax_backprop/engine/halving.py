@@ -20,9 +20,7 @@ from jax_backprop.engine.rounds import run_rounds
 from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
 from jax_backprop.metrics import shortfall
-
-LENGTHS = ("epochs", "steps")
-REPEATED = ("seed", "split_seed")  # a setting goes on with all of its runs
+from jax_backprop.settings import LENGTHS, REPLICATES
 
 
 def rungs_of(grid: Grid) -> tuple[str, list[int]]:
@@ -90,7 +88,7 @@ def promoted(
 
 def settings_of(cells: Cells, axis: str) -> np.ndarray:
     """Return which setting each cell is a run of, whatever its length: numbers from 0."""
-    names = [name for name in cells.codes if name not in (axis, *REPEATED)]
+    names = [name for name in cells.codes if name not in (axis, *REPLICATES)]
     rows = np.stack([cells.codes[name] for name in names])
     _, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))

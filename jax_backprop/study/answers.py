@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jax_backprop.settings import LENGTHS
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
 from jax_backprop.study.drift import Drift, drifts
 from jax_backprop.study.questions import Asked, asked
@@ -234,7 +235,7 @@ def _halved(summary: Summary) -> list[str]:
     """Say how many runs each length of a search by halving has, and the best at the last."""
     if not summary.study.get("halving"):
         return []
-    axis = next(name for name in ("epochs", "steps") if name in summary.cells)
+    axis = next(name for name in LENGTHS if name in summary.cells)
     counts = summary.cells[axis].value_counts().sort_index()
     rungs = ", ".join(f"{count:,} of {length:g} {axis}" for length, count in counts.items())
     last = {

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from jax_backprop.engine import load_study
 from jax_backprop.engine.store import read_manifest
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.rows import Contrast
-from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary, axis_order, summarize

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jax_backprop.engine import Cells
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.comparisons import FLIPS, SIGNIFICANT, smallest_p
-from jax_backprop.study.runs import REPLICATES, SEED, SPLIT, counted
+from jax_backprop.study.runs import SEED, SPLIT, counted
 
 
 def power(cells: Cells) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jax_backprop.optimizers import RATE_FREE
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.drift import level
-from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study.summary import Summary
 
 RATE = "learning_rate"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.rows import BestRate, RateRow
-from jax_backprop.study.runs import REPLICATES, counted
+from jax_backprop.study.runs import counted
 from jax_backprop.study.states import far_above, first_failing
 from jax_backprop.study.summary import Summary
 

@@ -13,10 +13,9 @@ import numpy as np
 
 from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError
+from jax_backprop.settings import SEED, SPLIT
 from jax_backprop.study.rows import Frame
 
-SEED, SPLIT = "seed", "split_seed"
-REPLICATES = (SEED, SPLIT)  # axes along which a setting is repeated
 FRESH, OVERLAPPING = "fresh", "overlapping"
 USUAL_SHARES = (0.7, 0.2)  # of train and test, where a folder doesn't say
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.rows import Frame
-from jax_backprop.study.runs import REPLICATES
 from jax_backprop.study_file import CHOICES
 
 _DIGITS = 6  # as ``:g`` shows

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from jax_backprop.engine.store import read_manifest
 from jax_backprop.errors import InputError
+from jax_backprop.settings import REPLICATES
 from jax_backprop.study.matching import settings_by_series
 from jax_backprop.study.rows import Contrast, Frame
-from jax_backprop.study.runs import REPLICATES, SPLIT, counted
+from jax_backprop.study.runs import SPLIT, counted
 from jax_backprop.study.summary import Summary, summarize
 from jax_backprop.study.tuned import MOST_COMPARED, by_series, contrasts
 
