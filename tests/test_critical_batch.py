@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import batch
+import critical_batch
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from batch import carried, fitted, rules_table, savings, sentences, steps_to, tuned
+from batch import rules_table, sentences
+from critical_batch import carried, fitted, savings, steps_to, tuned
 from noise_along import foretold
 
 import jax_backprop as jb
@@ -154,15 +156,15 @@ def test_rates_are_chosen_on_other_splits_and_carried(summary: Summary) -> None:
 def test_the_critical_batch_stands_beside_the_noise_scale(
     summary: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "foretold", lambda *given: 2 * CRITICAL + given[2])
-    (row,) = savings(summary, 1.0)
+    monkeypatch.setattr(critical_batch, "foretold", lambda *given: 2 * CRITICAL + given[2])
+    (row,) = savings(summary, tuned(summary, 1.0), 1.0)
     assert (row.fewest, 10**row.critical.mean) == pytest.approx((FEWEST, CRITICAL))
     said = np.log10(2 * CRITICAL + np.arange(3))
     assert row.foretold.mean == pytest.approx(said.mean())
     assert row.apart.mean == pytest.approx(np.log10(CRITICAL) - said.mean())
     said = sentences([row], [])
     assert "is 24 to 24 examples" in said[0] and "within a factor of 2" in said[1]
-    drawn = batch.chart(summary, 1.0).to_dict()
+    drawn = batch.chart(tuned(summary, 1.0), 1.0).to_dict()
     fields = [layer["encoding"]["y"]["field"] for layer in drawn["hconcat"][0]["layer"]]
     assert fields == ["steps", "steps"] and drawn["hconcat"][1]["encoding"]["y"]["field"] == "rate"
 
@@ -184,7 +186,7 @@ def test_a_loss_that_no_run_reaches_is_told_as_such(summary: Summary) -> None:
         "not reached",
         "not tried",
     }
-    assert savings(summary, 1e-30) == []
+    assert savings(summary, found, 1e-30) == []
     assert "in so many of 3 cases: unchanged 0, square root 0, linear 0" in sentences([], rules)[0]
     with pytest.raises(SystemExit, match="above 0"):
         tuned(summary, -1.0)

@@ -15,6 +15,7 @@ import numpy as np
 from convex import schedule_of
 from scipy.optimize import brentq
 from scipy.special import xlogy
+from words import times
 
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import GREEN, INK, RED, SKY
@@ -141,15 +142,10 @@ def table(found: list[Gain]) -> tuple[list[str], list[list[str]]]:
         limit, *rates = (f"{row.rates.get(kind, np.nan):.3g}" for kind in SHOWN)
         gain = ["-"] * 5
         if not base:
-            gain = [_times(row.failure), f"{row.failure.p_value:.2g}", f"{10**row.quadratic:.3g}"]
-            gain += [_times(row.best), f"{row.best.p_value:.2g}"]
+            gain = [times(row.failure), f"{row.failure.p_value:.2g}", f"{10**row.quadratic:.3g}"]
+            gain += [times(row.best), f"{row.best.p_value:.2g}"]
         rows.append([row.network, row.shape, f"{row.warmup:.0%}", limit, *rates, *gain])
     return heads, rows
-
-
-def _times(found: Difference) -> str:
-    mean, low, high = (10.0**value for value in (found.mean, found.low, found.high))
-    return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
 
 
 def sentences(found: list[Gain]) -> list[str]:
