@@ -147,7 +147,10 @@ class Study(Run, frozen=True):
     def _halves_lengths(self) -> Study:
         if self.halving is None:
             return self
-        rungs = [self.axes[name] for name in LENGTHS if name in self.axes]
+        try:
+            rungs = [axis_values(n, listed(self.axes[n])) for n in LENGTHS if n in self.axes]
+        except ValueError:
+            return self  # the sweep says what is wrong with an axis
         elsewhere = {name for table in (*self.zip, *self.include) for name in table}
         if len(rungs) != 1 or len(rungs[0]) < 2 or elsewhere & {*LENGTHS}:
             raise unused(
@@ -205,11 +208,16 @@ def _gives(whole: Any, parameter: str) -> bool:
 
 def _holds(axis: Any, name: str, given: Any) -> bool:
     """Tell whether an axis has these values already; if they can't be read, the sweep says so."""
-    listed = given if isinstance(given, list | tuple | Mapping) else [given]
     try:
-        return set(axis_values(name, listed)) <= set(axis_values(name, axis))
+        return set(axis_values(name, listed(given))) <= set(axis_values(name, axis))
     except ValueError:
         return False
+
+
+def listed(given: Any) -> Any:
+    """Return a value as a list of one; a whole schedule, by its name, is a value."""
+    is_named = isinstance(given, Mapping) and "name" in given
+    return given if isinstance(given, list | Mapping | tuple) and not is_named else [given]
 
 
 def axis_values(name: str, given: Any, *, repeats: bool = False) -> Sequence[Any]:

@@ -89,7 +89,9 @@ def test_the_answer_names_the_rungs_and_the_best(folder: Path) -> None:
     "changes",
     [
         {"axes": {"learning_rate": [0.1, 1.0]}},
+        {"axes": {"learning_rate": [0.1, 1.0], "steps": 5}},
         {"axes": {"learning_rate": [0.1, 1.0], "steps": [4]}},
+        {"axes": {"learning_rate": [0.1, 1.0], "steps": {"count": 1, "start": 4}}},
         {
             "axes": {"learning_rate": [0.1, 1.0], "steps": [4, 8]},
             "zip": [["learning_rate", "steps"]],
@@ -100,6 +102,11 @@ def test_the_answer_names_the_rungs_and_the_best(folder: Path) -> None:
 def test_halving_without_lengths_of_their_own_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="halving"):
         study(**changes)
+
+
+def test_lengths_that_are_no_numbers_are_refused_as_on_any_axis(tmp_path: Path) -> None:
+    with pytest.raises(jb.InputError, match="axis 'steps', field 'steps': got 'a'"):
+        jb.run_study(study(axes={"learning_rate": [0.1, 1.0], "steps": ["a", 4]}), tmp_path / "no")
 
 
 def test_a_share_of_the_work_is_refused(tmp_path: Path) -> None:

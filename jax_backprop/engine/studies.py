@@ -27,7 +27,7 @@ from jax_backprop.metrics import chosen_metrics
 from jax_backprop.parsing import explain, read_study
 from jax_backprop.settings import Run, Schedule
 from jax_backprop.storage import set_aside
-from jax_backprop.study_file import Study, axis_values
+from jax_backprop.study_file import Study, axis_values, listed
 from jax_backprop.training import check_loss
 from jax_backprop.types import Dataset
 
@@ -132,11 +132,11 @@ def study_grid(study: Study) -> Grid:
     walked = {name for group in study.zip for name in group}
 
     def values(table: dict[str, Any]) -> dict[str, Sequence[Any]]:
-        return {name: _values(name, _listed(v), name in walked) for name, v in table.items()}
+        return {name: _values(name, listed(v), name in walked) for name, v in table.items()}
 
     axes, include = values(study.axes), [values(table) for table in study.include]
     exclude = [
-        {name: v if _is_range(v) else _values(name, _listed(v)) for name, v in table.items()}
+        {name: v if _is_range(v) else _values(name, listed(v)) for name, v in table.items()}
         for table in study.exclude
     ]
     return Grid(axes, study.zip, include, exclude)
@@ -238,12 +238,6 @@ def _values(name: str, given: Any, repeats: bool = False) -> Sequence[Any]:
         raise InputError(
             where, got=repr(given), expected=str(error), remedy="Change that axis."
         ) from None
-
-
-def _listed(given: Any) -> Any:
-    """Return a value as a list of one; a whole schedule, by its name, is a value."""
-    is_named = isinstance(given, dict) and "name" in given
-    return given if isinstance(given, list | dict | tuple) and not is_named else [given]
 
 
 def _is_range(given: Any) -> bool:
