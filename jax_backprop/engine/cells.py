@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,19 +118,17 @@ def cell_ids(
     Raises:
       InputError: two cells are the same.
     """
-    names = sorted(name for name in {*fixed, *cells.values} if not _is_folded(name))
-    columns: list[list[bytes]] = []
-    for name in names:
-        fragments = [_fragment(name, each) for each in cells.values.get(name, (fixed.get(name),))]
-        if len(fragments) > 1:
-            fragments = [fragments[code] for code in cells.codes[name]]
-        columns.append(fragments)
-    for found in (hashes or {}).values():
-        texts = [(text or "").encode() for text in found.texts]
-        columns.append([texts[code] for code in found.codes])
-    count = len(cells)
-    rows = zip(*(column * count if len(column) == 1 else column for column in columns), strict=True)
-    ids = [hashlib.sha256(b"".join(row)).hexdigest()[:ID_LENGTH] for row in rows]
+    columns = [
+        ([_fragment(name, each) for each in cells.values.get(name, (fixed.get(name),))], codes)
+        for name in sorted({*fixed, *cells.values})
+        for codes in [cells.codes.get(name)]
+        if not _is_folded(name)
+    ]
+    columns += [
+        ([(text or "").encode() for text in each.texts], each.codes)
+        for each in (hashes or {}).values()
+    ]
+    ids = [hashlib.sha256(text).hexdigest()[:ID_LENGTH] for text in _joined(columns, len(cells))]
     if len(set(ids)) < len(ids):
         repeated = next(name for name, times in Counter(ids).items() if times > 1)
         raise InputError(
@@ -184,23 +182,43 @@ def static_key(cells: Cells, extras: Mapping[str, bool]) -> tuple[np.ndarray, li
     names = [*STATIC, *(name for name, traced in extras.items() if not traced)]
     kind_of = [_kind(optimizer) for optimizer in cells.values["optimizer"]]
     kinds = list(dict.fromkeys(kind_of))
-    kind = np.asarray([kinds.index(each) for each in kind_of])
-    rows = np.stack([*(cells.codes[name] for name in names), kind[cells.codes["optimizer"]]])
-    combinations, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
+    kind = np.asarray([kinds.index(each) for each in kind_of])[cells.codes["optimizer"]]
+    columns = [(cells.codes[name], len(cells.values[name])) for name in names]
+    of_group = np.zeros(len(cells), np.int64)
+    for codes, count in (*columns, (kind, len(kinds))):
+        if count > 1:
+            of_group = np.unique(of_group * count + codes, return_inverse=True)[1]
+    _, first, of_group = np.unique(of_group, return_index=True, return_inverse=True)
     order = np.argsort(first)  # groups in the order of their first cells
-    rank = np.argsort(order)
     found = []
-    for *codes, last in combinations.T[order]:
-        static = {name: cells.values[name][code] for name, code in zip(names, codes, strict=True)}
-        name, *optional = kinds[last]
+    for row in first[order]:
+        static = {name: cells.values[name][cells.codes[name][row]] for name in names}
+        name, *optional = kinds[kind[row]]
         found.append({**static, "optimizer": name, **({"with": optional} if optional else {})})
-    return rank[inverse.reshape(-1)], found
+    return np.argsort(order)[of_group], found
 
 
 def _kind(optimizer: Any) -> tuple[str, ...]:
     """Return what an optimizer's program is made of: its name, and optional parts by name."""
     table = OPTIMIZER_PARAMETERS[optimizer.name]
     return (optimizer.name, *(name for name in optimizer.given if table[name] is None))
+
+
+def _joined(columns: list[tuple[list[bytes], np.ndarray | None]], cells: int) -> Iterable[bytes]:
+    """Return each cell's texts joined, the columns in order; what all share is joined once."""
+    shared, varied = b"", []
+    for texts, codes in columns:
+        if codes is not None and len(texts) > 1:
+            varied.append(([shared + text for text in texts], codes))
+            shared = b""
+        else:
+            shared += texts[0]
+    if not varied:
+        return [shared] * cells
+    last, codes = varied.pop()
+    varied.append(([text + shared for text in last], codes))
+    found = [[texts[code] for code in codes.tolist()] for texts, codes in varied]
+    return found[0] if len(found) == 1 else map(b"".join, zip(*found, strict=True))
 
 
 def _is_folded(name: str) -> bool:

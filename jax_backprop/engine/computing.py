@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import pyarrow as pa
@@ -31,6 +32,10 @@ class Rows(NamedTuple):
     cells: Cells
     ids: list[str]
     hashes: dict[str, Hashes]
+
+    def place(self, part: int, width: int) -> dict[str, Any]:
+        """Return what a checkpoint of these cells says of its place in the study."""
+        return {"part": part, "width": width, "cells": sha256("".join(self.ids).encode())}
 
 
 class Computer:
@@ -99,10 +104,11 @@ class Computer:
         """Return a shard's tables."""
         program = self.prepared(group)
         *_, (run, running) = train_shard(program, group, group.layout.shard(shard)[0])
-        return self.tables(group, shard, self.cells(group, shard), run, program.finish(running))
+        rows = functools.partial(self.cells, group, shard)
+        return self.tables(group, shard, rows, run, program.finish(running))
 
     def tables(
-        self, group: Group, shard: int, rows: Rows, run: ShardRun, final: Final
+        self, group: Group, shard: int, rows: Callable[[], Rows], run: ShardRun, final: Final
     ) -> dict[str, pa.Table]:
         """Return the tables of a shard that has run; nothing is computed on the devices."""
         record = to_record(group, shard, run, final)
@@ -110,7 +116,7 @@ class Computer:
             losses, patience = record.curves["validation_loss"], self._workload.early_stopping
             stops = early_stop(losses, record.evaluated_at, patience)._asdict()
             record.final.update({f"early_stop_{name}": each for name, each in stops.items()})
-        cells, ids, hashes = rows
+        cells, ids, hashes = rows()
         names = [*self._axes, *(name for name in ALWAYS_SHOWN if name not in self._axes)]
         shown = Cells(
             {name: cells.values[name] for name in names},

@@ -138,6 +138,8 @@ def merge(out: Path, folders: Sequence[Path]) -> None:
 
 def _generations(folder: StudyFolder, ids: list[str]) -> tuple[list[list[int]], list[str]]:
     """Return the rows of each generation's cells among these ids, and the ids that are new."""
+    if not folder.generations:
+        return [list(range(len(ids)))], ids
     place = {name: row for row, name in enumerate(ids)}
     found = [_recorded_ids(folder, number, ids) for number in range(len(folder.generations))]
     rows = [[place.get(name, -1) for name in generation] for generation in found]

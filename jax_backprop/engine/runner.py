@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +24,6 @@ from jax_backprop.engine.store import StudyFolder, refuse_difference
 from jax_backprop.engine.worker import Slice, dumps, other_bits, source_of
 from jax_backprop.engine.workload import Workload
 from jax_backprop.errors import InputError
-from jax_backprop.storage import sha256
 
 CHECKPOINT_SECONDS = 10.0  # a shard that takes longer is saved in between
 ATTEMPTS = 3  # at a part that vanishes while the others are computed
@@ -169,7 +168,7 @@ class Runner:
             for shard in shards:
                 if self._options.should_stop():
                     raise InterruptedSweepError
-                rows = self.computer.cells(group, shard)
+                rows = functools.cache(functools.partial(self.computer.cells, group, shard))
                 run, running = self._train(program, index, shard, rows)
                 given = (group, shard, rows, run, program.finish(running))
                 self._behind.make(index, shard, functools.partial(self.computer.tables, *given))
@@ -216,14 +215,14 @@ class Runner:
         return tables
 
     def _train(
-        self, program: Program, index: int, shard: int, named: Rows
+        self, program: Program, index: int, shard: int, named: Callable[[], Rows]
     ) -> tuple[ShardRun, Running]:
         """Run a shard's segments, from its checkpoint if there is one; save one when it is due."""
-        group, part = self.groups[index], self._first_part(index) + shard
-        about = {"part": part, "width": group.width, "cells": sha256("".join(named.ids).encode())}
+        group = self.groups[index]
+        place = self._first_part(index) + shard, group.width
         saved = self._folder.read_checkpoint() if self._folder is not None else None
-        resumed = unpack(saved, about) if saved is not None else None
-        begun = len(resumed[0].segments) if resumed is not None else 0
+        resumed = unpack(saved, named().place(*place)) if saved is not None else None
+        begun = len(resumed[0].segments) if resumed else 0
         rows, cells = group.layout.shard(shard)[0], self._cells(index, shard)
         last_saved = time.perf_counter()
         for run, running in train_shard(program, group, rows, resumed=resumed):
@@ -237,7 +236,8 @@ class Runner:
             due = stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS
             if due and done > begun and self._folder is not None:
                 self._behind.save()  # parts in their order
-                self._folder.write_checkpoint(pack(run, program.snapshot(running), about))
+                state = program.snapshot(running)
+                self._folder.write_checkpoint(pack(run, state, named().place(*place)))
                 last_saved = time.perf_counter()
             if stop:
                 raise InterruptedSweepError

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,9 +133,9 @@ def loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndar
       how often the loss grew by more than 1e-6 of its start; ``first_rise``, the first point after
       such growth, 0 for never; ``non_finite``.
     """
-    found = [_loss_statistics(losses[rows], finite[rows]) for rows in cached(*losses.shape)] or [
-        _loss_statistics(losses, finite)
-    ]
+    parts = list(cached(*losses.shape)) or [slice(None)]
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as threads:
+        found = list(threads.map(lambda rows: _loss_statistics(losses[rows], finite[rows]), parts))
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
@@ -158,7 +160,9 @@ def _loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.nda
 
 
 def _mean(values: np.ndarray, worst: float) -> np.ndarray:
-    return np.where(np.isfinite(values), values, worst).mean(axis=1).astype(np.float32)
+    real = np.isfinite(values)
+    known = values if real.all() else np.where(real, values, worst)
+    return known.mean(axis=1).astype(np.float32)
 
 
 def _long(ids: list[str], columns: dict[str, np.ndarray], steps: np.ndarray) -> pa.Table:
