@@ -168,6 +168,11 @@ def host_cores(sheet: Sheet) -> None:
         _add_training(sheet, shape, shape.host_cells // (8 if sheet.small else 1), None)
 
 
+def _products(weights: jax.Array, inputs: jax.Array) -> jax.Array:
+    """Return what a gradient can't do without: the inputs times weights, and times deltas."""
+    return inputs.T @ jax.lax.optimization_barrier(inputs @ weights)
+
+
 def streamed(sheet: Sheet) -> None:
     """Measure the full-batch gradient by block size, and by autodiff on the whole batch."""
     examples = 6000 if sheet.small else 60_000
@@ -185,6 +190,9 @@ def streamed(sheet: Sheet) -> None:
         sides["autodiff, whole"] = jax.value_and_grad(partial(loss, network=network))
         sides = {f"{name}, highest": with_precision(f, "highest") for name, f in sides.items()}
         sides["by hand, whole, default"] = partial(by_hand, block_size=None)
+        sides["its two large products alone, highest"] = with_precision(
+            lambda params, batch: _products(params[0].weights, batch.inputs), "highest"
+        )
         for name, function in sides.items():
             if sheet.spent(f"H {hidden}, {name}"):
                 break

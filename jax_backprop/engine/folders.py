@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def begin(
     with open_study(out, identity(workload, grid), described, share=share) as folder:
         check_data(workload, folder)
         ids = workload.ids(cells)
+        cells = dataclasses.replace(cells, ids=np.asarray(ids, object))
         generations, added = _generations(folder, ids)
         runner = Runner(workload, list(grid.axes), options, folder)
         for rows in generations:

@@ -32,10 +32,12 @@ class Cells:
     Args:
       values: distinct values of each axis.
       codes: for each axis, (cells,) int32 indices into its values.
+      ids: (cells,) texts, the names of resolved cells where they have been found.
     """
 
     values: Mapping[str, tuple[Hashable, ...]]
     codes: Mapping[str, np.ndarray]
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.codes.values())))
@@ -51,7 +53,8 @@ class Cells:
 
     def take(self, rows: np.ndarray) -> Cells:
         """Return some of the cells, by index or mask."""
-        return Cells(self.values, {name: codes[rows] for name, codes in self.codes.items()})
+        ids = None if self.ids is None else self.ids[rows]
+        return Cells(self.values, {name: codes[rows] for name, codes in self.codes.items()}, ids)
 
     def cell(self, row: int) -> dict[str, Any]:
         """Return one cell's values."""

@@ -96,6 +96,8 @@ class Workload:
 
     def ids(self, cells: Cells, hashes: Mapping[str, Hashes] | None = None) -> list[str]:
         """Return a stable name of each cell, from its contents alone; ``hashes`` if known."""
+        if cells.ids is not None:
+            return cells.ids.tolist()
         return cell_ids(cells, self.fixed, self.hashes(cells) if hashes is None else hashes)
 
 
