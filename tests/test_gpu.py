@@ -14,7 +14,10 @@ FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
 import gpu  # noqa: E402
+from engine import tiles  # noqa: E402
 from gpu_sheet import Sheet  # noqa: E402
+
+from jax_backprop import Network, load_dataset  # noqa: E402
 
 
 def test_sections_are_guarded_and_what_is_left_out_is_said(tmp_path, monkeypatch) -> None:
@@ -40,6 +43,29 @@ def test_a_spent_budget_skips_sections(tmp_path) -> None:
     assert gpu.main(["--small", "--budget", "0", "--sections", "bits", "--out", str(out)]) == 0
     (skipped,) = json.loads(out.read_text())["skipped"]
     assert skipped == {"section": "bits", "what": "all of it", "why": "the budget is spent"}
+
+
+def test_sections_measured_again_replace_theirs_and_no_others(tmp_path) -> None:
+    out = tmp_path / "found.json"
+
+    def rows(*sections: str) -> list[str]:
+        assert gpu.main(["--small", "--sections", ",".join(sections), "--out", str(out)]) == 0
+        return [row["section"] for row in json.loads(out.read_text())["rows"]]
+
+    assert rows("machine") == ["machine"]
+    found = json.loads(out.read_text())
+    found["rows"].append({"section": "map", "name": "kept", "value": 1, "unit": "s"})
+    out.write_text(json.dumps(found))
+    assert rows("machine") == ["map", "machine"]
+    out.write_text(json.dumps({**found, "card": "another"}))
+    assert rows("machine") == ["machine"]
+
+
+def test_the_engines_tiles_can_be_timed() -> None:
+    """What `make gpu` and `make bench` time is the engine's own call, with no evaluation."""
+    network, data = Network(layer_sizes=(4, 3, 2)), load_dataset("noise:40,4,2")
+    group, train = tiles(network, data, (0.1, 0.2), batch_size=8, epochs=1, width=2)
+    assert group.width == 2 and train().where.shape == (1,)
 
 
 def test_a_child_gives_its_rows_without_what_a_gpu_image_lacks(tmp_path) -> None:

@@ -35,7 +35,7 @@ from jax_backprop.training import epoch_orders, init_state, network_functions, r
 def no_evaluation(params: Any, _: Batch) -> Evaluation:
     """Stand in for an evaluation: training alone is compared, on all sides."""
     first = jax.tree.leaves(params)[0].ravel()[0]
-    return Evaluation(first, first)
+    return Evaluation(first)
 
 
 def tiles(

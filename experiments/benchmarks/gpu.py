@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     sheet = Sheet(options.budget, small=options.small, mnist=options.mnist)
+    sheet.take_over(options.out, options.sections)
     for name in options.sections:
         sheet.section = name
         if not sheet.spent("all of it"):
@@ -96,7 +97,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=450.0, help="seconds; the rest is skipped")
     parser.add_argument("--small", action="store_true", help="a smoke test, on a CPU too")
     parser.add_argument("--mnist", type=Path, help="a folder with MNIST's four original files")
-    parser.add_argument("--sections", help=f"some of {','.join(SECTIONS)}")
+    parser.add_argument("--sections", help=f"some of {','.join(SECTIONS)}; others' rows stay")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.sections = options.sections.split(",") if options.sections else list(SECTIONS)

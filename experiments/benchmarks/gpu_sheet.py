@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,16 @@ class Sheet:
                     f"{section} {environment}: {(done.stderr or done.stdout)[-400:]}"
                 )
             return json.loads(out.read_text())["rows"]
+
+    def take_over(self, out: Path, sections: Collection[str]) -> None:
+        """Keep what a file has of other sections, found on this card with these versions."""
+        if not out.exists():
+            return
+        found = json.loads(out.read_text())
+        if card_and_versions().items() <= found.items():
+            for kind in ("rows", "skipped", "failed"):
+                kept = [each for each in found[kind] if each["section"] not in sections]
+                getattr(self, kind).extend(kept)
 
     def write(self, out: Path) -> None:
         """Write what there is so far."""
