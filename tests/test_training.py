@@ -154,7 +154,8 @@ def test_products_have_the_precision_that_is_asked_for(precision: PrecisionName)
     learner = make_learner(*network_functions(NETWORK, Penalties())[:2], matmul_precision=precision)
     batch = Batch(jnp.ones((4, NETWORK.layer_sizes[0])), jnp.zeros(4, int))
     for function in (learner.value_and_grad, learner.evaluate):
-        program = str(jax.make_jaxpr(function)(init_params(NETWORK, key=KEYS.init), batch))
+        with jax.default_matmul_precision("default"):
+            program = str(jax.make_jaxpr(function)(init_params(NETWORK, key=KEYS.init), batch))
         asked = program.count("Precision.HIGHEST")
         assert "dot_general" in program and bool(asked) == (precision == "highest")
 
