@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from jax_backprop import backprop
@@ -27,6 +28,7 @@ from jax_backprop.training.rules import (
     check_direction,
     make_rule,
 )
+from jax_backprop.training.together import evaluated_over, mean_over
 from jax_backprop.types import (
     Batch,
     Evaluate,
@@ -93,6 +95,7 @@ def make_learner(
     scaling: Scaling = Scaling(),
     factors: Params | None = None,
     matmul_precision: PrecisionName = "highest",
+    mesh: Mesh | None = None,
 ) -> Learner:
     """Return what a step is made of, from functions and choices; the one place that puts it so.
 
@@ -106,6 +109,7 @@ def make_learner(
       scaling: of the features.
       factors: of the rate, a number for each array of the parameters: a parametrisation's.
       matmul_precision: of these functions' float32 products, where a device would round.
+      mesh: over which the examples of gradients and evaluations are shared out.
 
     Raises:
       InputError: a rule that can't go with that optimizer or without ``vector_product``.
@@ -115,6 +119,10 @@ def make_learner(
     value_and_grad = with_precision(value_and_grad, matmul_precision)
     evaluate = evaluate and with_precision(_checked(evaluate), matmul_precision)
     vector_product = vector_product and with_precision(vector_product, matmul_precision)
+    if mesh is not None:
+        value_and_grad = mean_over(mesh, value_and_grad)
+        evaluate = evaluate and evaluated_over(mesh, evaluate)
+        vector_product = vector_product and mean_over(mesh, vector_product)
     if isinstance(rate_rule, Rule):
         check_direction(rate_rule, optimizer, keyed=keyed)
         rate_rule = make_rule(rate_rule, value_and_grad, vector_product)

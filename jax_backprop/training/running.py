@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from jax_backprop.errors import InputError, html_table
@@ -17,8 +19,9 @@ from jax_backprop.metrics import CONFUSION
 from jax_backprop.network import evaluate
 from jax_backprop.settings import Network
 from jax_backprop.training.checkpoint import (
-    Checkpoints,
     InterruptedTrainingError,
+    Saved,
+    checkpoints,
     compiler_options,
     restored,
     run_identity,
@@ -26,7 +29,15 @@ from jax_backprop.training.checkpoint import (
 from jax_backprop.training.history import History, Record
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
-from jax_backprop.training.steps import batch_rows, evaluated_params, init_state, run_periods
+from jax_backprop.training.steps import (
+    Metrics,
+    TrainState,
+    batch_rows,
+    evaluated_params,
+    init_state,
+    run_periods,
+)
+from jax_backprop.training.together import Together
 from jax_backprop.types import Batch, Dataset, Evaluation, OwnNetwork, Scaling
 
 SHOWN = 9  # evaluations in a notebook
@@ -127,15 +138,20 @@ class SingleRun:
     dataset: Dataset
     key: Array
     rates: np.ndarray
-    learner: Learner
+    make: Callable[[Mesh | None], Learner]
     layer_factors: Any
     plan: Plan
+    together: Together
+
+    @functools.cached_property
+    def learner(self) -> Learner:
+        """What a step is made of, on this run's devices."""
+        return self.make(self.together.mesh)
 
     @functools.cached_property
     def splits(self) -> tuple[Batch, Batch]:
-        """Train and validation, on the device."""
-        train, validation = self.dataset.train, self.dataset.validation
-        return jax.tree.map(jnp.asarray, (train, validation))
+        """Train and validation, on the device, or on each."""
+        return self.together.put((self.dataset.train, self.dataset.validation))
 
     def arguments(self, done: int, periods: int, period: int) -> tuple[Any, ...]:
         """Return what the segment after so many updates is given, beside the state."""
@@ -146,15 +162,16 @@ class SingleRun:
         return rates, batches, train, self.splits
 
     def identity(self, params: Any, named: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all that decides the bits, with a name each."""
+        """Return all that decides the bits, with a name each: how many share the run isn't."""
+        alone = replace(self, together=self.together.alone())
         program = _compiled(run_periods).lower(
-            init_state(params, self.learner, self.key),
-            *self.arguments(0, *self.plan.segments()[0]),
-            learner=self.learner,
+            init_state(params, alone.learner, self.key),
+            *alone.arguments(0, *self.plan.segments()[0]),
+            learner=alone.learner,
             layer_factors=self.layer_factors,
         )
         arrays = {
-            "data": self.splits,
+            "data": alone.splits,
             "start": params,
             "order": self.key,
             "rates": self.rates,
@@ -165,36 +182,62 @@ class SingleRun:
     def go(
         self,
         params: Any,
-        kept: Checkpoints | None,
+        out: Path | None,
+        named: Mapping[str, Any],
         on_progress: Callable[[FitProgress], None] | None,
         should_stop: Callable[[], bool],
     ) -> FitResult:
-        """Run from the start, or from what is kept, to the end."""
-        state, plan, learner = init_state(params, self.learner, self.key), self.plan, self.learner
-        saved = kept.read() if kept is not None else None
-        record, done = Record(saved.record if saved else {}), 0
+        """Run from the start, or from a folder's checkpoint, to the end.
+
+        Args:
+          params: where to start.
+          out: the folder.
+          named: settings of the run, as JSON holds them.
+          on_progress, should_stop: as for ``fit``.
+        """
+        together = self.together
+        identity = functools.cache(lambda: self.identity(params, named))
+        with together.to_the_end(), contextlib.ExitStack() as held:
+            together.check_same(identity)
+            kept = together.told(lambda: held.enter_context(checkpoints(out, identity)))
+            saved = together.told(lambda: kept.read() if kept is not None else None)
+            record, start = self._begun(params, saved)
+            state = start
+            for done, state, reported, evaluated in self._segments(start, saved):
+                record.add(reported, evaluated)
+                if on_progress is not None:
+                    on_progress(FitProgress(done, self.plan.steps, *record.last()))
+                at_end = done == self.plan.steps
+                stop = together.agreed(not at_end and should_stop(), state)
+                if kept is not None and together.first and (stop or at_end or kept.due):
+                    kept.write(done, state, record.arrays())
+                if stop:
+                    raise InterruptedTrainingError(done, self.plan.steps)
+            history = record.history(np.asarray(self.plan.evaluated_at()))
+            return FitResult(evaluated_params(together.own(state), self.learner), history)
+
+    def _begun(self, params: Any, saved: Saved | None) -> tuple[Record, TrainState]:
+        """Return the record and the state of the start, or of what is saved."""
+        state, put = init_state(params, self.learner, self.key), self.together.put
         if saved is not None:
-            state = restored(state, saved.state)
-        else:
-            start = [_compiled(_evaluate)(params, split, learner=learner) for split in self.splits]
-            record.add(None, start)
-        for periods, period in plan.segments():
+            return Record(saved.record), put(restored(state, saved.state))
+        record, start = Record({}), put(params)
+        found = [_compiled(_evaluate)(start, split, learner=self.learner) for split in self.splits]
+        record.add(None, found)
+        return record, put(state)
+
+    def _segments(
+        self, state: TrainState, saved: Saved | None
+    ) -> Iterator[tuple[int, TrainState, Metrics, Sequence[Evaluation]]]:
+        """Yield how far each segment that is left led, its state, its steps and evaluations."""
+        done, factors = 0, self.layer_factors
+        for periods, period in self.plan.segments():
             first, done = done, done + periods * period
-            if saved is not None and done <= saved.done:
-                continue
-            state, (reported, evaluated, _) = _compiled(run_periods)(
-                state,
-                *self.arguments(first, periods, period),
-                learner=learner,
-                layer_factors=self.layer_factors,
-            )
-            record.add(reported, evaluated)
-            if on_progress is not None:
-                on_progress(FitProgress(done, plan.steps, *record.last()))
-            stop = done < plan.steps and should_stop()
-            if kept is not None and (stop or done == plan.steps or kept.due):
-                kept.write(done, state, record.arrays())
-            if stop:
-                raise InterruptedTrainingError(done, plan.steps)
-        history = record.history(np.asarray(plan.evaluated_at()))
-        return FitResult(evaluated_params(state, learner), history)
+            if saved is None or done > saved.done:
+                state, (reported, evaluated, _) = _compiled(run_periods)(
+                    state,
+                    *self.arguments(first, periods, period),
+                    learner=self.learner,
+                    layer_factors=factors,
+                )
+                yield done, state, reported, evaluated
