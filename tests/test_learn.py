@@ -47,7 +47,7 @@ def test_the_page_is_offline_and_quotes_the_study(learned: Learned) -> None:  # 
     text = learned.page.read_text()
     assert len(text) < 3_000_000 and "://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "2/sharpness" in text and f"{learned.summary.chosen.learning_rate:.3g}" in text
-    found = map_of(learned.map, read_manifest(learned.map))
+    found = map_of(read_manifest(learned.map), load_study(learned.map))
     assert found is not None and learned.data["maps"][0]["ends"] == [list(e) for e in found.ends]
     assert found.networks == load_study(learned.map).num_rows == learned.data["maps"][0]["networks"]
 

@@ -108,10 +108,10 @@ def _plane(summary: Summary) -> Slice:
 
 
 def _map(folder: Path) -> Map:
-    from jax_backprop.engine.store import read_manifest
+    from jax_backprop.engine.store import load_study, read_manifest
     from jax_backprop.report.maps import map_of
 
-    found = map_of(folder, read_manifest(folder))
+    found = map_of(read_manifest(folder), load_study(folder))
     if found is None:
         raise InputError(
             "--map",

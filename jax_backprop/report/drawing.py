@@ -13,10 +13,11 @@ import vl_convert as vlc
 from jax_backprop.storage import write_atomic
 
 PNG_SCALE = 2.0
-WRITTEN: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
-    "svg": vlc.vegalite_to_svg,
-    "png": partial(vlc.vegalite_to_png, scale=PNG_SCALE),
-    "pdf": vlc.vegalite_to_pdf,
+# What is made of a drawing: a chart is drawn once, whatever is asked for.
+WRITTEN: dict[str, Callable[[str], str | bytes]] = {
+    "svg": str,
+    "png": partial(vlc.svg_to_png, scale=PNG_SCALE),
+    "pdf": vlc.svg_to_pdf,
 }
 
 
@@ -24,9 +25,9 @@ WRITTEN: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
 _UNDRAWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def draw(spec: dict[str, Any], kind: str = "svg") -> str | bytes:
-    """Return a Vega-Lite specification as a picture; what can't be drawn of a text is replaced."""
-    return WRITTEN[kind](_drawable(spec))
+def draw(spec: dict[str, Any]) -> str:
+    """Return a Vega-Lite specification as SVG; what can't be drawn of a text is replaced."""
+    return vlc.vegalite_to_svg(_drawable(spec))
 
 
 def _drawable(value: Any) -> Any:
@@ -48,9 +49,9 @@ def write_chart(
 
     ``svg`` is what the specification gives, where that is known.
     """
-    paths = []
-    for kind in formats:
-        path = folder / f"{name}.{kind}"
-        write_atomic(path, svg if svg and kind == "svg" else draw(spec, kind))
-        paths.append(path)
+    paths = [folder / f"{name}.{kind}" for kind in formats]
+    if paths:
+        svg = svg or draw(spec)
+    for path, kind in zip(paths, formats, strict=True):
+        write_atomic(path, WRITTEN[kind](str(svg)))
     return paths

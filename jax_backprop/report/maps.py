@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from jax_backprop.engine import load_study
 from jax_backprop.report import charts
 from jax_backprop.report.pictures import Picture
 from jax_backprop.report.sections import Page, toml_of
@@ -85,7 +85,7 @@ def colors() -> UInt8[np.ndarray, "levels 3"]:
 def map_page(found: Overview, folder: Path) -> Page | None:
     """Return the page of a grid of two numbers without a rate: its picture; None of others."""
     axes = found.manifest["identity"]["axes"]
-    drawn = None if "learning_rate" in axes else map_of(folder, found.manifest)
+    drawn = None if "learning_rate" in axes else map_of(found.manifest, found.cells)
     if drawn is None:
         return None
     write_atomic(folder / "map.png", png(drawn.pixels))
@@ -152,15 +152,14 @@ def draw_map(cells: Frame, axes: tuple[str, str]) -> Map:
     return Map(levels.astype(np.uint8), axes, values, told)  # pyright: ignore[reportArgumentType]
 
 
-def map_of(folder: Path, manifest: Mapping[str, Any]) -> Map | None:
+def map_of(manifest: Mapping[str, Any], table: pa.Table | None) -> Map | None:
     """Return a study's picture; None unless it is a large grid of two numbers and nothing else.
 
     Of several seeds or splits the first is drawn.
     """
     axes = [name for name in manifest["identity"]["axes"] if name not in REPLICATES]
-    if len(axes) != 2 or not manifest["complete"]:
+    if table is None or len(axes) != 2 or not manifest["complete"]:
         return None
-    table = load_study(folder)
     columns = [*run_keys(table.column_names), *axes, "tail_loss", "loss_at_start", "non_finite"]
     columns += ["mean_relative_loss", "mean_inverse_loss"]
     cells = table.select(columns).to_pandas()

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jax_backprop.engine import load_study
-from jax_backprop.engine.store import read_manifest
+from jax_backprop.engine.store import load_study, load_table, read_manifest
 from jax_backprop.settings import REPLICATES
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.rows import Contrast
 from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.study.series import value_text
-from jax_backprop.study.summary import Summary, axis_order, summarize
+from jax_backprop.study.summary import Summary, axis_order, summary_of_tables
 from jax_backprop.study.tuned import against_control, sensitivities
 
 MOST_SERIES = 10_000  # with more they are counted, not listed
@@ -50,6 +49,7 @@ class Overview(NamedTuple):
       summary: by series and rate; None where nothing is done, or the series are too many to list.
       contrasts: each series against the control.
       sensitivities: of each series to the rate.
+      cells: a row a cell; None where nothing is done.
     """
 
     manifest: dict[str, Any]
@@ -61,6 +61,7 @@ class Overview(NamedTuple):
     summary: Summary | None
     contrasts: list[Contrast]
     sensitivities: dict[str, Sensitivity]
+    cells: pa.Table | None
 
 
 def overview(folder: Path) -> Overview:
@@ -68,11 +69,13 @@ def overview(folder: Path) -> Overview:
     manifest = read_manifest(folder)
     planned = sum(generation["cells"] for generation in manifest["generations"])
     if not any(name.startswith("cells/") for name in manifest["parts"]):
-        return Overview(manifest, 0, planned, [], 0, {}, None, [], {})
+        return Overview(manifest, 0, planned, [], 0, {}, None, [], {}, None)
     table = load_study(folder).unify_dictionaries()  # each part has its own list of labels
     names = axis_order(manifest)
     listed = [name for name in names if name not in ("learning_rate", *REPLICATES)]
-    summary = summarize(folder) if _combinations(table, listed) <= MOST_SERIES else None
+    summary = None
+    if _combinations(table, listed) <= MOST_SERIES:
+        summary = summary_of_tables(manifest, table, load_table(folder, "curves"))
     has_rates = summary is not None and "learning_rate" in names
     return Overview(
         manifest,
@@ -84,6 +87,7 @@ def overview(folder: Path) -> Overview:
         summary,
         against_control(summary) if summary is not None else [],
         sensitivities(summary) if summary is not None and has_rates else {},
+        table,
     )
 
 
@@ -115,7 +119,7 @@ def _combinations(table: pa.Table, names: list[str]) -> int:
     columns = table.select(names).to_pandas()
     for name in names:
         if pa.types.is_list(table[name].type):
-            columns[name] = columns[name].map(str)
+            columns[name] = columns[name].map(np.ndarray.tobytes, na_action="ignore")
     return len(columns.drop_duplicates())
 
 

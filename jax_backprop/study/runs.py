@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError
@@ -122,11 +123,23 @@ def by_unit(
     both are NaN in the first table, and the second tells them apart.
     """
     unit = unit or unit_key(cells)
-    numbers = cells[measure].astype(np.float64)
-    finite = numbers.where(np.isfinite(numbers))
-    groups = cells.assign(value=finite, lost=finite.isna()).groupby([*keys, unit], observed=True)
-    means = groups["value"].mean().mask(groups["lost"].any())
-    return means.unstack(unit), groups.size().unstack(unit).notna()
+    means, sizes = means_of_runs(cells, [*keys, unit], [measure])
+    return means[measure].unstack(unit), sizes.unstack(unit).notna()
+
+
+def means_of_runs(
+    cells: Frame, keys: Sequence[str], measures: Sequence[str]
+) -> tuple[Frame, Frame]:
+    """Return the means of some measures with a row a group, NaN with a lost run, and its size."""
+    numbers = cells[list(measures)].to_numpy(np.float64)
+    finite: Frame = pd.DataFrame(
+        np.where(np.isfinite(numbers), numbers, np.nan), columns=list(measures)
+    )
+    groups = finite.assign(**{key: cells[key].to_numpy() for key in keys}).groupby(
+        list(keys), observed=True
+    )
+    sizes, values = groups.size(), groups[list(measures)]
+    return values.mean().mask(values.count().lt(sizes, axis=0)), sizes
 
 
 def _is_drawn(dataset: str) -> bool:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from jax_backprop.engine import load_tables
-from jax_backprop.engine.store import read_manifest
+from jax_backprop.engine.store import load_study, load_table, read_manifest
 from jax_backprop.errors import unknown_name
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.rows import BestRate, Frame, Interval, RateRow
@@ -99,12 +99,20 @@ def summarize(folder: Path | str) -> Summary:
       2
     """
     folder = Path(folder)
-    tables, manifest = load_tables(folder), read_manifest(folder)
-    table = to_frame(tables.cells)
+    return summary_of_tables(
+        read_manifest(folder), load_study(folder), load_table(folder, "curves")
+    )
+
+
+def summary_of_tables(
+    manifest: dict[str, Any], cells: pa.Table, curves: pa.Table | None = None
+) -> Summary:
+    """Summarize a study's tables. Raises InputError if a run is there twice."""
+    table = to_frame(cells)
     found = series(table, axis_order(manifest))
     table = table.assign(series=found.of_cells())
-    curves = None if tables.curves is None else tables.curves.to_pandas()
-    return summary_of(manifest, table, dict(zip(found.names, found.settings, strict=True)), curves)
+    settings = dict(zip(found.names, found.settings, strict=True))
+    return summary_of(manifest, table, settings, None if curves is None else curves.to_pandas())
 
 
 def summary_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ import pandas as pd
 from jax_backprop.metrics import is_higher_better, shortfall
 from jax_backprop.study.comparisons import Difference, paired_difference, with_holm
 from jax_backprop.study.rows import NAN, Contrast, Frame, TunedRow
-from jax_backprop.study.runs import SEED, SPLIT, by_unit, run_keys, unit_key
+from jax_backprop.study.runs import SEED, SPLIT, by_unit, means_of_runs, run_keys
 from jax_backprop.study.sensitivity import Sensitivity, even_rates, learning_rate_sensitivity
 from jax_backprop.study.statistics import interquartile_mean
 from jax_backprop.study.summary import Summary, score_of
@@ -55,14 +56,12 @@ class _Pair:
 
     @cached_property
     def _measured(self) -> dict[str, tuple[np.ndarray, np.ndarray] | None]:
-        return {measure: self._by_unit(measure.replace("score", self.score)) for measure in SHOWN}
-
-    def _by_unit(self, measure: str) -> tuple[np.ndarray, np.ndarray] | None:
-        if any(side.empty or measure not in side for side in self.sides):
-            return None
-        tables = [by_unit(side, ["series"], measure, self.unit)[0] for side in self.sides]
-        first, second = (table.iloc[0].to_numpy(np.float64) for table in tables)
-        return first, second
+        names = {measure: measure.replace("score", self.score) for measure in SHOWN}
+        first, second = self.sides
+        found = [n for n in names.values() if n in first and n in second and len(first)]
+        means = [means_of_runs(side, [self.unit], found)[0] for side in self.sides if found]
+        sides = {name: tuple(each[name].to_numpy(np.float64) for each in means) for name in found}
+        return {measure: sides.get(name) for measure, name in names.items()}
 
 
 def against_control(summary: Summary) -> list[Contrast]:
@@ -78,10 +77,13 @@ def against_control(summary: Summary) -> list[Contrast]:
 
 
 def by_series(summary: Summary) -> dict[str, Frame]:
-    """Return the cells of each series, in the order of the study."""
+    """Return the cells of each series, in the order of the study: what two are compared by."""
     cells = summary.cells
     if "loss" not in cells:
         cells = cells.assign(loss=summary.study.get("loss", ""))
+    columns = ["series", "learning_rate", "loss", "outcome", *run_keys(cells)]
+    columns += [name for name in cells if str(name).startswith(("validation_", "test_"))]
+    cells = cells[columns]
     return {str(name): mine for name, mine in cells.groupby("series", sort=False)}
 
 
@@ -95,7 +97,8 @@ def contrasts(
       overlap: test over train examples, where splits are of one data set.
       chosen_by: the loss, or the metric that each side's rate is chosen by.
     """
-    found = [_pair(*pair, chosen_by) for pair in pairs]
+    tuned: dict[Any, Frame] = {}  # the control is one side of many pairs
+    found = [_pair(*pair, chosen_by, tuned) for pair in pairs]
     losses: dict[int, Difference] = {}
     scores: dict[int, Difference] = {}
     for place, pair in enumerate(found):
@@ -111,7 +114,7 @@ def contrasts(
     return [_contrast(pair, losses.get(n), scores.get(n)) for n, pair in enumerate(found)]
 
 
-def _pair(first: Frame, second: Frame, chosen_by: str) -> _Pair:
+def _pair(first: Frame, second: Frame, chosen_by: str, known: dict[Any, Frame]) -> _Pair:
     """Return two series at the rates that are best on the runs that both have."""
     names = (str(first["series"].iloc[0]), str(second["series"].iloc[0]))
     keys = [name for name in run_keys(first) if name in second]
@@ -120,10 +123,12 @@ def _pair(first: Frame, second: Frame, chosen_by: str) -> _Pair:
     everything = runs[0].union(runs[1])
     several = SPLIT in keys and shared.get_level_values(SPLIT).nunique() > 1
     unit = SPLIT if several else SEED
-    sides = [
-        _at_best(side[of.isin(shared)], unit, chosen_by)
-        for side, of in zip((first, second), runs, strict=True)
-    ]
+    sides = []
+    for side, of in zip((first, second), runs, strict=True):
+        key = (id(side), unit, tuple(shared))
+        if key not in known:
+            known[key] = _at_best(side[of.isin(shared)], unit, chosen_by)
+        sides.append(known[key])
     tuned = [pd.MultiIndex.from_frame(side[keys]) for side in sides]
     common = tuned[0].intersection(tuned[1])
     left = everything.get_level_values(unit).nunique() - common.get_level_values(unit).nunique()
@@ -171,16 +176,24 @@ def sensitivities(summary: Summary) -> dict[str, Sensitivity]:
     """
     if len(summary.best) > MOST_COMPARED:
         return {}
-    unit, overlap = unit_key(summary.cells), summary.design.overlap
-    return {name: _sensitivity(cells, unit, overlap) for name, cells in by_series(summary).items()}
+    keys = ["series", "learning_rate"]
+    values, present = by_unit(summary.cells, keys, "validation_loss")
+    starts, _ = by_unit(summary.cells, keys[:1], "loss_at_start")
+    return {
+        row.series: _sensitivity(
+            values.loc[row.series],
+            present.loc[row.series],
+            starts.loc[row.series],
+            summary.design.overlap,
+        )
+        for row in summary.best
+    }
 
 
-def _sensitivity(cells: Frame, unit: str, overlap: float) -> Sensitivity:
-    values, present = by_unit(cells, ["learning_rate"], "validation_loss", unit)
+def _sensitivity(values: Frame, present: Frame, start: Frame, overlap: float) -> Sensitivity:
     rates = even_rates(values.index.to_numpy(np.float64))
     if len(rates) < FEWEST_RATES:
         return _none("one rate" if len(values) == 1 else "uneven rates")
-    start = by_unit(cells, ["series"], "loss_at_start", unit)[0].iloc[0]
     units = present.columns[present.loc[rates].all() & np.isfinite(start)]
     if not len(units):
         return _none("unfinished")
