@@ -72,6 +72,10 @@ def test_an_axis_that_follows_another_is_no_question_of_its_own() -> None:
     walked = summary(parts, settings, zip=[["batch_size", "steps"]])
     assert asked(walked).numeric == ("batch_size",)
     assert asked(summary(parts, settings)).numeric == ("batch_size", "steps")
+    found = drift(walked, "batch_size")  # the steps differ at each, and part no line in pieces
+    assert found is not None and (found.low, found.high) == (8, 32)
+    np.testing.assert_allclose(found.slope.mean, 1, atol=0.12)
+    assert drift(summary(parts, settings), "batch_size") is None
 
 
 def test_the_drift_of_named_values_is_told_apart_and_not_averaged() -> None:

@@ -16,6 +16,7 @@ from jax_backprop.study import Interval, RateRow, Summary
 from jax_backprop.study.boundaries import Boundaries
 from jax_backprop.study.headline import headline
 from jax_backprop.study.rows import BestRate
+from jax_backprop.study.series import Labels
 from jax_backprop.study.states import loss_at, regions, state
 from jax_backprop.study.tuned import against_control
 
@@ -69,7 +70,7 @@ def test_the_answers_chart_has_its_regions_and_names_the_best_and_rate_1(summary
         for row in mark.rows
         if "name" in row
     }
-    assert names == {"2/sharpness": 0.5, "first rise": 1.0, "best": 3.0, "failure": 40.0}
+    assert names == {"2/sharpness": 0.5, "first rise": 1.0, "best training": 3.0, "failure": 40.0}
 
 
 def rows_of(losses: list[float], diverged: int = 0) -> list[RateRow]:
@@ -219,7 +220,8 @@ def test_the_forest_is_sorted_clipped_and_says_which_way_is_better() -> None:
     }
     accuracy = {r["series"]: r["verdict"] for r in comparisons.forest_rows(given, "test_score")}
     assert (accuracy["b"], accuracy["c"]) == ("better", "worse")
-    marks = of_kind(drawn(comparisons.forest(given, "test_loss", "a")), "point")
+    named = Labels.plain([each.series.series for each in given])
+    marks = of_kind(drawn(comparisons.forest(given, "test_loss", "a", named)), "point")
     clipped = next(row for row in marks[0].rows if row["series"] == "far")
     assert clipped["mean"] == 100.0 and clipped["shown"] < 20
     assert marks[0].colors()["better"] == BLUE and marks[0].colors()["worse"] == RED

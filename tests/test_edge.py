@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from edge import by_rate, states, where_at_edge
+from edge import HORIZONS, where_at_edge
 from no_rate import TUNED, costs, methods, survival
 from no_rate import sentences as no_rate_sentences
 
 from jax_backprop import InputError
 from jax_backprop.settings import Optimizer
+from jax_backprop.study.edge import by_rate, edge_answer, states
 from jax_backprop.study.sharpness import along_training, limit_times_rate
 from jax_backprop.study.summary import Summary
 
@@ -52,7 +53,7 @@ def test_states_are_told_apart() -> None:
         "above": np.full(101, 40.0),
         "diverged": np.full(101, 20.0),
     }
-    found = states(along_training(made_up(stories)))
+    found = states(along_training(made_up(stories)), HORIZONS)
     table = found.pivot(index="series", columns="horizon", values="state")
     assert table.loc["edge"].tolist() == ["below", "below", "edge", "edge"]
     for name in ("below", "above"):
@@ -62,6 +63,20 @@ def test_states_are_told_apart() -> None:
     assert heads[1:] == ["by step 100", "by step 200", "by step 500", "by step 1,000"]
     told = {name: cells for name, *cells in rows}
     assert told["edge"] == ["0 of 1", "0 of 1", "1 of 1 (0.25)", "1 of 1 (0.25)"]
+
+
+def test_the_answer_says_where_the_sharpness_hovers() -> None:
+    stories = {name: np.full(101, level) for name, level in (("below", 5.0), ("above", 40.0))}
+    found = edge_answer(made_up({"edge": np.minimum(5.0 + STEPS / 20, 20.5), **stories}))
+    assert found.sentence == (
+        "In 1 of 3 series the sharpness comes to hover at the limit, from a rate of 0.25 times "
+        "2/sharpness at the start on."
+    )
+    assert [figure.value for figure in found.figures] == ["1 of 3", "0.25", "1"]
+    assert (
+        found.line == "Rates at the edge, by series: edge 1 of 1 (0.1); below 0 of 1; above 0 of 1."
+    )
+    assert edge_answer(made_up(stories)).sentence.startswith("At none of these rates")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,12 @@ import jax_backprop as jb
 from jax_backprop.engine import Options
 from jax_backprop.engine.grid import Grid
 from jax_backprop.engine.halving import expected, promoted
+from jax_backprop.report.halving import halving_rows
 from jax_backprop.study import summarize
 from jax_backprop.study.answers import answer
+from jax_backprop.study.halved import halved
+from jax_backprop.study.headline import headline
+from jax_backprop.study.tuned import against_control
 
 SAID: dict[str, Any] = {
     "title": "Halving",
@@ -80,9 +84,24 @@ def test_an_estimate_counts_what_will_be_run() -> None:
 
 
 def test_the_answer_names_the_rungs_and_the_best(folder: Path) -> None:
-    said = " ".join(answer(summarize(folder)))
-    assert "ran 14 of 4 steps, 6 of 8 steps, 2 of 16 steps" in said
-    assert "Best of the longest is steps=16" in said
+    found = summarize(folder)
+    said = " ".join(answer(found))
+    assert "ran 7 settings for 4 steps, " in said and "; 3 settings for 8 steps, " in said
+    best = found.of_series("steps=16")[0]
+    assert (
+        f"longest is at a rate of {best.learning_rate:.3g}: validation loss {best.loss:.3g} "
+        in said
+    )
+    head = headline(found, against_control(found))
+    assert head.sentence == (
+        f"1 of 7 settings went on to 16 steps; best is rate {best.learning_rate:.3g}."
+    )
+    assert [figure.value for figure in head.figures[1:]] == ["7 / 3 / 1", "35%"]  # 136 of 14 x 28
+    assert against_control(found) == []  # what was dropped for its results can't be compared
+    search = halved(found)
+    assert search is not None
+    kept = [row["kept"] for row in halving_rows(search)]
+    assert [kept.count(name) for name in ("to the longest", "dropped on the way")] == [3, 4]
 
 
 @pytest.mark.parametrize(

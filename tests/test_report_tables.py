@@ -7,13 +7,13 @@ import gzip
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from blobs_study import BATCH, contrast
 
 from jax_backprop.report import write_report
-from jax_backprop.report.labels import labels
 from jax_backprop.report.page import write_comparison
 from jax_backprop.report.study_toml import study_toml
 from jax_backprop.report.tables import (
@@ -27,6 +27,7 @@ from jax_backprop.report.tables import (
 from jax_backprop.study import Summary
 from jax_backprop.study.overview import overview
 from jax_backprop.study.rows import TunedRow, words
+from jax_backprop.study.series import labels
 from jax_backprop.study.tuned import against_control, sensitivities
 from jax_backprop.study.two_studies import two_studies
 
@@ -107,20 +108,17 @@ def test_the_table_to_compare_by_has_each_series_beside_the_control(summary: Sum
     found = contrasts[0].test_loss
     assert found is not None
     cells = dict(zip(heads, rows[1], strict=True))
-    assert cells["minus control"] == f"{found.mean:+.3g}"
+    assert cells["test loss minus control"] == f"{found.mean:+.3g}"
     assert cells["p (Holm)"] == f"{found.adjusted_p:.2g}"
-    assert rows[0][heads.index("minus control")] == "-" and cells["failed"].endswith(" of 6")
+    assert rows[0][heads.index("test loss minus control")] == "-" and cells["failed"].endswith(
+        " of 6"
+    )
 
 
 def test_a_report_puts_each_picture_under_its_own_name(blobs_study: Path) -> None:
     page = write_report(overview(blobs_study), blobs_study).read_text()
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
-    names = [
-        "answer",
-        "training_curves",
-        "loss_by_rate",
-        "outcomes",
-    ]  # its question is about the series
+    names = ["answer", "loss_by_rate", "outcomes"]  # its question is about the series
     assert list(data["specs"]) == names
     for name in names:
         assert f'id="{name}" role="img" aria-label="' in page
@@ -140,17 +138,26 @@ def test_a_table_for_papers_escapes_what_latex_reads() -> None:
     assert r"\toprule" in text and text.count(r"\\") == 2
 
 
-def test_labels_say_once_what_all_names_share() -> None:
-    found = labels(["width=8, l2=0.00359381, cosine", "width=16, l2=0.01, cosine"])
-    assert found.title == "width, l2"
-    assert list(found.of.values()) == ["8, 0.00359", "16, 0.01"]
-    chosen = labels(["l2=0, adam(b1=0.5, b2=0.9)", "l2=1, heavy_ball"])
-    assert chosen.title == "l2, optimizer"
-    assert list(chosen.of.values()) == ["0, adam(b1=0.5, b2=0.9)", "1, heavy_ball"]
-    close = labels(["l2=0.123451", "l2=0.123452"])  # as many digits as tell them apart
-    assert list(close.of.values()) == ["0.123451", "0.123452"]
-    names = ["cosine(final_fraction=0.1)", "width=8", "constant"]
-    assert labels(names).of == {name: name for name in names}
+def test_labels_say_what_differs_and_what_a_number_is_of() -> None:
+    def said(*settings: dict[str, object], walked: Sequence[str] = ()) -> tuple[str, list[str]]:
+        found = labels({str(n): given for n, given in enumerate(settings)}, walked)
+        return found.title, list(found.of.values())
+
+    common = {"schedule": "cosine", "optimizer": "heavy_ball", "optimizer.momentum": 0.9}
+    pair = [common | {"l2": l2, "batch_size": size} for l2, size in ((0.00359381, 8), (0.01, None))]
+    assert said(*pair) == ("", ["l2 0.00359, batch 8", "l2 0.01, full batch"])
+    assert said(*pair, walked=["batch_size"]) == ("l2", ["0.00359", "0.01"])  # l2 rises with it
+    crossed = [{"batch_size": size, "steps": steps} for size, steps in ((1, 9), (2, 5), (4, 9))]
+    assert said(*crossed, walked=["steps"])[1][2] == "batch 4, steps 9"  # neither rises nor falls
+    plain = {"optimizer": "gradient_descent", "optimizer.momentum": None}
+    assert said({"l2": 0.0, **plain}, {"l2": 0.0, **common}) == (
+        "optimizer",
+        ["gradient_descent", "heavy_ball"],
+    )
+    close = [{"l2": 0.123451}, {"l2": 0.123452}]  # as many digits as tell them apart
+    assert said(*close)[1] == ["0.123451", "0.123452"]
+    widths = [{"hidden_sizes": sizes, "loss": "hinge"} for sizes in ((), (64, 64))]
+    assert said(*widths) == ("hidden sizes", ["linear", "64-64"])
 
 
 def test_a_page_of_two_studies(blobs_study: Path, tmp_path: Path) -> None:

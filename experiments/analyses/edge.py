@@ -10,68 +10,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
-import pandas as pd
 
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
-from jax_backprop.study.outcomes import NOTHING_LEARNED
+from jax_backprop.study.edge import STATES, by_rate, states
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.sharpness import along_training
 
-NEAR = (0.8, 1.25)  # of the limit: so near counts as at the edge
 HORIZONS = (100, 200, 500, 1000)  # steps
-STATES = ("below", "edge", "above", "nothing learned", "diverged")
 STATE_COLORS = ["#56B4E9", "#009E73", "#E69F00", "#BBBBBB", "#D55E00"]
 
 
 def write_edge(folder: Path) -> Frame:
     """Write edge.json and edge_map (.svg, .png) into a study's folder; return the table."""
-    table = by_rate(states(along_training(summarize(folder))))
+    table = by_rate(states(along_training(summarize(folder)), HORIZONS))
     write_atomic(folder / "edge.json", json.dumps(table.to_dict("records"), indent=1) + "\n")
     write_chart(folder, "edge_map", state_map(table).to_dict())
     return table
-
-
-def states(points: Frame, horizons: Sequence[int] = HORIZONS) -> Frame:
-    """Return how each run stands at each horizon: a row a run and horizon, with its ``state``.
-
-    Looked at are the measurements of the horizon's second half. **diverged**: the last loss isn't
-    finite or above the start; **nothing learned**: it is over 0.9 of the start; else **edge**: at
-    least half of them lie within 0.8 to 1.25 of the limit; else **below** or **above** it, by their
-    median ratio.
-    """
-    rows = []
-    last = points["step"].max()
-    for horizon in [h for h in horizons if h <= last]:
-        late = points[(points["step"] > horizon / 2) & (points["step"] <= horizon)]
-        for cell, run in late.groupby("cell", sort=False):
-            rows.append({"cell": cell, "horizon": horizon, "state": _state(run)})
-    keys = ["cell", "series", "title", "seed", "learning_rate", "times"]
-    return pd.DataFrame(rows).merge(points[keys].drop_duplicates("cell"), on="cell")
-
-
-def by_rate(found: Frame) -> Frame:
-    """Return the commonest state over seeds: a row a series, rate and horizon.
-
-    ``share`` is its share of the seeds; the first of ``STATES`` where two are as common.
-    """
-    keys = ["title", "series", "learning_rate", "horizon"]
-    counts = found.groupby(keys, sort=False)["state"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=list(STATES), fill_value=0)
-    times = found.groupby(keys, sort=False)["times"].median()
-    share = counts.max(axis=1) / counts.sum(axis=1)
-    return (
-        pd.DataFrame({"state": counts.idxmax(axis=1), "share": share, "times": times})
-        .reset_index()
-        .sort_values(keys)
-    )
 
 
 def where_at_edge(table: Frame) -> tuple[list[str], list[list[str]]]:
@@ -93,18 +54,6 @@ def _told(rows: Frame) -> str:
         return f"0 of {len(rows)}"
     ends = dict.fromkeys(f"{times:.2g}" for times in at["times"].iloc[[0, -1]])
     return f"{len(at)} of {len(rows)} ({' to '.join(ends)})"
-
-
-def _state(run: Frame) -> str:
-    end = run.iloc[-1]
-    if not np.isfinite(end["train_loss"]) or end["train_loss"] > end["loss_at_start"]:
-        return "diverged"
-    if end["train_loss"] > NOTHING_LEARNED * end["loss_at_start"]:
-        return "nothing learned"
-    ratio = run["ratio"].to_numpy(np.float64)
-    if np.mean((ratio >= NEAR[0]) & (ratio <= NEAR[1])) >= 0.5:
-        return "edge"
-    return "below" if np.median(ratio) < 1 else "above"
 
 
 def state_map(table: Frame) -> Any:

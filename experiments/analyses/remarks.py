@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-from edge import by_rate, states
 
 from jax_backprop.study import summarize
+from jax_backprop.study.edge import by_rate, states
 from jax_backprop.study.rows import Contrast, Frame
 from jax_backprop.study.searches import boundaries_beside
 from jax_backprop.study.sharpness import along_training

@@ -18,7 +18,7 @@ from warmup import sentences as warmup_sentences
 from warmup import table as warmup_table
 from warmup import write_warmup
 
-from jax_backprop.engine.store import read_manifest
+from jax_backprop.engine.store import load_study, read_manifest
 from jax_backprop.report.maps import map_of
 from jax_backprop.report.tables import control_table
 from jax_backprop.study import summarize
@@ -57,7 +57,7 @@ def say_boundaries(folder: Path) -> list[str]:
 
 def say_map(folder: Path) -> list[str]:
     """Return how many of the map's networks converged."""
-    found = map_of(folder, read_manifest(folder))
+    found = map_of(read_manifest(folder), load_study(folder))
     assert found is not None, "the map's own study"
     return [f"{found.converged:.1%} of the networks ended below their start."]
 

@@ -17,10 +17,12 @@ from jax_backprop.storage import write_atomic
 from jax_backprop.study import summarize
 from jax_backprop.study.boundaries import WORDS, Boundaries, boundaries
 from jax_backprop.study.rows import Frame
-from jax_backprop.study.series import differing, value_text
+from jax_backprop.study.series import differing, setting_text, words_of
 from jax_backprop.study.summary import Summary
 
 COLORS = [INK, SKY, GREEN, RED]
+WIDTH, HEIGHT = 190, 230  # of a panel, in pixels
+LONG, LIMIT = 9, 190  # characters of a value that lies flat, and pixels of one that is tilted
 LABELS = {
     "hidden_sizes": "hidden units",
     "init_scale": "initial scale",
@@ -69,10 +71,17 @@ def sentence(name: str, row: Boundaries) -> str:
 
 
 def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
-    """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness."""
-    long = _long(list(found.values()), summary.settings)
-    axes = [name for name in LABELS if name in long and long[name].nunique() > 1]
-    base = {name: long[name].mode()[0] for name in axes}
+    """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness.
+
+    The axis that the study is about comes first; the others are as in the first series.
+    """
+    first = next(iter(summary.settings.values()))
+    about = summary.study.get("about")
+    axes = [name for name in first if "." not in name and name != "loss"]
+    long = _long(list(found.values()), summary.settings, axes)
+    axes = sorted(axes, key=lambda name: (name != about, [*LABELS, name].index(name)))
+    axes = [name for name in axes if name in long and long[name].nunique() > 1]
+    base = {name: setting_text(first, name) for name in axes}
     losses = list(long["loss"].unique()) if "loss" in long else [""]
     rows = []
     for loss in losses:
@@ -81,7 +90,9 @@ def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
     return alt.vconcat(*rows, spacing=16)
 
 
-def _long(found: Sequence[Boundaries], settings: dict[str, dict[str, Any]]) -> Frame:
+def _long(
+    found: Sequence[Boundaries], settings: dict[str, dict[str, Any]], axes: Sequence[str]
+) -> Frame:
     """Return a row a series and boundary: rate, low, high, and the series' axes as text."""
     rows = [
         {"series": row.series, "boundary": WORDS[kind], "rate": mean, "low": low, "high": high}
@@ -91,9 +102,9 @@ def _long(found: Sequence[Boundaries], settings: dict[str, dict[str, Any]]) -> F
         for mean, low, high in [row.rates[kind]]
     ]
     long = pd.DataFrame(rows)
-    for name in ("loss", *LABELS):
+    for name in ("loss", *axes):
         if all(name in given for given in settings.values()):
-            texts: Any = {series: value_text(given[name]) for series, given in settings.items()}
+            texts: Any = {series: setting_text(given, name) for series, given in settings.items()}
             long[name] = long["series"].map(texts)
             ranks: Any = {series: _rank(given[name]) for series, given in settings.items()}
             long[f"{name}_rank"] = long["series"].map(ranks)
@@ -110,13 +121,16 @@ def _panel(long: Frame, name: str, base: dict[str, str], loss: str) -> Any:
     if loss:
         mine = mine[mine["loss"] == loss]
     order = list(mine.sort_values(f"{name}_rank")[name].unique())
-    x = alt.X(f"{name}:N", sort=order, title=LABELS[name], axis=alt.Axis(labelAngle=0))
+    tilted = max(map(len, order), default=0) > LONG
+    axis = alt.Axis(labelAngle=-35 if tilted else 0, labelLimit=LIMIT)
+    x = alt.X(f"{name}:N", sort=order, title=LABELS.get(name, words_of(name)), axis=axis)
     title = loss.replace("_", " ").replace("softmax cross entropy", "cross-entropy")
-    return _layers(mine, x).properties(width=190, height=230, title=title)
+    width = 50 * len(order) if tilted else WIDTH
+    return _layers(mine, x).properties(width=max(WIDTH, width), height=HEIGHT, title=title)
 
 
 def _single(long: Frame) -> Any:
-    return _layers(long, alt.X("series:N", title=None)).properties(width=400, height=230)
+    return _layers(long, alt.X("series:N", title=None)).properties(width=2 * WIDTH, height=HEIGHT)
 
 
 def _layers(data: Frame, x: Any) -> Any:

@@ -10,23 +10,26 @@ import altair as alt
 import numpy as np
 
 from jax_backprop.errors import finite
-from jax_backprop.report.labels import labels
-from jax_backprop.report.palette import BLUE, GREEN, GREY, INK, LINE, RED, SERIES, SOFT
+from jax_backprop.report.palette import BLUE, GREEN, GREY, INK, LINE, PAPER, RED, SERIES, SOFT
 from jax_backprop.study import Summary
 from jax_backprop.study.boundaries import WORDS, Boundaries
 from jax_backprop.study.rate_answers import nearest_rate
 from jax_backprop.study.rows import BestRate, RateRow, flat
+from jax_backprop.study.series import Labels
 from jax_backprop.study.states import Regions, regions
 
 Chart: TypeAlias = alt.TopLevelMixin
 Rows: TypeAlias = Sequence[Mapping[str, str | float | int | bool | None]]
 HEIGHT = 270
 WIDE = 760  # pixels of a static picture; in a page a chart is as wide as its place
+SEARCHED = {"rate_best": "best training"}  # beside the best on validation
 CHOSEN = "chosen"  # the signal that the slider, arrow keys and pointer set: a rate's place
 PICKED = "picked"  # the signal of the series that are ticked
 PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
 LINE_LENGTH = 44  # characters: a phone shows them
-LABELS = 190  # pixels of a name before it is cut
+LABELS = 340  # pixels of a name before it is cut
+LEGEND = 700  # of all that stand side by side
+CROSS = "\N{MULTIPLICATION SIGN}"
 
 
 def data(rows: Rows) -> alt.Data:
@@ -49,7 +52,13 @@ def configured(chart: Any) -> Chart:
         )
         .configure_view(stroke=None)
         .configure_axis(
-            gridColor=LINE, domainColor=SOFT, tickColor=SOFT, titleFontWeight=400, **text
+            gridColor=LINE,
+            domainColor=SOFT,
+            tickColor=SOFT,
+            titleFontWeight=400,
+            labelSeparation=6,
+            labelFlush=False,
+            **text,
         )
         .configure_legend(
             **text, symbolOpacity=1, orient="top", titleFontWeight=400, titleLimit=500
@@ -114,7 +123,7 @@ def _regions(where: Regions, x: Any) -> list[Any]:
         base = alt.Chart(data([{"learning_rate": start, "end": end, "middle": middle}]))
         shade = base.mark_rect(color=color, opacity=0.13).encode(x=x, x2="end:Q")
         text = base.mark_text(text=name, color=INK, fontWeight=600)
-        layers += [shade, text.encode(x=alt.X("middle:Q"), y=alt.value(10))]
+        layers += [shade, text.encode(x=alt.X("middle:Q"), y=alt.value(-8))]  # above the lines
     return layers
 
 
@@ -136,6 +145,8 @@ def _labelled(
         across = (
             {"align": "center", "dy": 16} if not place else {"align": "right", "dx": -9, "dy": -4}
         )
+        halo = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.8}
+        layers.append(base.mark_text(text=name, color=PAPER, **halo, **across))
         layers.append(base.mark_text(text=name, color=INK, **across))
     return layers
 
@@ -145,7 +156,7 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
     if found is None:
         return []
     rows = [
-        {"learning_rate": rate.mean, "name": WORDS[kind]}
+        {"learning_rate": rate.mean, "name": SEARCHED.get(kind, WORDS[kind])}
         for kind, rate in found.rates.items()
         if where.least <= rate.mean <= where.largest
     ]
@@ -155,10 +166,16 @@ def _searched(found: Boundaries | None, where: Regions, x: Any) -> list[Any]:
     return [rules, text.encode(text="name:N", y=alt.value(0))]
 
 
-def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
-    """Return loss against rate, a line a series; a cross where most runs failed."""
+def loss_by_rate(rows: Sequence[RateRow], title: str, named: Labels, start: float) -> Chart:
+    """Return loss against rate, a line a series; a cross where most runs failed.
+
+    Args:
+      rows: of the series, at their rates.
+      title: of the loss's axis.
+      named: the series, by their labels.
+      start: a run's loss before training; what ends over ten times that is beyond the axis.
+    """
     names = list(dict.fromkeys(row.series for row in rows))
-    named = labels(names)
     shown = [
         {"series": row.series, "label": named.of[row.series], "learning_rate": row.learning_rate}
         | {"validation_loss": row.loss, f"test_{row.score}": row.test_score.mean}
@@ -167,13 +184,15 @@ def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
         if row.learning_rate > 0 and np.isfinite(row.loss) and row.loss > 0
     ]
     domain = [named.of[name] for name in names]
-    legend = alt.Legend(labelLimit=260, columns=3, title=named.title or None)
+    legend = legend_of(named, domain)
     color = alt.Color("label:N", scale=color_of(domain), legend=legend)
     seen = alt.condition(PICK, alt.value(1), alt.value(0.1))
     base = alt.Chart(data(shown)).encode(
         x=rate_axis([row["learning_rate"] for row in shown]), color=color, opacity=seen
     )
-    y = log_axis("validation_loss:Q", title)
+    losses = [float(row["validation_loss"]) for row in shown]
+    ends = [min(losses, default=1.0) / 1.5, min(max(losses, default=1.0), 10 * start)]
+    y = log_axis("validation_loss:Q", title, ends if ends[0] < ends[1] else None)
     dashes = alt.StrokeDash("label:N", scale=_dashes(domain), legend=legend)
     line = base.mark_line(clip=True).encode(y=y, strokeDash=dashes)
     tips = [alt.Tooltip("series:N"), *(_tip(name) for name in ("learning_rate", "validation_loss"))]
@@ -182,7 +201,7 @@ def loss_by_rate(rows: Sequence[RateRow], title: str) -> Chart:
     points = base.mark_point(filled=True, size=30, clip=True).encode(y=y, tooltip=tips)
     layers = [line, points]
     if any(row["fails"] for row in shown):
-        cross = base.transform_filter("datum.fails").mark_point(shape="cross", size=60, angle=45)
+        cross = base.transform_filter("datum.fails").mark_text(text=CROSS, fontSize=15, clip=True)
         layers.append(cross.encode(y=y, tooltip=tips))
     return styled(alt.layer(*layers).add_params(picked()))
 
@@ -241,16 +260,21 @@ def picked() -> alt.Parameter:
     return alt.param(name=PICKED, value=[])
 
 
-def series_axis(names: Sequence[str]) -> alt.Y:
+def series_axis(shown: Sequence[str]) -> alt.Y:
     """Return an axis of series by their labels, in this order."""
     axis = alt.Axis(labelLimit=LABELS, ticks=False, grid=False)
-    scale = alt.Scale(domain=list(labels(names).of.values()))
+    scale = alt.Scale(domain=list(shown))
     return alt.Y("label:N", title=None, scale=scale, axis=axis)
 
 
-def headed(names: Sequence[str]) -> dict[str, alt.TitleParams]:
+def legend_of(named: Labels, shown: Sequence[str]) -> alt.Legend:
+    """Return a legend of labels, in as many columns as there is room for."""
+    columns = max(1, min(len(shown), LEGEND // (30 + 7 * max(map(len, shown), default=1))))
+    return alt.Legend(labelLimit=LEGEND, columns=columns, title=named.title or None)
+
+
+def headed(title: str) -> dict[str, alt.TitleParams]:
     """Return the title of a chart of series: what the parts of their labels are."""
-    title = labels(names).title
     lines = textwrap.wrap(title, LINE_LENGTH)
     head = alt.TitleParams(lines, frame="bounds", fontWeight=400, offset=4)
     return {"title": head} if title else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -20,21 +21,32 @@ from jax_backprop.report.charts import (
     series_axis,
     styled,
 )
-from jax_backprop.report.labels import labels
 from jax_backprop.report.palette import BLUE, GREY, INK, RED, SOFT, STATE_COLORS
 from jax_backprop.study import Summary
-from jax_backprop.study.answers import FIRST, LONG
+from jax_backprop.study.answers import FIRST
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import level
+from jax_backprop.study.edge import STATES as EDGE_STATES
 from jax_backprop.study.questions import asked
-from jax_backprop.study.rows import Contrast
-from jax_backprop.study.series import setting_text, value_text
+from jax_backprop.study.rows import Contrast, Frame
+from jax_backprop.study.series import Labels, setting_text, together, value_text
 from jax_backprop.study.states import STATES, state
 
 ROW = 21
 MOST = 40  # rows of a chart
+SHORT = 28  # characters of a name in an axis' title
 FIRST_SCREEN = 12  # rows of one that a first screen has room for
 MOST_LINES = 14  # of a chart: the colours twice
+SIGNED = 0.012  # of a map's width: a narrower cell has no room for its sign
+# In the order of ``edge.STATES``: what is asked for is darkest.
+_GOOD, _ROSE, _SLOW, _POOR, _FAILED = STATE_COLORS
+AT_EDGE = {
+    "below the limit": _SLOW,
+    "at the limit": _GOOD,
+    "above it": _ROSE,
+    "learned nothing": _POOR,
+    "failed": _FAILED,
+}
 BETTER, WORSE, UNDECIDED = "better", "worse", "not told apart"
 COLORS = {BETTER: BLUE, WORSE: RED, UNDECIDED: GREY}
 SIGNS = (
@@ -69,12 +81,13 @@ def forest_rows(contrasts: Sequence[Contrast], measure: str) -> list[dict[str, A
     return sorted(rows, key=lambda row: row["mean"] if lower_first else -row["mean"])
 
 
-def forest(contrasts: Sequence[Contrast], measure: str, against: str, most: int = MOST) -> Chart:
+def forest(
+    contrasts: Sequence[Contrast], measure: str, against: str, named: Labels, most: int = MOST
+) -> Chart:
     """Return paired differences with 95% intervals, sorted by effect; outliers are clipped."""
     rows = forest_rows(contrasts, measure)
     rows = rows if len(rows) <= most else [*rows[: most // 2], *rows[-most // 2 :]]
-    names = [row["series"] for row in rows]
-    named = labels(names)
+    shown = [named.of[row["series"]] for row in rows]
     means = np.array([row["mean"] for row in rows])
     reach = 4 * float(np.median(np.abs(means))) or float(np.abs(means).max()) or 1.0
     ends = [v for row in rows for v in (row["mean"], row["low"], row["high"]) if v is not None]
@@ -82,12 +95,12 @@ def forest(contrasts: Sequence[Contrast], measure: str, against: str, most: int 
     for row in rows:
         row["shown"] = float(np.clip(row["mean"], low, high))
         row["label"] = named.of[row["series"]]
-    title = f"{contrasts[0].named(measure)} minus {against if len(against) <= LONG else FIRST}"
+    title = f"{contrasts[0].named(measure)} minus {against if len(against) <= SHORT else FIRST}"
     scale = alt.Scale(domain=[low, high], clamp=True)
     x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
     told = alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
     base = alt.Chart(data(rows)).encode(
-        y=series_axis(names),
+        y=series_axis(shown),
         color=alt.Color("verdict:N", title=None, scale=told),
         opacity=alt.condition(PICK, alt.value(1), alt.value(0.15)),
     )
@@ -101,7 +114,8 @@ def forest(contrasts: Sequence[Contrast], measure: str, against: str, most: int 
     right = beyond.transform_filter("datum.mean > 0").mark_point(shape="triangle-right", size=80)
     points = [part.encode(x=x, tooltip=tips) for part in (inside, left, right)]
     layers = alt.layer(zero, bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q"), *points)
-    return styled(layers.add_params(picked()), height=max(60, ROW * len(names)), **headed(names))
+    height = max(60, ROW * len(shown))
+    return styled(layers.add_params(picked()), height=height, **headed(named.title))
 
 
 def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -123,37 +137,81 @@ def state_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def states_chart(summary: Summary, names: Sequence[str]) -> Chart:
     """Return series by rate, a cell's colour and sign its state in plain words."""
-    rows = state_rows(summary, names)
-    rates = np.unique([row["learning_rate"] for row in rows])
-    half = float(np.median(rates[1:] / rates[:-1])) ** 0.5 if len(rates) > 1 else 1.2
-    signs, named = dict(zip(STATES, SIGNS, strict=True)), labels(names)
-    for row in rows:
-        row["label"] = named.of[row["series"]]
-        row["left"], row["right"] = row["learning_rate"] / half, row["learning_rate"] * half
-        row["sign"] = signs[row["state"]]
-    x = rate_axis([rates[0], rates[-1]], field="left", margin=half)
-    scale = alt.Scale(domain=list(STATES), range=list(STATE_COLORS))
-    tips = ["series:N", "state:N", "failed:Q", "runs:Q"]
+    rows = _spread(state_rows(summary, names), "learning_rate")
+    tips = ["failed:Q", "runs:Q"]
     tips += [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("learning_rate", "validation_loss")]
+    colors: dict[str, str] = dict(zip(STATES, STATE_COLORS, strict=True))
+    return _state_map(rows, summary.labels(names), colors, "learning rate", tips)
+
+
+def edge_chart(summary: Summary, table: Frame) -> Chart:
+    """Return series by rate in units of 2/sharpness at the start, coloured by what came of it.
+
+    Args:
+      summary: of the study.
+      table: as of ``edge.by_rate``.
+    """
+    told = dict(zip(EDGE_STATES, AT_EDGE, strict=True))
+    columns = ["series", "learning_rate", "times", "state"]
+    rows = [row | {"state": told[row["state"]]} for row in table[columns].to_dict("records")]
+    tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("learning_rate", "times")]
+    title = "learning rate / (2/sharpness at the start)"
+    named = summary.labels(list(dict.fromkeys(row["series"] for row in rows)))
+    return _state_map(_spread(rows, "times"), named, AT_EDGE, title, tips)
+
+
+def _spread(rows: Sequence[dict[str, Any]], at: str) -> list[dict[str, Any]]:
+    """Return rows with the ends of their cells: halfway in log to what lies beside them."""
+    spread = []
+    for _, mine in groupby(sorted(rows, key=lambda row: row["series"]), lambda row: row["series"]):
+        ordered = sorted(mine, key=lambda row: row[at])
+        places = np.array([row[at] for row in ordered], np.float64)
+        steps = np.sqrt(places[1:] / places[:-1])
+        outer = float(np.median(steps)) if len(steps) else 1.2
+        halves = [outer, *steps, outer]
+        spread += [
+            row | {"at": place, "left": place / low, "right": place * high}
+            for row, place, low, high in zip(ordered, places, halves, halves[1:], strict=False)
+        ]
+    return spread
+
+
+def _state_map(
+    rows: Sequence[dict[str, Any]],
+    named: Labels,
+    colors: Mapping[str, str],
+    title: str,
+    tips: list[Any],
+) -> Chart:
+    """Return a row a series, a cell's colour and sign its state; narrow cells have no sign."""
+    signs, shown = dict(zip(colors, SIGNS, strict=True)), list(named.of.values())
+    ends = [min(row["left"] for row in rows), max(row["right"] for row in rows)]
+    for row in rows:
+        share = np.log(row["right"] / row["left"]) / np.log(ends[1] / ends[0])
+        row |= {"label": named.of[row["series"]]}
+        row |= {"sign": signs[row["state"]] if share > SIGNED else ""}
+    x = rate_axis(ends, field="left").title(title)
+    scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     base = alt.Chart(data(rows)).encode(
-        y=series_axis(names), opacity=alt.condition(PICK, alt.value(1), alt.value(0.15))
+        y=series_axis(shown), opacity=alt.condition(PICK, alt.value(1), alt.value(0.15))
     )
-    cells = base.mark_rect().encode(
-        x=x, x2="right:Q", color=alt.Color("state:N", title=None, scale=scale), tooltip=tips
-    )
-    text = base.mark_text(fontSize=10, color=INK).encode(x="learning_rate:Q", text="sign:N")
+    color = alt.Color("state:N", title=None, scale=scale)
+    tips = ["series:N", "state:N", *tips]
+    cells = base.mark_rect().encode(x=x, x2="right:Q", color=color, tooltip=tips)
+    text = base.mark_text(fontSize=10, color=INK).encode(x="at:Q", text="sign:N")
     layers = alt.layer(cells, text).add_params(picked())
-    return styled(layers, height=max(60, ROW * len(names)), **headed(names))
+    return styled(layers, height=max(60, ROW * len(shown)), **headed(named.title))
 
 
 def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
     """Return each series' best rate against a numeric axis, with the rates near it."""
     by, first, rows = asked(summary).named, next(iter(summary.settings.values())), []
+    apart = {*together(summary.study, axis), by}
     for row in summary.best:
         given = summary.settings[row.series]
         value = level(summary, axis, given.get(axis))
         if value is not None and value > 0 and row.learning_rate > 0:
-            fixed = {k: v for k, v in given.items() if k.partition(".")[0] not in (axis, by)}
+            fixed = {k: v for k, v in given.items() if k.partition(".")[0] not in apart}
             told = {"value": value, "by": setting_text(given, by) if by else ""}
             told["others"] = ", ".join(f"{k}={value_text(v)}" for k, v in fixed.items())
             told["first"] = all(first.get(k) == v for k, v in fixed.items())

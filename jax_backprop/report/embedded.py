@@ -30,15 +30,15 @@ def runs(summary: Summary) -> Columns:
     """Return every run: its series, axes, measures, outcome and id, and its thinned curve.
 
     A column of few values holds them once, and a code a run. Numbers are the shortest decimals that
-    give the stored ones back. {} with too many runs.
+    give the stored ones back.
     """
-    cells = summary.cells
-    if len(cells) > MOST_RUNS:
-        return {}
+    cells, named = summary.cells, summary.labels()
     axes = [name for name in axis_order(summary.manifest) if name in cells]
     names = list(dict.fromkeys([*axes, "learning_rate", *run_keys(cells)]))
     found: Columns = {"axes": {name: _axis(summary, name) for name in names}}
     found |= {name: _coded(cells[name]) for name in ("series", "outcome")}
+    found["labels"] = [named.of[name] for name in found["series"]["values"]]
+    found["labelled"] = named.title
     found["measures"] = {
         name: [stored(value) for value in cells[name].to_numpy()]
         for name in cells
@@ -48,6 +48,11 @@ def runs(summary: Summary) -> Columns:
     if summary.curves is not None and len(summary.curves):
         found["curves"] = _curves(summary.curves, found["cell"])
     return found
+
+
+def fits(summary: Summary) -> bool:
+    """Tell whether a page has room for every run."""
+    return len(summary.cells) <= MOST_RUNS
 
 
 def alone(study: Mapping[str, Any]) -> list[str]:
@@ -124,10 +129,10 @@ def curves(summary: Summary, best: BestRate) -> list[dict[str, Any]]:
     cells: Frame = summary.cells[summary.cells["series"] == best.series]
     cells = cells[cells["learning_rate"] > 0][["cell", "learning_rate"]].astype({"cell": str})
     places = {rate: n for n, rate in enumerate(sorted(cells["learning_rate"].unique()))}
-    steps = np.sort(summary.curves["step"].unique())
-    kept = steps[thinned(len(steps))]
-    points = summary.curves[summary.curves["step"].isin(kept)][["cell", "step", "train_loss"]]
-    points = points.astype({"cell": str}).merge(cells, on="cell")
+    points = summary.curves[["cell", "step", "train_loss"]].astype({"cell": str})
+    points = points.merge(cells, on="cell")
+    steps = np.sort(points["step"].unique())  # of this series: others may be longer
+    points = points[points["step"].isin(steps[thinned(len(steps))])]
     numbers = points["train_loss"].astype(np.float64)
     points = points.assign(train_loss=numbers.where(np.isfinite(numbers) & (numbers > 0)))
     grouped = points.groupby(["learning_rate", "step"])["train_loss"]

@@ -3,14 +3,15 @@
 "use strict";
 
 /** @typedef {{values: any[], codes: number[], key?: string, toml?: string[]}} Column */
-/** @typedef {{axes: Record<string, Column>, series: Column, outcome: Column, measures: Record<string, (number|null)[]>, cell: string[], curves?: {steps: number[][], of: number[], losses: (number|null)[][]}}} Runs */
+/** @typedef {{axes: Record<string, Column>, series: Column, outcome: Column, measures: Record<string, (number|null)[]>, cell: string[], labels: string[], labelled: string, curves?: {steps: number[][], of: number[], losses: (number|null)[][]}}} Runs */
 /** @type {Runs} */
 let RUNS;
 /** Of a column the interval that runs have to lie in: of names, by their order. @type {Map<string, [number, number]>} */
 const brushes = new Map();
 /** @type {(() => void)[]} */
 const onBrush = [];
-const MOST_CURVES = 100;
+const MOST_CURVES = 100, LARGE = 1e6;
+const OUTCOMES = "Outcome, of the training loss. Diverged: ended above its start. Ended over ten times the best of its series and seed: degraded if it ever rose, else slow. Else: edge if it ever rose, monotone if not.";
 const REPEATS = ["seed", "split_seed"];
 
 /** @param {string} name @returns {(run: number) => any} */
@@ -25,6 +26,16 @@ const columnNames = () => ["series", ...Object.keys(RUNS.axes), ...Object.keys(R
 const words = (/** @type {string} */ name) => name.replaceAll("_", " ");
 const isNumeric = (/** @type {string} */ name) => name in RUNS.measures || (RUNS.axes[name]?.values || [""]).every((each) => typeof each === "number");
 const varied = () => Object.keys(RUNS.axes).filter((name) => !REPEATS.includes(name) && RUNS.axes[name].values.length > 1);
+
+/** As ``reader``, but a series by its label. @param {string} name @returns {(run: number) => any} */
+const labelled = (name) => name === "series" ? (run) => RUNS.labels[RUNS.series.codes[run]] : reader(name);
+const titled = (/** @type {string} */ name) => name === "series" ? RUNS.labelled || null : words(name);
+
+/** The ends of losses: those over a million times the least lie at the upper one. @param {number[]} values */
+function lossEnds(values) {
+  const known = values.filter((each) => each > 0), least = known.reduce((a, b) => Math.min(a, b), Infinity);
+  return [least, Math.min(known.reduce((a, b) => Math.max(a, b), 0), LARGE * least)];
+}
 
 /** Where a run lies along a column: a number, or a name's place. @param {string} name @returns {(run: number) => number|null} */
 function placer(name) {
@@ -87,7 +98,7 @@ function explore() {
     mine = [];
     const map = isHeatMap(chosen), spec = map ? heatSpec(chosen) : exploreSpec(chosen);
     have("explored").setAttribute("aria-label", spec.description || "The runs, by the axes that are picked");
-    have("explore-hint").textContent = map ? spec.description : "";
+    have("explore-hint").textContent = map ? spec.description : [chosen.colour, chosen.facet].includes("outcome") ? OUTCOMES : "";
     const view = await draw("explored", spec, RUNS.cell.length > 2000 ? "canvas" : "svg");
     view.addEventListener("click", (/** @type {any} */ _, /** @type {any} */ item) => { if (item?.datum?.run !== undefined) showRun(item.datum.run); });
     if (chosen.facet === "none" && !map) view.addSignalListener("brush", (/** @type {string} */ _, /** @type {Record<string, any>} */ found) => {
@@ -127,7 +138,7 @@ const brushEnd = (name, end) => isNumeric(name) ? short(end) : RUNS.axes[name].v
 
 /** @param {number[]} chosen @param {number} opacity */
 function curveSpec(chosen, opacity) {
-  const curves = /** @type {NonNullable<Runs["curves"]>} */ (RUNS.curves), series = reader("series");
+  const curves = /** @type {NonNullable<Runs["curves"]>} */ (RUNS.curves), series = labelled("series");
   const values = chosen.flatMap((run) => curves.of[run] < 0 ? [] : curves.steps[curves.of[run]].map((step, n) => ({ run, series: series(run), step, loss: curves.losses[run][n] })));
   const few = new Set(values.map((each) => each.series)).size <= 14;
   const positive = values.every((each) => each.loss === null || each.loss > 0);
@@ -137,7 +148,7 @@ function curveSpec(chosen, opacity) {
     encoding: {
       x: { field: "step", type: "quantitative", axis: { grid: false, tickCount: 6 } },
       y: { field: "loss", type: "quantitative", title: "training loss", scale: { type: positive ? "log" : "linear" }, axis: { grid: false, format: "~g", tickCount: 5 } },
-      color: few ? { field: "series", type: "nominal", scale: { range: colours() }, legend: { title: null, labelLimit: 420, columns: 2 } } : { value: "var(--c4)" },
+      color: few ? { field: "series", type: "nominal", scale: { range: colours() }, legend: { title: titled("series"), labelLimit: 420, columns: 2 } } : { value: "var(--c4)" },
       detail: { field: "run" }, tooltip: ["series", "step", "loss"].map((field) => ({ field })),
     },
   };
@@ -180,14 +191,19 @@ function shared() {
 /** @param {Record<string, string>} chosen */
 function exploreSpec(chosen) {
   const names = [...new Set(["series", "outcome", chosen.x, chosen.y, chosen.colour, chosen.facet])].filter((name) => name !== "none");
-  const read = names.map((name) => /** @type {const} */ ([name, reader(name)]));
+  const read = names.map((name) => /** @type {const} */ ([name, labelled(name)]));
   const rows = RUNS.cell.map((_, run) => Object.fromEntries([["run", run], ...read.map(([name, each]) => [name, each(run)])])).filter((row) => row[chosen.x] !== null && row[chosen.y] !== null);
-  const scale = (/** @type {string} */ name) => chosen.scale === "log" && !/^(train|validation|test)_(?!loss)/.test(name) && rows.every((row) => Number(row[name]) > 0) ? { type: "log" } : { zero: false };
+  /** @param {string} name */
+  const scale = (name) => {
+    if (chosen.scale !== "log" || /^(train|validation|test)_(?!loss)/.test(name) || !rows.every((row) => Number(row[name]) > 0)) return { zero: false };
+    if (!name.endsWith("_loss")) return { type: "log" };
+    return { type: "log", domain: lossEnds(rows.map((row) => Number(row[name]))), clamp: true };
+  };
   const axis = (/** @type {string} */ name) => isNumeric(name)
     ? { field: name, type: "quantitative", title: words(name), scale: scale(name), axis: { format: "~g", tickCount: 6, grid: false } }
     : { field: name, type: "nominal", title: words(name), sort: null };
   const encoding = /** @type {any} */ ({ x: axis(chosen.x), y: axis(chosen.y), tooltip: names.map((field) => ({ field })) });
-  if (chosen.colour !== "none") encoding.color = chosen.colour in RUNS.measures ? { ...axis(chosen.colour), axis: undefined, scale: { ...scale(chosen.colour), scheme: "viridis" } } : { field: chosen.colour, type: "nominal", scale: { range: colours() }, legend: new Set(rows.map((row) => row[chosen.colour])).size > 20 ? null : { title: null, labelLimit: 420, columns: 2 } };
+  if (chosen.colour !== "none") encoding.color = chosen.colour in RUNS.measures ? { ...axis(chosen.colour), axis: undefined, scale: { ...scale(chosen.colour), scheme: "viridis" } } : { field: chosen.colour, type: "nominal", scale: { range: colours() }, legend: new Set(rows.map((row) => row[chosen.colour])).size > 20 ? null : { title: titled(chosen.colour), labelLimit: 420, columns: 2 } };
   if (chosen.facet !== "none") encoding.facet = { field: chosen.facet, type: "nominal", columns: 3, title: null };
   const one = chosen.facet === "none";
   const size = one ? { width: "container", height: 300 } : { width: 220, height: 180 };

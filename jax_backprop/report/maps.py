@@ -22,10 +22,9 @@ from jax_backprop.report.study_toml import toml_key
 from jax_backprop.report.tables import made_with
 from jax_backprop.settings import REPLICATES
 from jax_backprop.storage import write_atomic
-from jax_backprop.study.headline import Figure
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.overview import Overview
-from jax_backprop.study.rows import Frame
+from jax_backprop.study.rows import Figure, Frame
 from jax_backprop.study.runs import run_keys
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network

@@ -32,7 +32,7 @@ async function draw(id, spec, renderer = "svg") {
   const shown = document.createElement("div");
   shown.style.width = "100%";
   shown.setAttribute("aria-hidden", "true"); // its place says what is seen
-  if (place.clientWidth < 520) spec = narrow(spec);
+  if (place.clientWidth < 520) spec = narrow(spec, place.clientWidth);
   const wide = spec.width === "container";
   if (wide) spec = { ...spec, width: Math.max(200, place.clientWidth), autosize: { type: "fit-x", contains: "padding" } };
   const { view } = await /** @type {any} */ (window).vegaEmbed(shown, renderer === "canvas" ? coloured(spec) : spec, options);
@@ -50,12 +50,34 @@ async function draw(id, spec, renderer = "svg") {
   return view;
 }
 
-/** A specification whose names leave a phone room for what is drawn. @param {any} spec @returns {any} */
-function narrow(spec) {
-  return JSON.parse(JSON.stringify(spec), (name, value) => {
-    if (name === "labelLimit" && value > 110) return 110;
-    return name === "columns" && value > 1 ? Math.min(value, 2) : value;
+const APART = /, (?![^()]*\))/; // the parts of a name
+const NAME = 12; // pixels of a line of a name on a phone
+
+/** A specification as a phone has room for it: names in lines, one chart below the other. @param {any} spec @param {number} wide @returns {any} */
+function narrow(spec, wide) {
+  const made = JSON.parse(JSON.stringify(spec), (name, value) => {
+    if (name === "legend" && value?.labelLimit) return { ...value, columns: 1, labelLimit: wide - 90 };
+    if (name === "width" && typeof value === "number") return wide - 90;
+    return name === "columns" && value > 1 ? 1 : value;
   });
+  made.config = { ...made.config, legend: { ...made.config?.legend, columns: 2 } };
+  return named(stacked(made));
+}
+
+/** Charts that lay side by side, one below the other. @param {any} spec @returns {any} */
+function stacked(spec) {
+  const { hconcat, ...rest } = spec;
+  for (const kind of ["vconcat", "concat"]) if (rest[kind]) rest[kind] = rest[kind].map(stacked);
+  return hconcat ? { ...rest, vconcat: hconcat.map(stacked) } : rest;
+}
+
+/** Names along an axis in lines, in rows that are as high. @param {any} spec @returns {any} */
+function named(spec) {
+  const axis = (spec.layer || []).map((/** @type {any} */ each) => each.encoding?.y).find((/** @type {any} */ each) => each?.axis?.labelLimit);
+  if (!axis) return spec;
+  const lines = Math.max(...axis.scale.domain.map((/** @type {string} */ each) => each.split(APART).length));
+  for (const each of spec.layer) if (each.encoding?.y?.axis?.labelLimit) each.encoding.y.axis = { ...axis.axis, labelExpr: "split(datum.label, ', ')", labelFontSize: NAME - 2, labelLineHeight: NAME, labelLimit: 170, labelOffset: (-NAME * (lines - 1)) / 2 };
+  return { ...spec, height: Math.max(spec.height, axis.scale.domain.length * (NAME * lines + 6)) };
 }
 
 /** A specification or drawing with the page's colours written out. @template T @param {T} drawn @returns {T} */

@@ -2,7 +2,7 @@
 // Parallel coordinates: a line a run over all axes; a brush along any of them chooses runs.
 "use strict";
 
-const TALL = 260, HEAD = 26, FOOT = 24; // pixels
+const TALL = 260, HEAD = 46, FOOT = 36, LINE = 14, APIECE = 96; // pixels
 
 /** @param {string[]} names */
 function parallel(names) {
@@ -11,6 +11,7 @@ function parallel(names) {
   canvas.height = TALL + HEAD + FOOT;
   canvas.setAttribute("aria-hidden", "true");
   place.append(canvas);
+  place.style.minWidth = `${APIECE * names.length}px`;
   const scales = names.map(shareOf);
   const handles = names.map((name, n) => handle(name, scales[n]));
   place.append(...handles);
@@ -41,17 +42,25 @@ function parallel(names) {
       pen.strokeRect(at(n), HEAD, 0, TALL);
       pen.fillStyle = color(0);
       pen.textAlign = n ? (n === names.length - 1 ? "right" : "center") : "left";
-      const x = n ? (n === names.length - 1 ? wide - 2 : at(n)) : 2;
-      pen.fillText(words(name), x, 12);
+      const x = n ? (n === names.length - 1 ? wide - 2 : at(n)) : 2, room = (1.7 * (wide - 80)) / Math.max(1, names.length - 1);
+      const row = (n % 2) * LINE; // what stands side by side is in two rows
+      pen.fillText(cut(words(name), room / 1.7, pen), x, 12);
       pen.fillStyle = color(1);
-      pen.fillText(scales[n].ends[1], x, 24);
-      pen.fillText(scales[n].ends[0], x, HEAD + TALL + 14);
+      pen.fillText(cut(scales[n].ends[1], room, pen), x, HEAD - 6 - row);
+      pen.fillText(cut(scales[n].ends[0], room, pen), x, HEAD + TALL + LINE + row);
       handles[n].style.left = `${at(n)}px`;
     });
   }
   onBrush.push(paint);
   new ResizeObserver(paint).observe(place);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+}
+
+/** A text that fits. @param {string} text @param {number} room @param {CanvasRenderingContext2D} pen */
+function cut(text, room, pen) {
+  let shown = text;
+  while (shown.length > 4 && pen.measureText(shown).width > room) shown = `${shown.slice(0, -2)}\u2026`;
+  return shown;
 }
 
 /** Blue: among the best third by validation loss; red: among the worst. */
@@ -68,16 +77,17 @@ function rankedLosses() {
 /** How a column lies along its axis: 0 at the bottom, 1 at the top. @param {string} name @returns {Scale} */
 function shareOf(name) {
   const read = placer(name), values = [...RUNS.cell.keys()].map(read).filter((each) => each !== null);
-  const low = values.reduce((a, b) => Math.min(a, b), Infinity), high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity), most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const high = name.endsWith("_loss") && low > 0 ? Math.min(most, LARGE * low) : most;
   const log = low > 0 && high / low > 20 && isNumeric(name);
   const to = log ? Math.log : (/** @type {number} */ x) => x, from = log ? Math.exp : (/** @type {number} */ x) => x;
   const span = to(high) - to(low) || 1;
   const shareOfValue = (/** @type {number} */ value) => (to(value) - to(low)) / span;
   return {
-    share: (run) => { const value = read(run); return value === null ? 1 : shareOfValue(value); },
+    share: (run) => { const value = read(run); return value === null ? 1 : Math.min(1, shareOfValue(value)); },
     value: (share) => from(to(low) + share * span),
     shareOfValue,
-    ends: [String(brushEnd(name, low)), String(brushEnd(name, high))],
+    ends: [String(brushEnd(name, low)), (most > high ? "over " : "") + brushEnd(name, high)],
   };
 }
 

@@ -7,18 +7,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jax_backprop.report import charts, comparisons, embedded
+from jax_backprop.report import charts, comparisons, embedded, halving
 from jax_backprop.report.boundaries import figure as boundary_figure
 from jax_backprop.report.boundaries import named_boundaries
 from jax_backprop.report.charts import Chart
 from jax_backprop.report.sharpness import time_axis
 from jax_backprop.report.tables import Table, best_table, in_nats, rate_table, state_table, unit
 from jax_backprop.study import Summary
-from jax_backprop.study.answers import spoken
+from jax_backprop.study.answers import named, spoken
 from jax_backprop.study.boundaries import WORDS, Boundaries
-from jax_backprop.study.headline import AXIS, BOUNDARIES, RATES, SERIES, Headline
+from jax_backprop.study.edge import edge_answer
+from jax_backprop.study.halved import Halved, halved
+from jax_backprop.study.headline import AXIS, BOUNDARIES, EDGES, HALVED, RATES, SERIES, Headline
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.rows import Contrast
+from jax_backprop.study.series import Labels
 from jax_backprop.study.sharpness import along_training
 
 
@@ -66,18 +69,25 @@ def answer_pictures(
             charts.rate_chart(summary, head.series, title, beside),
             rate_table(summary.of_series(head.series.series)),
         )
-    elif found.contrasts and (forest := forest_picture(found.contrasts, "answer")):
+    elif head.kind == EDGES:
+        yield _edges(summary, head)
+    elif head.kind == HALVED and (search := halved(summary)) is not None:
+        yield _dropped(summary, search, head)
+    elif found.contrasts and (forest := _against(summary, found, "answer")):
         yield forest
     else:
         yield from _lines(summary, _best_names(summary))
 
 
-def forest_picture(contrasts: Sequence[Contrast], name: str, against: str = "") -> Picture | None:
+def forest_picture(
+    contrasts: Sequence[Contrast], name: str, named: Labels, against: str = ""
+) -> Picture | None:
     """Return the forest plot of the first measure that any two series share.
 
     Args:
       contrasts: of each series.
       name: of the picture.
+      named: the series, by their labels.
       against: what each is minus; the control, where nothing is said.
     """
     for measure in ("test_loss", "test_score"):
@@ -93,13 +103,59 @@ def forest_picture(contrasts: Sequence[Contrast], name: str, against: str = "") 
                 + (f" The best and worst {most // 2} of {len(rows)}." if len(rows) > most else ""),
                 f"{sum(r['verdict'] == comparisons.BETTER for r in rows)} of {len(rows)} series "
                 f"have a better {words} than {control} beyond chance.",
-                comparisons.forest(contrasts, measure, control, most),
+                comparisons.forest(contrasts, measure, control, named, most),
                 (
                     ["series", f"{words} minus {control}", "95% from", "to", "p (Holm)"],
                     [[r["series"], *map(_short, _numbers(r))] for r in rows],
                 ),
             )
     return None
+
+
+def _against(summary: Summary, found: Overview, name: str) -> Picture | None:
+    if not found.contrasts:
+        return None
+    control = found.contrasts[0].control.series
+    return forest_picture(found.contrasts, name, summary.labels(), named(summary, control))
+
+
+def _edges(summary: Summary, head: Headline) -> Picture:
+    table = edge_answer(summary).table
+    heads = ["series", "rate", "times 2/sharpness at the start", "sharpness at the end", "of seeds"]
+    rows = [
+        [row.series, f"{row.learning_rate:.3g}", f"{row.times:.3g}", row.state, f"{row.share:.0%}"]
+        for row in table.itertuples()
+    ]
+    return Picture(
+        "answer",
+        "The second half of training: at the limit, if half of the sharpnesses lie within 0.8 to "
+        "1.25 of it. The limit is 2/rate, of momentum larger. The commonest of the seeds.",
+        head.sentence,
+        comparisons.edge_chart(summary, table),
+        (heads, rows),
+    )
+
+
+def _dropped(summary: Summary, search: Halved, head: Headline) -> Picture:
+    rows = halving.halving_rows(search)
+    return Picture(
+        "answer",
+        f"A line a setting (a series at a rate): validation loss, interquartile mean "
+        f"{summary.design.over}, after each length that it was run for. Each run begins anew.",
+        head.sentence,
+        halving.halving_chart(search, rows, f"validation loss ({unit(summary)})"),
+        (
+            ["setting", "rate", search.axis, "validation loss", "went on to"],
+            [
+                [
+                    r["setting"],
+                    *map(_short, (r["learning_rate"], r["length"], r["loss"])),
+                    f"{r['last']:g}",
+                ]
+                for r in rows
+            ],
+        ),
+    )
 
 
 def _numbers(row: Mapping[str, Any]) -> list[float | None]:
@@ -140,9 +196,9 @@ def compare_pictures(
     """Yield series side by side, beside the chart that answers."""
     if len(summary.best) < 2:
         return
-    forest = forest_picture(found.contrasts, "against_control") if found.contrasts else None
+    forest = _against(summary, found, "against_control")
     cut = len(found.contrasts) > comparisons.FIRST_SCREEN
-    if forest is not None and (cut or head.kind in (RATES, AXIS, BOUNDARIES)):
+    if forest is not None and (cut or head.kind != SERIES):
         yield forest
     if found.contrasts or head.kind != SERIES:
         yield from _lines(summary, [name for name in names if name in _best_names(summary)])
@@ -150,8 +206,7 @@ def compare_pictures(
 
 def _best_names(summary: Summary) -> list[str]:
     """Return the best series by validation loss: as many as colours and dashes tell apart."""
-    best = sorted(summary.best, key=lambda row: row.loss)
-    return [row.series for row in best[: comparisons.MOST_LINES]]
+    return [row.series for row in summary.ranked[: comparisons.MOST_LINES]]
 
 
 def _lines(summary: Summary, names: Sequence[str]) -> Iterator[Picture]:
@@ -165,7 +220,12 @@ def _lines(summary: Summary, names: Sequence[str]) -> Iterator[Picture]:
             f"{summary.design.over}; a cross: most {summary.design.run}s failed.",
             f"Of {len(summary.best):,} series {best.series} ends lowest, at rate "
             f"{best.learning_rate:.3g}.",
-            charts.loss_by_rate(rows, f"validation loss ({unit(summary)})"),
+            charts.loss_by_rate(
+                rows,
+                f"validation loss ({unit(summary)})",
+                summary.labels(names),
+                float(summary.cells["loss_at_start"].median()),
+            ),
             rate_table(rows),
         )
 

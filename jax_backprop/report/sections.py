@@ -21,9 +21,10 @@ from jax_backprop.report.pictures import (
 from jax_backprop.report.study_toml import study_toml
 from jax_backprop.report.tables import Table, compare_table, unit, what_was_run
 from jax_backprop.study import Summary, answer, setting
-from jax_backprop.study.headline import RATES, Figure, Headline, headline
+from jax_backprop.study.headline import RATES, Headline, headline
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.questions import asked
+from jax_backprop.study.rows import Figure
 from jax_backprop.study.searches import boundaries_beside, say_boundaries
 
 MOST_SERIES = 40  # of a chart: the best of them, where there are more
@@ -68,7 +69,7 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
     if beside is not None and asked(summary).is_about_rates:
         lines.insert(2, say_boundaries(beside))
     head = headline(summary, found.contrasts)
-    names = [row.series for row in sorted(summary.best, key=lambda row: row.loss)]
+    names, fits = [row.series for row in summary.ranked], embedded.fits(summary)
     kept = set(names[:MOST_SERIES])
     shown = [row.series for row in summary.best if row.series in kept]
     rows = summary.tried(head.series.series)
@@ -86,7 +87,7 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
     }
     sections = {
         "answer": list(answer_pictures(summary, head, beside if rows else None, found)),
-        "curves": list(curves_pictures(summary, head)) if rows else [],
+        "curves": list(curves_pictures(summary, head)) if rows and head.kind == RATES else [],
         "compare": list(compare_pictures(summary, found, shown, head)),
         "states": list(states_pictures(summary, shown)) if rows else [],
         "more": list(more_pictures(summary, head)),
@@ -100,7 +101,7 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
         sections,
         finite(data),
         texts,
-        embedded.json_bytes(embedded.runs(summary)),
+        embedded.json_bytes(embedded.runs(summary)) if fits else b"",
         ("page.js", "compare.js", "explore.js", "heatmap.js", "parallel.js"),
     )
 
@@ -129,7 +130,7 @@ def _texts(found: Overview, summary: Summary, head: Headline) -> dict[str, Any]:
         "slider": head.kind == RATES and len(rates) > 1,
         "place": rates.index(best) if best in rates else 0,
         "last": len(rates) - 1,
-        "too_many_runs": len(summary.cells) > embedded.MOST_RUNS,
+        "too_many_runs": not embedded.fits(summary),
     }
 
 

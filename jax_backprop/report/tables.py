@@ -16,7 +16,7 @@ from jax_backprop.study.sensitivity import Sensitivity
 from jax_backprop.training import used_examples
 
 Table = tuple[list[str], list[list[str]]]
-NONE = "-"
+NONE, APART = "-", "not comparable"
 
 
 def best_table(summary: Summary) -> Table:
@@ -41,17 +41,24 @@ def best_table(summary: Summary) -> Table:
 def compare_table(
     summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
 ) -> Table:
-    """Return heads and rows: each series at its best rate, beside the control, and how it cares."""
+    """Return heads and rows: each series at its best rate, beside the control, and how it cares.
+
+    One measure is compared: the test loss if any two share one. A series with another loss isn't.
+    """
+    measure = "test_loss" if any(each.test_loss for each in contrasts) else "test_score"
     columns = ["series", "best rate", "within 10%", "validation loss", "test loss"]
     columns += [words(summary.score)]
-    columns += ["minus control", "p (Holm)", "failed", "sensitivity"]
+    if contrasts:
+        columns += [f"{contrasts[0].named(measure)} minus control", "p (Holm)"]
+    columns += ["failed", "sensitivity"]
     compared = {each.series.series: each for each in contrasts}
     told = {name: _sensitivity(found) for name, found in sensitivities.items()}
     rows = []
     for row, shown in zip(summary.best, best_table(summary)[1], strict=True):
-        each = compared.get(row.series)
-        found = (each.test_loss or each.test_score) if each else None
-        versus = [f"{found.mean:+.3g}", f"{found.adjusted_p:.2g}"] if found else [NONE, NONE]
+        versus = [NONE, NONE] if contrasts else []
+        if (each := compared.get(row.series)) is not None:
+            found: Difference | None = getattr(each, measure)
+            versus = [f"{found.mean:+.3g}", f"{found.adjusted_p:.2g}"] if found else [APART, NONE]
         rows.append([*shown[:6], *versus, shown[6], told.get(row.series, NONE)])
     return columns, rows
 
@@ -214,7 +221,7 @@ def in_nats(summary: Summary) -> bool:
 def _difference(found: Difference | None) -> list[str]:
     """Return a difference with its interval, and its p with the adjusted one."""
     if found is None:
-        return ["not comparable", NONE]
+        return [APART, NONE]
     # Fewer than six pairs can't bound it.
     bounds = f" [{found.low:.2g}, {found.high:.2g}]" if math.isfinite(found.low) else ""
     return [f"{found.mean:+.2g}{bounds}", f"{found.p_value:.2g} ({found.adjusted_p:.2g})"]

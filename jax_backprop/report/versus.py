@@ -11,8 +11,9 @@ from jax_backprop.report.pictures import Picture, forest_picture
 from jax_backprop.report.sections import Page
 from jax_backprop.report.tables import made_with, rate_table, unit, versus_table
 from jax_backprop.study.answers import compared, no_power
-from jax_backprop.study.headline import Figure, between
-from jax_backprop.study.rows import Contrast, RateRow, TunedRow
+from jax_backprop.study.headline import between
+from jax_backprop.study.rows import Contrast, Figure, RateRow, TunedRow
+from jax_backprop.study.series import Labels
 from jax_backprop.study.two_studies import TwoStudies
 
 SIDES = ("A", "B")
@@ -23,7 +24,8 @@ def two_studies_page(found: TwoStudies) -> Page:
     titles = [each.study.get("title", "A sweep") for each in found.summaries]
     sentence = between(found.contrasts)
     named = _labelled(found.contrasts)
-    forest = forest_picture(named, "b_minus_a", "A")
+    plain = Labels.plain([each.series.series for each in named])
+    forest = forest_picture(named, "b_minus_a", plain, "A")
     lines = [f"{name}: {title} ({folder})" for name, title, folder in _named(titles, found)]
     lines.append(compared(named, "B minus A"))
     table = versus_table(named, "test_loss")
@@ -108,6 +110,11 @@ def _lines(found: TwoStudies, named: Sequence[Contrast]) -> Iterator[Picture]:
         f"Final validation loss against the learning rate, interquartile mean {over}; a cross: "
         "most runs failed.",
         "Loss against learning rate, of both studies.",
-        charts.loss_by_rate(rows, f"validation loss ({unit(found.summaries[0])})"),
+        charts.loss_by_rate(
+            rows,
+            f"validation loss ({unit(found.summaries[0])})",
+            Labels.plain([row.series for row in rows]),
+            float(found.summaries[0].cells["loss_at_start"].median()),
+        ),
         rate_table(rows),
     )

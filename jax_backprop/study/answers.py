@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jax_backprop.settings import LENGTHS
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
 from jax_backprop.study.drift import Drift, drifts
+from jax_backprop.study.edge import edge_answer, is_about_edge
+from jax_backprop.study.halved import halved, halved_line
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import at_best, of_rates
 from jax_backprop.study.rows import Contrast
@@ -20,7 +21,7 @@ from jax_backprop.study.tuned import against_control
 
 MOST_NAMED = 6  # series in one sentence
 FIRST = "the first series"
-LONG = 40  # characters of a name that a sentence still bears
+LONG = 50  # characters of a name that a sentence still bears
 HIDDEN = ("hidden_sizes", "activation")  # of this project's network
 SPOKEN = {"hidden_sizes": "the width", "batch_size": "the batch", "epochs": "the epochs"}
 
@@ -47,14 +48,18 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
         else ""
     )
     told = [compared([_short(summary, each) for each in contrasts], paired)] if contrasts else []
+    if (search := halved(summary)) is not None:  # what was dropped can't be compared
+        return [halved_line(search), _over(summary)]
     if found.is_about_rates:
         lines = [*of_rates(summary), _by_series(summary), *told]
+    elif is_about_edge(summary, found):
+        lines = [edge_answer(summary).line, _by_series(summary)]
     else:
         lines = [] if found.can_be_answered else [_cannot(found)]
         lines += [_moved(summary, axis, found.named) for axis in found.numeric if found.rates]
         lines += [*told, _by_series(summary), *_rate_free(summary, found)]
         lines += [_range(summary)] if found.rates else []
-    return [*_halved(summary), *lines, _over(summary)]
+    return [*lines, _over(summary)]
 
 
 def setting(summary: Summary) -> str:
@@ -137,7 +142,7 @@ def _by_series(summary: Summary) -> str:
     scored = any(math.isfinite(row.test_score.mean) for row in summary.best)
     words, found = words_of(summary.score) if scored else "loss", summary.best
     if len(found) > MOST_NAMED:
-        found = sorted(found, key=lambda row: row.shortfall)[:MOST_NAMED]
+        found = summary.ranked[:MOST_NAMED]
     rows = [
         f"{named(summary, row.series)} {measured} at {row.learning_rate:.3g}"
         for row in found
@@ -231,23 +236,6 @@ def _range(summary: Summary) -> str:
     )
 
 
-def _halved(summary: Summary) -> list[str]:
-    """Say how many runs each length of a search by halving has, and the best at the last."""
-    if not summary.study.get("halving"):
-        return []
-    axis = next(name for name in LENGTHS if name in summary.cells)
-    counts = summary.cells[axis].value_counts().sort_index()
-    rungs = ", ".join(f"{count:,} of {length:g} {axis}" for length, count in counts.items())
-    last = {
-        name for name, given in summary.settings.items() if given.get(axis) == counts.index.max()
-    }
-    best = min((row for row in summary.best if row.series in last), key=lambda row: row.shortfall)
-    return [
-        f"Successive halving ran {rungs}. Best of the longest is {best.series} at a rate of "
-        f"{best.learning_rate:.3g}: validation loss {best.validation_loss}."
-    ]
-
-
 def _over(summary: Summary) -> str:
     """Say what intervals and p-values are over, and so what they don't speak of."""
     found = summary.design
@@ -259,9 +247,10 @@ def _over(summary: Summary) -> str:
 
 def named(summary: Summary, series: str) -> str:
     """Return a series' name for a sentence: a long one by what it differs in from the first."""
-    if len(series) <= LONG:
-        return series
     names = list(summary.settings)
+    for told in ({name: name for name in names}, summary.labels().of):
+        if max(map(len, told.values())) <= LONG:
+            return told[series]
     if series == names[0]:
         return FIRST
     return differing([summary.settings[names[0]], summary.settings[series]])[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from jax_backprop.study.comparisons import Difference, paired_difference
 from jax_backprop.study.rows import Frame
 from jax_backprop.study.runs import by_unit, unit_key
-from jax_backprop.study.series import setting_text
+from jax_backprop.study.series import setting_text, together
 from jax_backprop.study.summary import Summary
 
 
@@ -69,7 +69,7 @@ def drift(summary: Summary, axis: str, names: Sequence[str] | None = None) -> Dr
     if len(levels) < len(given_levels):
         return None
     best, found, edges = _best_places(cells), [], []
-    for group in _groups(settings, axis):
+    for group in _groups(settings, axis, together(summary.study, axis)):
         places = [best.get(name, {}) for name in group]
         units = sorted(set.intersection(*(set(place) for place in places)))
         if len(group) < 2 or not units:
@@ -127,12 +127,14 @@ def level(summary: Summary, axis: str, value: Any) -> float | None:
     return float(value) if is_number and np.isfinite(value) else None
 
 
-def _groups(settings: Mapping[str, Mapping[str, Any]], axis: str) -> list[list[str]]:
-    """Return the series' names, those together that differ along this axis alone."""
+def _groups(
+    settings: Mapping[str, Mapping[str, Any]], axis: str, moving: Collection[str]
+) -> list[list[str]]:
+    """Return the series' names, those together that differ in what moves with the axis alone."""
     groups: dict[Any, list[str]] = {}
     for name, given in settings.items():
         depth = len(given[axis]) if isinstance(given.get(axis), tuple | list) else 1
-        others = tuple(sorted((k, repr(v)) for k, v in given.items() if k != axis))
+        others = tuple(sorted((k, repr(v)) for k, v in given.items() if k not in moving))
         groups.setdefault((others, depth), []).append(name)
     return list(groups.values())
 

@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 from jax_backprop.study.answers import named, no_power, spoken
 from jax_backprop.study.boundaries import RATES as RATES_FOUND
-from jax_backprop.study.boundaries import WORDS, boundaries
+from jax_backprop.study.boundaries import WORDS, Boundaries, boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference
 from jax_backprop.study.drift import Drift, drifts
+from jax_backprop.study.edge import edge_answer, is_about_edge
+from jax_backprop.study.halved import halved, halved_figures, halved_sentence
 from jax_backprop.study.questions import Asked, asked
 from jax_backprop.study.rate_answers import learned_nothing
-from jax_backprop.study.rows import BestRate, Contrast
+from jax_backprop.study.rows import BestRate, Contrast, Figure
 from jax_backprop.study.runs import counted
+from jax_backprop.study.series import setting_text
 from jax_backprop.study.states import far_above, first_failing, loss_at
 from jax_backprop.study.summary import Summary
 from jax_backprop.study.tuned import MOST_COMPARED
@@ -25,21 +28,14 @@ MOST_TOLD = 3  # values in one sentence
 MISSED = 3.0  # the factor by which a rate is missed, in what that costs
 # What answers a question: the loss over rates, the best rate over an axis, series side by side.
 RATES, AXIS, SERIES, BOUNDARIES = "rates", "axis", "series", "boundaries"
-
-
-class Figure(NamedTuple):
-    """A number of the first screen: what it is, the number, and what it rests on."""
-
-    label: str
-    value: str
-    note: str
+EDGES, HALVED = "edges", "halved"  # where sharpness hovers at its limit; what a search left
 
 
 class Headline(NamedTuple):
     """What a page says first.
 
     Args:
-      kind: what its chart shows: "rates", "axis", "series" or "boundaries".
+      kind: what its chart shows: "rates", "axis", "series", "boundaries", "edges" or "halved".
       axis: the numeric axis that the answer is about; "" of other kinds.
       series: the best rate of the series that the figures, and a chart of rates, are about.
     """
@@ -66,8 +62,14 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> Headline:
         return Headline(RATES, "", "No run ended with a finite loss: no answer.", figures, best)
     if "resolution" in summary.study:
         return Headline(BOUNDARIES, "", *_boundaries(summary), summary.best[0])
+    if (search := halved(summary)) is not None:
+        told = halved_figures(search)
+        return Headline(HALVED, "", halved_sentence(search), told, search.best)
     if found.is_about_rates:
         return Headline(RATES, "", _rates(summary, best), figures, best)
+    if is_about_edge(summary, found):
+        edge = edge_answer(summary)
+        return Headline(EDGES, "", edge.sentence, edge.figures, best)
     if not found.can_be_answered:
         text = f"These results can't answer the question: {spoken(found.about)} doesn't vary here."
         return Headline(RATES, "", text, figures, best)
@@ -214,10 +216,10 @@ def _without(summary: Summary, found: Asked) -> str:
 
 
 def _boundaries(summary: Summary) -> tuple[str, tuple[Figure, ...]]:
-    first = summary.cells[summary.cells["series"] == summary.best[0].series]
-    found = boundaries(first, summary.design.overlap)[0]
-    where = "At the first setting training" if len(summary.best) > 1 else "Training"
-    sentence = (
+    every = boundaries(summary.cells, summary.design.overlap)
+    found = every[0]
+    where = "At the first setting training" if len(every) > 1 else "Training"
+    sentence = _failures(summary, every) or (
         f"{where} is best at a rate of {found.rates['rate_best'].mean:.3g} and "
         f"fails from {found.rates['rate_diverged'].mean:.3g} on."
     )
@@ -228,6 +230,29 @@ def _boundaries(summary: Summary) -> tuple[str, tuple[Figure, ...]]:
         bounds = f"95% from {rate.low:.3g} to {rate.high:.3g}, {found.seeds} seeds"
         figures.append(Figure(WORDS[kind].capitalize(), f"{rate.mean:.3g}", note + bounds))
     return sentence, tuple(figures)
+
+
+def _failures(summary: Summary, found: Sequence[Boundaries]) -> str:
+    """Say where runs fail at each value of what the study is about, all else as at its first."""
+    about, first = str(summary.study.get("about") or ""), summary.settings[found[0].series]
+    same = {key: value for key, value in first.items() if key.partition(".")[0] != about}
+    at = {
+        setting_text(given, about): row.rates["rate_diverged"].mean
+        for row in found
+        for given in [summary.settings[row.series]]
+        if about in given and {k: given.get(k) for k in same} == same
+    }
+    base, *others = at.items()
+    order = sorted((rate / base[1], value) for value, rate in others if math.isfinite(rate))
+    if not order:
+        return ""
+    (least, low), (most, high) = order[0], order[-1]
+    if len(order) == 1:
+        return f"With {low} training fails at {least:.2g} times the rate of {base[0]}."
+    return (
+        f"Training fails at {least:.2g} ({low}) to {most:.2g} times ({high}) the rate at which "
+        f"{base[0]} does."
+    )
 
 
 def _best(summary: Summary, best: BestRate) -> Figure:

@@ -27,6 +27,14 @@ class Interval(NamedTuple):
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
+class Figure(NamedTuple):
+    """A number of the first screen: what it is, the number, and what it rests on."""
+
+    label: str
+    value: str
+    note: str
+
+
 UNKNOWN = Interval(NAN, NAN, NAN)
 
 
@@ -69,6 +77,11 @@ class RateRow:
         """How far the validation split is from perfect: rates are chosen by the least."""
         found = self.validation_loss if self.chosen_by == "loss" else self.validation_score
         return float(shortfall(found.mean, self.chosen_by))
+
+    @property
+    def score_shortfall(self) -> float:
+        """How far the validation split is from a perfect score."""
+        return float(shortfall(self.validation_score.mean, self.score))
 
     @property
     def fails(self) -> bool:

@@ -6,7 +6,8 @@ belong to one series where all their other settings are equal as data, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from jax_backprop.study.rows import Frame
 from jax_backprop.study_file import CHOICES
 
 _DIGITS = 6  # as ``:g`` shows
+SHORT = {"hidden_sizes": "hidden", "batch_size": "batch"}  # beside their numbers
 
 
 class Series(NamedTuple):
@@ -36,6 +38,18 @@ class Series(NamedTuple):
     def of_cells(self) -> np.ndarray:
         """Return the name of each cell's series."""
         return np.asarray(self.names, object)[self.codes]
+
+
+class Labels(NamedTuple):
+    """What stands for each series in a chart, and what its parts are, in words."""
+
+    title: str
+    of: dict[str, str]
+
+    @classmethod
+    def plain(cls, names: Sequence[str]) -> Labels:
+        """Return the names themselves."""
+        return cls("", {name: name for name in names})
 
 
 def to_frame(table: pa.Table) -> Frame:
@@ -92,6 +106,99 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return series' names by what they differ in from the first, which is called the base."""
     parts = [_parts(each, value_text) for each in settings]
     return [", ".join(part for part in own if part not in parts[0]) or "base" for own in parts]
+
+
+def labels(settings: Mapping[str, Mapping[str, Any]], walked: Collection[str] = ()) -> Labels:
+    """Return a label for each series: what all share is left out, and what can't be told alone.
+
+    Of one axis the values stand, and the title says of which. Of several, a name or a choice stands
+    alone; a number brings the name of its axis with it.
+
+    Args:
+      settings: of the series that are shown, by their names.
+      walked: axes that are walked with another: left out where they rise or fall with it.
+
+    Example:
+      >>> labels({"a": {"l2": 0.0, "loss": "squared_error"}, "b": {"l2": 0.1, "loss": "hinge"}})
+      Labels(title='loss', of={'a': 'l2 0, squared_error', 'b': 'l2 0.1, hinge'})
+    """
+    axes = [
+        name
+        for name in next(iter(settings.values()), {})
+        if name in CHOICES or name.partition(".")[0] not in CHOICES
+    ]
+    told = {name: [setting_text(given, name) for given in settings.values()] for name in axes}
+    differ = [name for name in axes if len(set(told[name])) > 1] or axes
+    apart = [name for name in differ if name not in walked or not _follows(settings, name, differ)]
+    for kept in (apart, differ):
+        for text in (_rounded, value_text, _whole):
+            parts = [_labelled(given, kept, text) for given in settings.values()]
+            if len({*parts}) == len(settings):
+                alone = [name for name in kept if len(kept) == 1 or _is_named(settings, name)]
+                return Labels(
+                    ", ".join(map(words_of, alone)), dict(zip(settings, parts, strict=True))
+                )
+    return Labels.plain(list(settings))
+
+
+def _labelled(given: Mapping[str, Any], kept: Sequence[str], text: Any) -> str:
+    parts = []
+    for name in kept:
+        value, words = given[name], SHORT.get(name, words_of(name))
+        if name in CHOICES:
+            parts.append(choice_text(given, name, text))
+        elif value == ():
+            parts.append("linear")  # a network without hidden layers
+        elif len(kept) == 1 or isinstance(value, str):
+            parts.append(text(value))
+        else:
+            parts.append(f"full {words}" if value is None else f"{words} {text(value)}")
+    return ", ".join(parts)
+
+
+def _is_named(settings: Mapping[str, Mapping[str, Any]], name: str) -> bool:
+    """Tell whether an axis has names, which say of themselves what they are."""
+    return name in CHOICES or any(isinstance(given[name], str) for given in settings.values())
+
+
+def _follows(settings: Mapping[str, Mapping[str, Any]], name: str, axes: Sequence[str]) -> bool:
+    """Tell whether an axis rises or falls with one of those before it, which then says it."""
+    return any(
+        _is_monotone({(_size(given[lead]), _size(given[name])) for given in settings.values()})
+        for lead in axes[: axes.index(name)]
+    )
+
+
+def _is_monotone(pairs: set[tuple[float, float]]) -> bool:
+    followed = [value for _, value in sorted(pairs)]
+    is_one = len({lead for lead, _ in pairs}) == len(pairs) and not any(map(isnan, followed))
+    return is_one and followed in (sorted(followed), sorted(followed, reverse=True))
+
+
+def _size(value: Any) -> float:
+    """Return a number as it is, the full batch above all others, and nothing of names."""
+    if value is None:
+        return float("inf")
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def walked(study: Mapping[str, Any]) -> set[str]:
+    """Return the axes of a study that are walked with another."""
+    return {name for group in study.get("zip", ()) for name in group[1:]}
+
+
+def together(study: Mapping[str, Any], axis: str) -> set[str]:
+    """Return an axis and those that are walked with it: they change at once."""
+    return {axis}.union(*(group for group in study.get("zip", ()) if axis in group))
+
+
+def words_of(axis: str) -> str:
+    """Return an axis' name in words."""
+    return axis.replace("_", " ")
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _exact(value)
 
 
 def _columns(cells: Frame, name: str) -> list[str]:

@@ -18,7 +18,6 @@ from jax_backprop.errors import InputError
 from jax_backprop.settings import Optimizer
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.rows import Frame
-from jax_backprop.study.series import value_text
 from jax_backprop.study.summary import Summary
 
 
@@ -45,7 +44,7 @@ def limit_times_rate(optimizer: Optimizer) -> float | None:
 def along_training(summary: Summary) -> Frame:
     """Return a row a point of each run: step, train_loss, sharpness, ``ratio`` to the limit.
 
-    Beside them the cell's series, its ``title`` (the series' values alone), seed, learning_rate,
+    Beside them the cell's series, its ``title`` (the series' label), seed, learning_rate,
     ``times`` (the rate in units of 2/sharpness at the start) and ``limit``.
     Raises InputError if the study didn't measure the sharpness.
     """
@@ -60,19 +59,11 @@ def along_training(summary: Summary) -> Frame:
         limit=_limits(summary) / summary.cells["learning_rate"],
         times=summary.cells["learning_rate"] * summary.cells["sharpness_at_start"] / 2,
         diverged=has_diverged(summary.cells),
-        title=summary.cells["series"].map(_titles(summary)),
+        title=summary.cells["series"].map(summary.labels().of),
     )
     names = ["cell", "series", "title", "seed", "learning_rate", "limit", "times", "loss_at_start"]
     points = summary.curves.astype({"cell": str}).merge(cells[[*names, "diverged"]], on="cell")
     return points.assign(ratio=points["sharpness"] / points["limit"])
-
-
-def _titles(summary: Summary) -> dict[str, str]:
-    """Return each series' values without the names of their axes."""
-    return {
-        name: ", ".join(value_text(value).replace("_", " ") for value in given.values())
-        for name, given in summary.settings.items()
-    }
 
 
 def _limits(summary: Summary) -> Any:

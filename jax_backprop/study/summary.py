@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from jax_backprop.errors import unknown_name
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.rows import BestRate, Frame, Interval, RateRow
 from jax_backprop.study.runs import SPLIT, Design, by_unit, design, distinct
-from jax_backprop.study.series import series, to_frame
+from jax_backprop.study.series import Labels, labels, series, to_frame, walked
 from jax_backprop.study.statistics import estimate
 
 LOSSES = ("train_loss", "validation_loss", "test_loss")
@@ -69,10 +70,22 @@ class Summary:
     def _by_series(self) -> dict[str, list[RateRow]]:
         return {name: list(rows) for name, rows in groupby(self.rates, lambda row: row.series)}
 
+    def labels(self, names: Sequence[str] | None = None) -> Labels:
+        """Return what stands for some series, or for all, where names are long."""
+        shown = self.settings if names is None else {name: self.settings[name] for name in names}
+        return labels(shown, walked(self.study))
+
     @property
     def chosen(self) -> BestRate:
         """The series, at its best rate, that is best on the validation split."""
-        return min(self.best, key=lambda row: row.shortfall)
+        return self.ranked[0]
+
+    @cached_property
+    def ranked(self) -> list[BestRate]:
+        """``best``, the best first: by the score where series have losses that differ."""
+        losses = {given.get("loss") for given in self.settings.values()}
+        scored = len(losses) > 1 and all(isfinite(row.validation_score.mean) for row in self.best)
+        return sorted(self.best, key=lambda row: row.score_shortfall if scored else row.shortfall)
 
     @property
     def score(self) -> str:

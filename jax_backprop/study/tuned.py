@@ -67,9 +67,10 @@ class _Pair:
 def against_control(summary: Summary) -> list[Contrast]:
     """Compare every series with the study's first, in the order of the study; [] for one series.
 
-    Of more than ``MOST_COMPARED`` series none is compared: no p would survive its correction.
+    Of more than ``MOST_COMPARED`` series none is compared: no p would survive its correction. Nor
+    is any of a search by halving, which dropped some because of their results.
     """
-    if len(summary.best) > MOST_COMPARED:
+    if len(summary.best) > MOST_COMPARED or summary.study.get("halving"):
         return []
     control, *others = by_series(summary).values()
     pairs, chosen_by = [(other, control) for other in others], summary.chosen.chosen_by
