@@ -151,32 +151,55 @@ def test_what_is_not_in_the_catalogue_is_placed(wrong: str, bug: str, passes: Pa
         assert "indices 1, 4 of axis 0 left out" in found.what
 
 
-def test_a_mistake_in_every_step_of_a_loop_is_named() -> None:
-    inputs = RANDOM.normal(size=(3, 5, 4))
-    inner = {"inner": LEAVES["inner"]}
+STEPS = RANDOM.normal(size=(4, 5, 4))
+RECURRENT = {"inner": LEAVES["inner"], "outer": RANDOM.normal(size=(4, 4))}
 
-    def rolled(inner: Any) -> Any:
-        def step(state: Any, row: Any) -> Any:
-            return jnp.tanh(row + state @ inner), None
 
-        return jnp.sum(jax.lax.scan(step, jnp.zeros((5, 4)), inputs)[0] ** 2)
+def rolled(inner: Any, outer: Any) -> Any:
+    def step(state: Any, row: Any) -> Any:
+        return jnp.tanh(row @ outer + state @ inner), None
 
-    def by_hand(turned: bool) -> Arrays:
-        states = [np.zeros((5, 4))]
-        for row in inputs:
-            states.append(np.tanh(row + states[-1] @ inner["inner"]))
-        d_state, d_inner = 2 * states[-1], np.zeros((4, 4))
-        for before, after in zip(states[-2::-1], states[:0:-1], strict=True):
-            d_sum = d_state * (1 - after**2)
-            d_inner += before.T @ d_sum
-            d_state = d_sum @ (inner["inner"] if turned else inner["inner"].T)
-        return {"inner": d_inner}
+    return jnp.sum(jax.lax.scan(step, jnp.ones((5, 4)), STEPS)[0] ** 2)
 
-    found = diagnose(rolled, facts(by_hand(True), by_hand(False), inner))
-    assert found[0].bug == "its other operand transposed"
-    assert "row + state @ inner" in found[0].line
-    hurried = diagnose(rolled, facts(by_hand(True), by_hand(False), inner), budget=1e-6)
-    assert hurried[0].bug == "unknown" and hurried[0].evidence.endswith("a larger budget goes on")
+
+def by_hand_of_steps(wrong: str) -> Arrays:
+    """Return the gradient through the steps, with one mistake."""
+    inner, outer = RECURRENT["inner"], RECURRENT["outer"]
+    states = [np.ones((5, 4))]
+    for row in STEPS:
+        states.append(np.tanh(row @ outer + states[-1] @ inner))
+    d_state, parts, d_outer = 2 * states[-1], [], np.zeros((4, 4))
+    for step in (3, 2, 1, 0):
+        d_sum = d_state * (1 - states[step + 1] ** 2)
+        before = states[{"later": step + 1, "mirrored": 3 - step}.get(wrong, step)]
+        parts.insert(0, before.T @ d_sum)
+        d_outer += STEPS[step].T @ d_sum
+        d_state = d_sum @ (inner if wrong == "turned" else inner.T)
+    if wrong == "last":
+        parts = parts[-1:]
+    return {"inner": sum(parts), "outer": d_outer}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "bug"),
+    [
+        ("turned", "its other operand transposed"),
+        ("later", "its other operand a step later in its place"),
+        ("mirrored", "its other operand of the mirrored step in its place"),
+        ("last", "of the 4 parts of its gradient the last alone counts: = for +="),
+    ],
+)
+def test_a_mistake_in_the_steps_of_a_loop_is_named(wrong: str, bug: str) -> None:
+    of_steps = facts(by_hand_of_steps(wrong), by_hand_of_steps(""), RECURRENT)
+    found = diagnose(rolled, of_steps, budget=300.0)
+    assert {each.bug for each in found} == {bug} and len(found) == 1
+    assert "row @ outer + state @ inner" in found[0].line
+
+
+def test_a_search_that_is_cut_short_says_so() -> None:
+    of_steps = facts(by_hand_of_steps("turned"), by_hand_of_steps(""), RECURRENT)
+    (hurried,) = diagnose(rolled, of_steps, budget=1e-6)
+    assert hurried.bug == "unknown" and hurried.evidence.endswith("a larger budget goes on")
 
 
 def test_a_search_that_breaks_does_not_cost_the_verdict(monkeypatch) -> None:
@@ -265,7 +288,10 @@ def test_a_mistake_without_a_name_is_placed_at_a_line_that_runs_twice() -> None:
     """No single array explains it: those that enter the function do, in both of its calls."""
     with jax.enable_x64(True):
         report = check_gradient(
-            two_layers, partial(by_hand_of_layers, spread=right_spread, wrong=0.3), LAYERS
+            two_layers,
+            partial(by_hand_of_layers, spread=right_spread, wrong=0.3),
+            LAYERS,
+            budget=300.0,
         )
         right = check_gradient(two_layers, partial(by_hand_of_layers, spread=right_spread), LAYERS)
     assert right.passed and report.verdict == "fail"

@@ -10,6 +10,8 @@ import numpy as np
 from jax_backprop.referee.naming.equations import Equation
 from jax_backprop.referee.naming.passes import Arrays, Backward, Passes
 
+FACTORS = (0.0, -1.0, 2.0, 0.5)  # of a cotangent's mistakes, the usual ones
+NICE = 1e-6  # how near a factor has to be to one of them
 LIKE = 24  # other arrays of the same shape that may have been taken for the right one
 
 
@@ -32,6 +34,25 @@ class Candidate(NamedTuple):
     slot: int
     make: Callable[[], np.ndarray]
     scaled: bool = False
+
+
+class Found(NamedTuple):
+    """A candidate that makes the error, or of several mistakes its part, by which factor."""
+
+    candidate: Candidate
+    factor: float
+    error: np.ndarray  # at the candidate's slot
+
+    @property
+    def rank(self) -> float:
+        """What to say first of mistakes that have the same effect: the simplest."""
+        if self.candidate.kind != "factor":
+            return float(self.candidate.rank)
+        left = 1 + self.factor
+        if abs(left) < NICE:
+            return -0.5
+        usual = any(abs(left - value) < NICE for value in FACTORS)
+        return 1.5 if usual else float(self.candidate.rank)
 
 
 class Context(NamedTuple):

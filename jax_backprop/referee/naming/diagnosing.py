@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
-from jax_backprop.referee.naming.context import Context
+from jax_backprop.referee.naming.context import Context, Found
 from jax_backprop.referee.naming.equations import trace
 from jax_backprop.referee.naming.facts import Facts
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.patterns import patterns_of
 from jax_backprop.referee.naming.placement import place
 from jax_backprop.referee.naming.recomputed import leaves_the_loss
-from jax_backprop.referee.naming.search import Found, Searched, search
+from jax_backprop.referee.naming.search import Searched, search
 from jax_backprop.referee.naming.sketch import Sketch, Target
 from jax_backprop.referee.naming.wording import Named, computed_otherwise, named, placed
 from jax_backprop.referee.report import Diagnosis

@@ -63,6 +63,9 @@ def _product(at: Context, number: int, place: int, new: New) -> Iterator[Candida
         yield new(f"its other operand's gradient{kind} in its place", 4, stale)
         text = f"its other operand after an update{kind}"
         yield Candidate(number, place, text, 4, each.inputs[place], stale, True)
+    for text, slot in at.passes.steps_beside(number, 1 - place):
+        kind = f"its other operand {text} in its place"
+        yield new(kind, 3, partial(pulled, arriving, at.values[slot]))
     for slot in alike(at, other):
         kind = f"{at.described(slot)} in place of its other operand"
         yield new(kind, 4, partial(pulled, arriving, at.values[slot]))

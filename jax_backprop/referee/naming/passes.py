@@ -6,9 +6,9 @@ whichever equation it came from: an error at a slot is all that has to be known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jax_backprop.referee.naming.equations import Equation, Program
 from jax_backprop.referee.naming.heads import Head, find_heads
 
 Arrays = dict[int, np.ndarray]  # by slot
-Contributions = dict[tuple[int, int], np.ndarray]  # by equation and operand
+Key = TypeVar("Key")
 # Same shapes, and no slope an element.
 NOT_ELEMENTWISE = {"gather", "dynamic_slice", "scan", "while", "cond", "sort", "transpose", "rev"}
 NOT_ELEMENTWISE |= {"cumsum", "cumprod", "cummax", "reshape", "step_input", "steps"}
@@ -26,11 +26,32 @@ NOT_ELEMENTWISE |= {"cumsum", "cumprod", "cummax", "reshape", "step_input", "ste
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-class Backward(NamedTuple):
-    """One backward pass: the cotangent of each slot, and what each operand contributed to it."""
+class Fetched(Mapping[Key, np.ndarray]):
+    """Arrays of a pass; each is brought to the host when it is first asked for."""
 
-    cotangents: Arrays
-    contributions: Contributions
+    def __init__(self, arrays: Mapping[Key, Any]) -> None:
+        self._arrays, self._known = arrays, {}
+
+    def __getitem__(self, key: Key) -> np.ndarray:
+        if key not in self._known:
+            self._known[key] = np.asarray(self._arrays[key])
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+class Backward(NamedTuple):
+    """One backward pass: the cotangent of each slot, and what each operand contributed to it.
+
+    Contributions are by the numbers of an equation and of its operand.
+    """
+
+    cotangents: Fetched[int]
+    contributions: Fetched[tuple[int, int]]
     grads: list[np.ndarray]
 
 
@@ -172,6 +193,32 @@ class Passes:
             self.pull_back(each, {**values, each.inputs[place]: at}, ones)[place] for at in points
         )
 
+    def steps_beside(self, number: int, place: int) -> list[tuple[str, int]]:
+        """Return what a repeated line has for an operand when it runs before, after, mirrored.
+
+        Behind the last time it is what the operand's own line makes next, as h_t for h_(t-1).
+        """
+        run = self.runs.get(number, ())
+        if len(run) < 2:
+            return []
+        slots = [self.program.equations[each].inputs[place] for each in run]
+        if len(set(slots)) < 2:
+            return []
+        after = [slot for slot in self._made_alike(slots[-1]) if slot > slots[-1]]
+        here, slots = run.index(number), [*slots, *after[:1]]
+        found = {"a step later": here + 1, "a step earlier": here - 1}
+        found["of the mirrored step"] = len(run) - 1 - here
+        return [(text, slots[n]) for text, n in found.items() if 0 <= n < len(slots)]
+
+    def _made_alike(self, slot: int) -> list[int]:
+        """Return the results of an array's own line, each time that it runs."""
+        number = self.numbers.get(slot)
+        if number is None:
+            return []
+        place = self.program.equations[number].outputs.index(slot)
+        run = self.runs.get(number, ())
+        return [self.program.equations[each].outputs[place] for each in run]
+
     def described(self, slot: int) -> str:
         """Return an array in words: what made it, which parameter it is, or how large the data."""
         size = "x".join(map(str, self.values[slot].shape)) or "one number"
@@ -183,19 +230,32 @@ class Passes:
 
     def backward(self, errors: Mapping[int, np.ndarray]) -> Backward:
         """Return the pass of these cotangents, added where they arise; 0 elsewhere."""
-        given = {
-            slot: np.asarray(errors[slot], self.values[slot].dtype)
-            if slot in errors
-            else np.zeros_like(self.values[slot])
-            for slot in self.active
-        }
-        cotangents, contributions = self._backward(self.values, given)
-        cotangents = {slot: np.asarray(array) for slot, array in cotangents.items()}
+        given = {slot: np.asarray(error, self.values[slot].dtype) for slot, error in errors.items()}
+        found = self._backward(self.values, self._zeros | given)
+        cotangents, contributions = Fetched(found[0]), Fetched(found[1])
         grads = [
             cotangents.get(slot, np.zeros_like(self.values[slot])) for slot in self.program.leaves
         ]
-        parts = {key: np.asarray(array) for key, array in contributions.items()}
-        return Backward(cotangents, parts, grads)
+        return Backward(cotangents, contributions, grads)
+
+    @cached_property
+    def _zeros(self) -> Arrays:
+        return {slot: np.zeros_like(self.values[slot]) for slot in self.active}
+
+    @cached_property
+    def runs(self) -> dict[int, tuple[int, ...]]:
+        """The equations that one line makes each time that it runs, in order, by each of them.
+
+        Two of one line are told apart by their shapes and their parameters.
+        """
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        leaves = set(self.program.leaves)
+        for number, each in enumerate(self.program.equations):
+            if self.program.active & set(each.outputs) and each.source.own:
+                shapes = tuple(self.values[slot].shape for slot in each.inputs)
+                own = tuple(slot for slot in each.inputs if slot in leaves)
+                alike.setdefault((each.name, each.source, shapes, own), []).append(number)
+        return {number: tuple(run) for run in alike.values() for number in run}
 
     @cached_property
     def _backward(self) -> Callable[..., Any]:

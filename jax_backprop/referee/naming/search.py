@@ -12,38 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jax_backprop.referee.naming.accumulated import accumulated
 from jax_backprop.referee.naming.candidates import candidates, of_equation
-from jax_backprop.referee.naming.context import Candidate, Context
+from jax_backprop.referee.naming.context import FACTORS, Candidate, Context, Found
 from jax_backprop.referee.naming.sketch import Sketch, Target
 
 VERIFIED = 40  # candidates that get a backward pass of their own
-NICE = 1e-6  # how near a factor has to be to one of FACTORS
 STEPS = 6  # mistakes, or places of one, that are peeled off one after another
 TRIED = 3  # first mistakes that are followed
 PLAIN = 2  # the rank up to which mistakes are thought of in pairs or at several places
-FACTORS = (0.0, -1.0, 2.0, 0.5)  # of a factor's mistakes likewise
-
-
-class Found(NamedTuple):
-    """A candidate that makes the error, or of several mistakes its part, by which factor."""
-
-    candidate: Candidate
-    factor: float
-    error: np.ndarray  # at the candidate's slot
-
-    @property
-    def rank(self) -> float:
-        """What to say first of mistakes that have the same effect: the simplest."""
-        if self.candidate.kind != "factor":
-            return float(self.candidate.rank)
-        left = 1 + self.factor
-        if abs(left) < NICE:
-            return -0.5
-        return (
-            1.5
-            if any(abs(left - value) < NICE for value in FACTORS)
-            else float(self.candidate.rank)
-        )
 
 
 class Scored(NamedTuple):
@@ -97,7 +74,8 @@ def search(at: Context, target: Target, searched: Searched) -> list[list[Found]]
     if met:
         return [[each] for each in met]
     several = (
-        _peeled(at, target, searched, everything, STEPS)
+        accumulated(at, target)
+        or _peeled(at, target, searched, everything, STEPS)
         or _pair(at, target, searched, everything)
         or _repeated(at, target, searched)
     )
@@ -259,27 +237,34 @@ def _in_turn(at: Context, target: Target, mistakes: Iterable[Sought]) -> list[Fo
 
 def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
     """Find one mistake at all places of a line: in every step of a loop, in every layer."""
-    places: dict[tuple[object, ...], list[int]] = {}
-    for number, each in enumerate(at.passes.program.equations):
-        if set(each.outputs) & at.passes.program.active and each.source.own:
-            shapes = tuple(at.values[slot].shape for slot in each.inputs)
-            kind = (each.name, each.source, shapes, tuple(at.passes.places(each)))
-            places.setdefault(kind, []).append(number)
-    for numbers in places.values():
+    for numbers in dict.fromkeys(at.passes.runs.values()):
         if len(numbers) < 2:
             continue
-        keys = {_key(each) for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1}
-        for key in sorted(keys):
+        options = [each for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1]
+        options.sort(key=lambda each: each.rank)
+        keys = (_key(each) for each in options if _leaves_right_alone(each, target, searched))
+        for key in dict.fromkeys(keys):
             for multiple in FACTORS if key[1] == "factor" else (0.0,):
                 if searched.late:
                     return []
                 everywhere = [
                     Sought([number], lambda each, key=key: _key(each) == key, multiple - 1)
                     for number in reversed(numbers)
+                    if key[0] < 0 or key[0] in at.passes.places(at.equation(number))
                 ]
                 if found := _in_turn(at, target, everywhere):
                     return found
     return []
+
+
+def _leaves_right_alone(each: Candidate, target: Target, searched: Searched) -> bool:
+    """Whether a candidate disturbs no leaf that is right."""
+    sketch = searched.sketch
+    failing = sketch.failing(target)
+    with np.errstate(all="ignore"):
+        products = sketch.of(each.slot, np.asarray(each.make()))
+    size = np.linalg.norm(sketch.of_error(target.error)[failing])
+    return not np.abs(products[~failing]).max(initial=0) > searched.firm * size
 
 
 def _key(candidate: Candidate) -> tuple[int, str]:

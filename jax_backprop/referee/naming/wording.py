@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jax_backprop.referee.naming.context import Found
 from jax_backprop.referee.naming.equations import Equation, Source
 from jax_backprop.referee.naming.facts import first_few
 from jax_backprop.referee.naming.passes import Passes
 from jax_backprop.referee.naming.placement import Place
-from jax_backprop.referee.naming.search import Found
 from jax_backprop.referee.report import Diagnosis
 
 MEANING = "no mistake that is known here; compare your backward of that line with autodiff's"
@@ -64,8 +64,11 @@ def _explained(residual: float) -> str:
 def named(passes: Passes, found: Sequence[Sequence[Found]], residual: float) -> list[Named]:
     """Return one mistake with what is the same in effect; of several mistakes, each."""
     if len(found[0]) > 1:
-        same = [_one(passes, each, (), residual) for each in found[0]]
-        return [each for n, each in enumerate(same) if each not in same[:n]]
+        told: dict[tuple[Any, ...], Named] = {}
+        for each in found[0]:
+            one = _one(passes, each, (), residual)
+            told.setdefault((one.sources, one.what, each.candidate.place), one)
+        return list(told.values())
     class_ = sorted((each for (each,) in found), key=lambda each: _order(passes, each))
     return [_one(passes, class_[0], class_[1:], residual)]
 
