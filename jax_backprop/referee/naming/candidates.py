@@ -50,8 +50,9 @@ def _of_operand(
     kind: str,
     rank: int,
     wrong: Callable[[], np.ndarray],
+    anywhere: bool = False,
 ) -> Candidate:
-    return Candidate(number, place, kind, rank, slot, lambda: wrong() - right)
+    return Candidate(number, place, kind, rank, slot, lambda: wrong() - right, anywhere=anywhere)
 
 
 def _general(at: Context, number: int, part: np.ndarray, new: New) -> Iterator[Candidate]:

@@ -25,6 +25,7 @@ class Candidate(NamedTuple):
       slot: where the cotangent is off.
       make: the error there.
       scaled: the error is known up to a factor.
+      anywhere: its words are the same in every step of a loop, whatever the rank.
     """
 
     equation: int
@@ -34,6 +35,7 @@ class Candidate(NamedTuple):
     slot: int
     make: Callable[[], np.ndarray]
     scaled: bool = False
+    anywhere: bool = False
 
 
 class Found(NamedTuple):

@@ -56,6 +56,9 @@ def _product(at: Context, number: int, place: int, new: New) -> Iterator[Candida
         for text, change in alterations(arriving.shape):
             kind = f"the cotangent that arrives {text}"
             yield new(kind, 4, lambda change=change: pulled(np.asarray(change(arriving)), value))
+        for slot in _behind(at, each.outputs[0]):
+            kind = f"the cotangent of {at.described(slot)} in place of what arrives"
+            yield new(kind, 4, partial(pulled, at.back.cotangents[slot], value), True)
         for kind, wrong in _other_cotangents(at, each):
             yield new(kind, 4, partial(pulled, wrong, value))
     for kind, gradient in _gradients(at, number, place):
@@ -63,15 +66,42 @@ def _product(at: Context, number: int, place: int, new: New) -> Iterator[Candida
         yield new(f"its other operand's gradient{kind} in its place", 4, stale)
         text = f"its other operand after an update{kind}"
         yield Candidate(number, place, text, 4, each.inputs[place], stale, True)
-    for text, slot in at.passes.steps_beside(number, 1 - place):
-        kind = f"its other operand {text} in its place"
-        yield new(kind, 3, partial(pulled, arriving, at.values[slot]))
-    for slot in alike(at, other):
-        kind = f"{at.described(slot)} in place of its other operand"
-        yield new(kind, 4, partial(pulled, arriving, at.values[slot]))
-    for slot in alike(at, other, turned=True) if value.ndim == 2 else ():
-        kind = f"{at.described(slot)}, transposed, in place of its other operand"
-        yield new(kind, 4, partial(pulled, arriving, at.values[slot].T))
+    for kind, wrong, anywhere in _other_operands(at, number, 1 - place):
+        yield new(kind, 4, partial(pulled, arriving, wrong), anywhere)
+
+
+def _other_operands(at: Context, number: int, place: int) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Yield what may be taken for an operand, in words that may fit every step of a loop."""
+    slot = at.equation(number).inputs[place]
+    for other in alike(at, slot):
+        yield f"{at.described(other)} in place of its other operand", at.values[other], False
+    for other in alike(at, slot, turned=True) if at.values[slot].ndim == 2 else ():
+        text = f"{at.described(other)}, transposed, in place of its other operand"
+        yield text, at.values[other].T, False
+    for before, other in _made_of(at, slot):
+        text = f"input {before} of {at.described(slot)} in place of its other operand"
+        yield text, at.values[other], True
+    for text, other in at.passes.steps_beside(number, place):
+        yield f"its other operand {text} in its place", at.values[other], True
+
+
+def _made_of(at: Context, slot: int) -> Iterator[tuple[int, int]]:
+    """Yield the inputs of an array's own equation that have its shape, with their places."""
+    if (number := at.passes.numbers.get(slot)) is not None:
+        for place, before in enumerate(at.equation(number).inputs):
+            value = at.values[before]
+            if value.shape == at.values[slot].shape and value.dtype.kind == "f":
+                yield place, before
+
+
+def _behind(at: Context, slot: int) -> Iterator[int]:
+    """Yield the arrays that an array alone becomes, one after another, as long as its shape."""
+    while len(uses := at.passes.uses.get(slot, [])) == 1:
+        (after,) = at.equation(uses[0][0]).outputs[:1]
+        if after not in at.back.cotangents or at.values[after].shape != at.values[slot].shape:
+            return
+        yield after
+        slot = after
 
 
 def _other_cotangents(at: Context, each: Equation) -> Iterator[tuple[str, np.ndarray]]:

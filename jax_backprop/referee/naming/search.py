@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -240,19 +241,23 @@ def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
     for numbers in dict.fromkeys(at.passes.runs.values()):
         if len(numbers) < 2:
             continue
-        options = [each for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1]
+        options = [
+            each for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1 or each.anywhere
+        ]
         options.sort(key=lambda each: each.rank)
         keys = (_key(each) for each in options if _leaves_right_alone(each, target, searched))
         for key in dict.fromkeys(keys):
-            for multiple in FACTORS if key[1] == "factor" else (0.0,):
+            there = [n for n in numbers if key[0] < 0 or key[0] in at.passes.places(at.equation(n))]
+            several = (there, there[1:], there[:-1]) if len(there) > 2 else (there,)
+            multiples = FACTORS if key[1] == "factor" else (0.0,)
+            for run, multiple in product(several, multiples):
                 if searched.late:
                     return []
-                everywhere = [
+                sought = [
                     Sought([number], lambda each, key=key: _key(each) == key, multiple - 1)
-                    for number in reversed(numbers)
-                    if key[0] < 0 or key[0] in at.passes.places(at.equation(number))
+                    for number in reversed(run)
                 ]
-                if found := _in_turn(at, target, everywhere):
+                if found := _in_turn(at, target, sought):
                     return found
     return []
 

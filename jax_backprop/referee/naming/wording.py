@@ -30,7 +30,8 @@ class Named(NamedTuple):
       bug: its name, as the patterns' on arrays where it is one of theirs; "unknown" where only the
         place was found.
       what: what is wrong there in a few words.
-      place: the equation with the user's file and line.
+      where: the equation with the user's file and line.
+      place: the same, with the line that calls it.
       line: the user's own line.
       others: the same in effect, or where else the mistake may stand.
       sources: all lines that come into question, the likeliest first.
@@ -39,6 +40,7 @@ class Named(NamedTuple):
 
     bug: str
     what: str
+    where: str
     place: str
     line: str
     others: tuple[str, ...]
@@ -64,13 +66,23 @@ def _explained(residual: float) -> str:
 def named(passes: Passes, found: Sequence[Sequence[Found]], residual: float) -> list[Named]:
     """Return one mistake with what is the same in effect; of several mistakes, each."""
     if len(found[0]) > 1:
-        told: dict[tuple[Any, ...], Named] = {}
-        for each in found[0]:
-            one = _one(passes, each, (), residual)
-            told.setdefault((one.sources, one.what, each.candidate.place), one)
-        return list(told.values())
+        return _each_line(passes, found[0], residual)
     class_ = sorted((each for (each,) in found), key=lambda each: _order(passes, each))
     return [_one(passes, class_[0], class_[1:], residual)]
+
+
+def _each_line(passes: Passes, found: Sequence[Found], residual: float) -> list[Named]:
+    """Return several mistakes; what one line does wrong in many of its runs is one."""
+    told: dict[tuple[Any, ...], list[Named]] = {}
+    for each in found:
+        one = _one(passes, each, (), residual)
+        told.setdefault((one.sources, one.what, each.candidate.place), []).append(one)
+    return [
+        runs[0]._replace(place=f"{runs[0].where}, in {len(runs)} of its runs")
+        if len(runs) > 1
+        else runs[0]
+        for runs in told.values()
+    ]
 
 
 def _order(passes: Passes, found: Found) -> tuple[float, int]:
@@ -103,6 +115,7 @@ def _one(passes: Passes, found: Found, same: Sequence[Found], residual: float) -
     return Named(
         bug,
         what,
+        first,
         first + _called(at),
         at.source.text,
         tuple(others[:SHOWN]),
@@ -163,7 +176,8 @@ def computed_otherwise(each: Equation) -> Named:
         "computes of its forward pass with the loss's, from this line on"
     )
     place = f"{each}{_called(each)}"
-    return Named("unknown", what, place, each.source.text, (), (each.source,), float("nan"))
+    line = each.source
+    return Named("unknown", what, str(each), place, line.text, (), (line,), float("nan"))
 
 
 def placed(passes: Passes, where: Place) -> Named:
@@ -173,7 +187,8 @@ def placed(passes: Passes, where: Place) -> Named:
         each = equations[where.equation]
         lines = dict.fromkeys((each.source, *each.inner))
         what = f"its operands' cotangents explain the error together: {MEANING}"
-        return Named("unknown", what, str(each), each.source.text, (), tuple(lines), float("nan"))
+        text = each.source.text
+        return Named("unknown", what, str(each), str(each), text, (), tuple(lines), float("nan"))
     users = [equations[number] for slot in where.slots for number, _ in passes.uses[slot]]
     users = [each for each in users if each.source.file and each.source.own] or users
     lowest = passes.described(where.slots[0])
@@ -187,7 +202,8 @@ def placed(passes: Passes, where: Place) -> Named:
     sources = tuple(dict.fromkeys(line for each in users for line in (each.source, *each.inner)))
     called = "" if where.together else _called(users[0])
     place = f"{users[0]}{called}: {below}"
-    return Named(bug, what, place, users[0].source.text, others, sources, float("nan"))
+    text = users[0].source.text
+    return Named(bug, what, str(users[0]), place, text, others, sources, float("nan"))
 
 
 def _of_rows(passes: Passes, each: Equation, axis: int, factors: np.ndarray) -> tuple[str, str]:
