@@ -72,6 +72,24 @@ def test_a_worker_that_is_always_lost_ends_the_run(tmp_path: Path) -> None:
         go(tmp_path, Options(executor=lambda: Losing(every=1)))
 
 
+class Bare(Executor):
+    """A worker without the package: it knows what Python brings, and can't import more."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Fail to import what a task needs, and be lost for a call that it can't even take."""
+        taken = all(b"jax_backprop" not in pickle.dumps(each) for each in (fn, *map(type, args)))
+        error = ModuleNotFoundError("No module named 'jax_backprop'")
+        answer: Future[Any] = Future()
+        answer.set_exception(error if taken else BrokenExecutor("it died"))
+        return answer
+
+
+def test_a_worker_without_the_package_says_so(tmp_path: Path) -> None:
+    message = "worker: got No module named 'jax_backprop'; expected workers with the package"
+    with pytest.raises(InputError, match=message):
+        go(tmp_path, Options(executor=Bare()))
+
+
 def test_a_study_travels_as_its_text_and_a_shard_is_its_part(tmp_path: Path) -> None:
     study = Study.model_validate(STUDY)
     with ThreadPoolExecutor(2) as threads:

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -128,9 +129,27 @@ def _slurm(jobs: int) -> Any:
     except (ValueError, TypeError) as error:
         raise InputError(
             "--cluster slurm",
-            got=str(error),
+            got=" ".join(str(error).split()),
             expected="cores and memory of a job in Dask's configuration (jobqueue.slurm)",
             remedy="Write them into ~/.config/dask/jobqueue.yaml.",
         ) from None
+    if refusal := _refusal(workers.job_script()):
+        workers.close()
+        raise InputError(
+            "--cluster slurm",
+            got=refusal,
+            expected="a Slurm that takes the job of Dask's configuration (jobqueue.slurm)",
+            remedy="Run it where `sinfo` answers, or mend ~/.config/dask/jobqueue.yaml.",
+        )
     workers.scale(jobs=jobs)
     return workers
+
+
+def _refusal(script: str) -> str:
+    """Return why Slurm wouldn't take a job, nothing if it would: Dask goes on asking for ever."""
+    command = ["sbatch", "--test-only"]
+    try:
+        asked = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"no sbatch here ({error.strerror})"
+    return " ".join(asked.stderr.split()) if asked.returncode else ""

@@ -7,6 +7,7 @@ computed, so that a lost worker costs its time and nothing else.
 from __future__ import annotations
 
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import (
@@ -82,6 +83,20 @@ def outcomes(
             future.cancel()
 
 
+class _Call:
+    """``compute`` of a payload, which a worker imports when it runs the task.
+
+    Dask's worker would die of a function that it can't import when it is told of it, and be
+    waited for in vain; like this it answers with the error.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Outcome], tuple[bytes]]:
+        return compute, (self._payload,)
+
+
 class _Pool:
     """An executor, made anew when it breaks, if there is something that makes one."""
 
@@ -99,20 +114,21 @@ class _Pool:
 
     def submit(self, payload: bytes) -> Future[Outcome]:
         """Send a task."""
+        call = pickle.dumps(_Call(payload))
         try:
-            return self._executor.submit(compute, payload)
+            return self._executor.submit(pickle.loads, call)
         except BrokenExecutor as error:
             self.lost(error, 1)
-            return self._executor.submit(compute, payload)
+            return self._executor.submit(pickle.loads, call)
 
     def lost(self, error: BaseException, losses: int) -> None:
         """Go on after a task that its worker didn't bring back, or raise what it means."""
-        if isinstance(error, ModuleNotFoundError) and "jax_backprop" in str(error):
+        if isinstance(error, ImportError):
             raise InputError(
                 "worker",
                 got=str(error),
-                expected="workers with the package jax_backprop",
-                remedy="Install it there, of the same version as here.",
+                expected="workers with the package jax_backprop and what it needs",
+                remedy="Install it there, with its extra `study`, of the same version as here.",
             ) from None
         named = type(error).__name__ == "KilledWorker"  # Dask's, after several workers were lost
         if not named and not isinstance(error, BrokenExecutor | CancelledError | OSError):
