@@ -26,7 +26,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge schedules no-rate \
   transfer horizons batch warmup reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
-  gpu test-browser test-tfds test-cluster finders test-finders clean
+  gpu test-experiments test-browser test-tfds test-cluster finders test-finders clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,7 +42,11 @@ $(READY): pyproject.toml .ci/constraints.txt
 
 test: $(READY) ## Run the tests
 	JAX_BACKPROP_TESTS=quick $(BIN)/python -m pytest -m 'not optimized'
-	$(BIN)/python -m pytest -m optimized
+	$(BIN)/python -m pytest -m optimized $$(grep -l pytest.mark.optimized tests/test_*.py)
+
+test-experiments: $(READY) ## Run the tests of what lies in experiments/: analyses, benchmarks, examples, tutorials
+	JAX_BACKPROP_TESTS=quick $(BIN)/python -m pytest -m 'not optimized' tests/experiments_*.py
+	$(BIN)/python -m pytest -m optimized $$(grep -l pytest.mark.optimized tests/experiments_*.py)
 
 lint: $(READY_LINT) ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check .
