@@ -24,6 +24,13 @@ from jax_backprop.report.maps import draw_map
 from jax_backprop.training import unsealed_arrays
 
 HURRY = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # of the tests: a segment would last long
+SHORT_SEGMENTS = """
+import sys
+from jax_backprop.engine import tiles
+tiles.CPU = tiles.CPU._replace(segment_work=1e9)
+from jax_backprop.cli import main
+sys.exit(main())
+"""
 STUDY = """
 # A comment that stays.
 title = "t"
@@ -150,7 +157,7 @@ def test_a_tuned_width_goes_into_the_study_file(study: Path, monkeypatch, capsys
 def test_a_signal_stops_after_the_segment_and_the_same_command_continues(study: Path) -> None:
     """Interrupted, then the same command ended: it went on from what the first had saved."""
     results = study.parent / "long"
-    command = [sys.executable, "-m", "jax_backprop", "sweep", str(study), "--out", str(results)]
+    command = [sys.executable, "-c", SHORT_SEGMENTS, "sweep", str(study), "--out", str(results)]
     command += ["--set", "epochs=200000", "--json-progress"]
     users = {key: value for key, value in os.environ.items() if key not in HURRY}
     saved = []

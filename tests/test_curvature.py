@@ -44,16 +44,16 @@ PARAMS, DIRECTION = draw(0), draw(7)
 @pytest.mark.parametrize("loss_name", ["softmax_cross_entropy", "squared_error"])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_right_on_random_networks(activation: Any, loss_name: Any) -> None:
-    """Nine networks each, 54 in all: products, Taylor slope, sharpness against dense matrices."""
+    """Five networks each, 30 in all: products, Taylor slope, sharpness against dense matrices."""
     network = square_network(3, activation, loss_name)
     found = [
         second_order.check(Problem(network, 17, point, PENALTIES, seed))
-        for seed, point in [(0, "trained"), *((seed, "initial") for seed in range(8))]
+        for seed, point in [(0, "trained"), *((seed, "initial") for seed in range(4))]
     ]
-    assert [each.reason for each in found] == [""] * 9
+    assert [each.reason for each in found] == [""] * 5
     assert max(each.sharpness for each in found) < 1e-12
     slopes = np.array([each.slope for each in found])
-    assert np.sum(~np.isnan(slopes)) >= 6  # the rest: too few halvings short of a kink
+    assert np.sum(~np.isnan(slopes)) >= 3  # the rest: too few halvings short of a kink
     assert np.nanmin(slopes) > 2.9 and np.nanmax(slopes) < 3.1
 
 

@@ -26,8 +26,9 @@ LOSS = partial(loss, network=NETWORK)
 
 
 def test_hand_gradient_passes_over_the_grid() -> None:
-    """Every activation, loss and point; `make verify` takes other depths and batches."""
-    judged = list(check_all(grid(depths=(2,), batch_sizes=(17,))))
+    """Every activation with every loss, at one point or the other; `make verify` takes more."""
+    problems = list(grid(depths=(2,), batch_sizes=(17,)))
+    judged = list(check_all(problems[::4] + problems[3::4]))
     failures = [
         (problem, row.path, row.reason)
         for problem, report in judged
@@ -36,7 +37,7 @@ def test_hand_gradient_passes_over_the_grid() -> None:
     ]
     rows = [row for _, report in judged for row in report.rows]
     assert not failures
-    assert len(judged) == 30
+    assert len(judged) == 15 and {problem.point for problem, _ in judged} == {"initial", "trained"}
     assert sum(row.verdict == "undecided" for row in rows) < 0.02 * len(rows)
 
 
