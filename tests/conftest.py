@@ -37,7 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # A file is one process's: the longest begin first, so that none is left alone in the end.
-LONGEST = "sweep rules curvature derivation cli_show network_gradient tasks cli cli_sweep cli_findings training network"
+LONGEST = (
+    "sweep rules curvature derivation cli_show network_gradient tasks cli cli_sweep cli_findings "
+    "training network"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
