@@ -50,20 +50,24 @@ def run(data: Dataset, count: int | None, **changes):
 @pytest.mark.parametrize(
     ("changes", "counts"),
     [
-        # 102 examples, eight parts of 12, and 6 that are left; then five parts.
-        ({"penalties": Penalties(l2=1e-2), "data_fraction": 0.98}, (1, 3, None)),
-        ({"value_and_grad": autodiff_value_and_grad(NETWORK), "batch_size": 5} | ADAM, (1, 4)),
+        # 102 examples: four parts of 25, and 2 that are left; then four of 1, and one.
+        ({"penalties": Penalties(l2=1e-2), "data_fraction": 0.98}, (1, 3, 4)),
+        ({"value_and_grad": autodiff_value_and_grad(NETWORK), "batch_size": 5} | ADAM, (1, 2)),
     ],
     ids=["full", "mini"],
 )
 def test_any_number_of_devices_gives_the_same_bits(
-    blobs: Dataset, changes: dict, counts: tuple
+    blobs: Dataset, monkeypatch, changes: dict, counts: tuple
 ) -> None:
-    """Three of them share eight parts unevenly. Without a mesh the same within rounding."""
-    first, second, *plain = [jax.tree.leaves(run(blobs, count, **changes)) for count in counts]
-    assert all(map(np.array_equal, first, second))
-    for mine, theirs in zip(first, *plain, strict=True) if plain else ():
-        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+    """Three share four parts unevenly, four have one each: the compiler could put it elsewhere."""
+    monkeypatch.setattr("jax_backprop.blocks.PARTS", 4)
+    first, *others = [jax.tree.leaves(run(blobs, count, **changes)) for count in counts]
+    for found in others:
+        assert all(map(np.array_equal, first, found))
+    if "penalties" in changes:
+        plain = jax.tree.leaves(run(blobs, None, **changes))
+        for mine, theirs in zip(first, plain, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
 def test_means_over_parts_are_weighted_and_each_has_a_key_of_its_own() -> None:
@@ -74,7 +78,7 @@ def test_means_over_parts_are_weighted_and_each_has_a_key_of_its_own() -> None:
         total = part.total_weight(np.float32)
         return jnp.sum(part.weighted(part.inputs)) / total, jax.random.uniform(key)
 
-    told = mean_over(mesh_of(2), mean)(np.zeros(1, np.float32), batch, key=KEYS.order)
+    told = jax.jit(mean_over(mesh_of(2), mean))(np.zeros(1, np.float32), batch, key=KEYS.order)
     np.testing.assert_allclose(told[0], np.average(values[:, 0], weights=weights), rtol=1e-6)
     shares = np.append(weights[:16].reshape(8, 2).sum(axis=1), weights[16:].sum())
     drawn = [jax.random.uniform(jax.random.fold_in(KEYS.order, n)) for n in range(9)]
