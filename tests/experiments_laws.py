@@ -112,3 +112,5 @@ def test_what_a_narrow_networks_rate_does_for_a_wide_one(tmp_path: Path) -> None
     heads, lines = table(write_transfer(tmp_path))
     assert len(heads) == len(lines[0]) and (tmp_path / "transfer.svg").exists()
     assert f"costs {rows[1].times:.3g} times the tuned loss" in sentences(rows)[1]
+    beside = float(np.median(rows[1].at_narrow_rate / rows[0].at_own_rate))
+    assert f"ends at {beside:.3g} times the loss of the standard one" in sentences(rows)[-1]

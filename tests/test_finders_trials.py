@@ -152,6 +152,15 @@ def test_the_command_prints_the_train_command_with_the_rate(tmp_path, capsys) ->
     assert call("find-rate", *chosen, "--budget", 1, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert f"--learning-rate {told['rate']:.4g}" in command and told["command"].endswith(command)
+    wide = [8 if each == 4 else each for each in chosen]
+    proxied = (*wide, "--proxy-width", 4, "--budget", 1, "--json")
+    assert call("find-rate", *proxied) == 0  # the same search, for another network
+    wider = json.loads(capsys.readouterr().out)
+    assert wider["rate"] == told["rate"] and wider["trials"] == told["trials"]
+    assert "--hidden 8 --parametrization mup --base-width 4" in wider["command"]
+    assert "another network than the standard one" in wider["experience"][-1]
+    assert call("find-rate", *chosen, "--proxy-width", 4) == 2
+    assert "proxy width: got 4; expected from 1 to 3" in capsys.readouterr().err
     noise = ("--dataset", "noise:60,4,3", "--hidden", 4, "--epochs", 20, "--init-scale", 0.1)
     assert call("find-rate", *noise, "--budget", 1) == 1
     assert "no rate is recommended" in capsys.readouterr().err

@@ -42,6 +42,7 @@ class Carried(NamedTuple):
       failed: runs of the widest, of all, that diverged at the narrow one's rate.
       tuned: test loss of the widest at its own rate.
       drift: how the best rate moves with the width.
+      at_narrow_rate, at_own_rate: the widest one's test losses, a number for each seed and split.
     """
 
     what: str
@@ -55,6 +56,8 @@ class Carried(NamedTuple):
     failed: int
     tuned: float
     drift: Drift | None
+    at_narrow_rate: np.ndarray
+    at_own_rate: np.ndarray
 
 
 def carried(summary: Summary) -> list[Carried]:
@@ -92,6 +95,8 @@ def _carried(summary: Summary, what: str, way: str, names: list[str]) -> Carried
         failed=at_narrow.diverged,
         tuned=at_wide.test_loss.mean,
         drift=drift(mine, WIDTH),
+        at_narrow_rate=given,
+        at_own_rate=tuned,
     )
 
 
@@ -148,7 +153,26 @@ def sentences(found: list[Carried]) -> list[str]:
     counts = Counter(row.parametrization for row in best)
     told = ", ".join(f"with {way} in {count}" for way, count in counts.most_common())
     said.append(f"Of these kinds the widest network's tuned loss is least {told}.")
-    return said
+    return said + beside_standard(found)
+
+
+def beside_standard(found: list[Carried]) -> list[str]:
+    """Return how mup at the narrow one's rate compares with the standard network at its own."""
+    times = {}
+    for rows in _by_kind(found):
+        ways = {row.parametrization: row for row in rows}
+        if {"mup", "standard"} <= ways.keys():
+            ratios = ways["mup"].at_narrow_rate / ways["standard"].at_own_rate
+            times[rows[0].what] = float(np.median(np.where(np.isfinite(ratios), ratios, np.inf)))
+    if not times:
+        return []
+    worst = max(times, key=times.__getitem__)
+    return [
+        "`find-rate --proxy-width` takes mup and the narrow one's rate: the widest network ends at "
+        f"{np.median(list(times.values())):.3g} times the loss of the standard one at its own "
+        f"tuned rate then, the median of {len(times)} kinds. It is {min(times.values()):.3g} times "
+        f"at best and {times[worst]:.3g} at worst ({worst})."
+    ]
 
 
 def _by_kind(found: list[Carried]) -> list[list[Carried]]:

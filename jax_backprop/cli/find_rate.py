@@ -7,6 +7,7 @@ import json
 import math
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ def find_rate(
     budget: float = 4.0,
     low: MaybeFloat = None,
     high: MaybeFloat = None,
+    proxy_width: Annotated[int | None, tyro.conf.arg(metavar="UNITS")] = None,
     label: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None,
     relabel: Flag = False,
     standardize: Flag = False,
@@ -55,6 +57,8 @@ def find_rate(
       budget: Of all trials together, in whole trainings; the first round runs in any case.
       low: Lowest rate of the first round, with --high; by default the curvature says.
       high: Highest rate of the first round.
+      proxy_width: Search with hidden layers of so many units, and carry the rate over to the wide
+        network: its parametrization becomes mup, which is another network than the standard one.
       label: Column of a CSV file that holds the labels; all others are features.
       relabel: Number the classes of a CSV or npz file in the order of their labels.
       standardize: Scale every feature to mean 0, deviation 1 over the train split.
@@ -63,13 +67,15 @@ def find_rate(
       as_json: Print one JSON object instead.
     """
     rates = _span(low, high)
+    searched, run = carried_over(run, proxy_width)
     console.use_all_cores()
     from jax_backprop.finding import InterruptedSearchError, NoRateError
+    from jax_backprop.finding.experience import experience, tasks_like
 
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
     with stop_on_signal(STOPPING) as stop, console.progress("steps of trials") as advance:
         try:
-            found = _find(run, data, budget, rates, stop, advance)
+            found = _find(searched, data, budget, rates, stop, advance)
         except InterruptedSearchError as error:
             console.complain(f"{error}; nothing is saved")
             sys.exit(stop.exit_code)
@@ -82,7 +88,9 @@ def find_rate(
         assert refused is not None
         _refuse(refused, as_json)
     else:
-        _tell(found, run, data_dir, out, as_json)
+        known = experience(tasks_like(searched), found.cost)
+        known += [] if searched == run else [_of_proxy(searched, run, data)]
+        _tell(found, known, run, data_dir, out, as_json)
 
 
 def _span(low: float | None, high: float | None) -> tuple[float, float] | None:
@@ -94,6 +102,51 @@ def _span(low: float | None, high: float | None) -> tuple[float, float] | None:
             remedy="Give the other one, too.",
         )
     return None if low is None or high is None else (low, high)
+
+
+def carried_over(run: Run, width: int | None) -> tuple[Run, Run]:
+    """Return the run to search with, and the one that its rate is for.
+
+    Where each hidden layer has the base width, every parametrization is the standard one: the
+    narrow network is both. Raises InputError for a width that can't be.
+
+    Args:
+      run: the wide one.
+      width: of each hidden layer of the narrow one; None to search with the wide one.
+    """
+    if width is None:
+        return run, run
+    least = min(run.hidden_sizes, default=0)
+    if not 1 <= width < least:
+        raise InputError(
+            "proxy width",
+            got=width,
+            expected=f"from 1 to {least - 1}, narrower than each hidden layer"
+            if least > 1
+            else "a network with hidden layers of several units",
+            remedy="Leave it out to search with the network itself.",
+        )
+    given = run.model_dump() | {"hidden_sizes": (width,) * len(run.hidden_sizes)}
+    if run.parametrization != "standard":
+        return Run.model_validate(given), run
+    wide = run.model_copy(update={"parametrization": "mup", "base_width": width})
+    return Run.model_validate(given), wide
+
+
+def _of_proxy(searched: Run, run: Run, data: Dataset) -> str:
+    """Return what carrying a rate over means, and how much smaller the narrow network is."""
+    narrow, wide = ("-".join(map(str, each.hidden_sizes)) for each in (searched, run))
+    changed = "" if searched.parametrization == run.parametrization else ", another network than "
+    changed += "the standard one" if changed else ""
+    work = [
+        sum(map(math.prod, pairwise(each.network_of(data.features, data.outputs).layer_sizes)))
+        for each in (searched, run)
+    ]
+    return (
+        f"Searched with hidden layers of {narrow} units, whose training costs "
+        f"{work[0] / work[1]:.2g} of the network's; carried over to {wide} units by "
+        f"{run.parametrization}{changed}. What that loses is measured by `make transfer`"
+    )
 
 
 def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance: Any) -> FoundRate:
@@ -134,14 +187,17 @@ def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance
 
 
 def _tell(
-    found: FoundRate, run: Run, data_dir: Path | None, out: Path | None, as_json: bool
+    found: FoundRate,
+    known: list[str],
+    run: Run,
+    data_dir: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
-    from jax_backprop.finding.experience import experience, tasks_like
-
+    """Show what was found and is known beside, and the command that trains a run with it."""
     chosen = run.model_copy(update={FREE: float(f"{found.rate:.4g}")})
     folder = [] if data_dir is None else ["--data-dir", str(data_dir)]
     command = shlex.join(["jax-backprop", "train", *run_flags(chosen), *folder])
-    known = experience(tasks_like(run), found.cost)
     lines = [*found.sentences(), *known, f"Train with it: {command}"]
     if out is not None:
         from jax_backprop.report.finding import write_page
