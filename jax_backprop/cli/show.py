@@ -128,17 +128,33 @@ def _print_series(found: Overview, summary: Summary) -> None:
     from jax_backprop.cli.bars import bars
     from jax_backprop.report.tables import best_table, control_table
     from jax_backprop.study import answer
+    from jax_backprop.study.answers import short_names
+    from jax_backprop.study.headline import headline
+
+    console.say(headline(summary, found.contrasts).sentence)
+    names = short_names(summary)
+
+    def short(content: Table) -> Table:
+        heads, rows = content
+        return heads, [[_in_place(row[0], names), *row[1:]] for row in rows]
 
     title = f"best rates, chosen on validation; intervals {summary.design.over}"
-    _print_table(title, best_table(summary))
+    _print_table(title, short(best_table(summary)))
     if found.sensitivities:
-        _print_table(*bars(summary))
+        title, content = bars(summary)
+        _print_table(title, short(content))
     if found.contrasts or found.sensitivities:
-        control = summary.best[0].series
+        control = names[summary.best[0].series]
         title = f"against {control}, {_tuned(found)}" if found.contrasts else None
-        _print_table(title, control_table(summary, found.contrasts, found.sensitivities))
+        _print_table(title, short(control_table(summary, found.contrasts, found.sensitivities)))
     for line in answer(summary, found.contrasts):
         console.say(line)
+
+
+def _in_place(text: str, names: Mapping[str, str]) -> str:
+    """Return the first cell of a row with its series by another name."""
+    series, control, rest = text.partition(" (control)")
+    return f"{names.get(series, series)}{control}{rest}"
 
 
 def _tuned(found: Overview) -> str:

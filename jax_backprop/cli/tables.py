@@ -50,7 +50,7 @@ class Table:
         for name in (None, *self._dropped):
             kept = [column for column in kept if self._heads[column] != name]
             if sum(map(self._least, kept)) + GAP * (len(kept) - 1) <= options.max_width:
-                yield self._table(kept)
+                yield self._table(kept, options.max_width)
                 break
         else:
             yield from self._blocks(options.max_width)
@@ -64,16 +64,28 @@ class Table:
         parts = [*head.split(), *(part for cell in cells for part in breaks(cell))]
         return max(Text(part).cell_len for part in parts or [""])
 
-    def _table(self, kept: Sequence[int]) -> RichTable:
+    def _widths(self, kept: Sequence[int], room: int) -> list[int]:
+        """Return how wide columns are: what they would be, less where most can go in lines."""
+        least, widths = [self._least(column) for column in kept], []
+        for column in kept:
+            cells = [line for row in self._rows for line in row[column].plain.splitlines()]
+            widths.append(max(Text(part).cell_len for part in (self._heads[column], *cells)))
+        while sum(widths) + GAP * (len(kept) - 1) > room:
+            # Heads go on in another line before names do.
+            spare = [
+                (width > needed, self._heads[column] not in self._texts, width - needed)
+                for column, width, needed in zip(kept, widths, least, strict=True)
+            ]
+            widths[spare.index(max(spare))] -= 1
+        return widths
+
+    def _table(self, kept: Sequence[int], room: int) -> RichTable:
         table = RichTable(
             box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False
         )
-        for column in kept:
+        for column, width in zip(kept, self._widths(kept, room), strict=True):
             left = self._heads[column] in self._texts
-            least = self._least(column)
-            table.add_column(
-                self._heads[column], justify="left" if left else "right", min_width=least
-            )
+            table.add_column(self._heads[column], justify="left" if left else "right", width=width)
         before = None
         for row in self._rows:
             first = row[kept[0]]

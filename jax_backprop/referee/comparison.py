@@ -104,7 +104,8 @@ def _judged(
         said["float64"] = "fail" if why else "pass"
         objections += [("float64", why)] if why else []
     allowed = allowed_error(case, values, number, known)
-    if wide and eps_of(case, values.hand[number]) <= EPS:
+    same = wide and eps_of(case, values.hand[number]) <= EPS
+    if same:
         allowed = float("inf")  # the same numbers were just compared
     gap = float(np.linalg.norm(gap_between(values.hand[number], truth)))
     narrow = "" if gap <= max(allowed, rtol * size) else "too far from float64"
@@ -115,7 +116,7 @@ def _judged(
         narrow = _objection_of_elements(case, values, number)
     if case.options.initial and not row.autodiff.worst <= GATE * eps_of(case, values.hand[number]):
         narrow = narrow or "not autodiff's at an initial point"
-    said["autodiff"] = "fail" if narrow else "pass"
+    said["autodiff"] = "fail" if narrow else said["float64"] if same else "pass"
     row = row._replace(referees=said, condition=_condition(number, known, size))
     if objections and not narrow and _hopeless(values, number, row.condition, size):
         return row._replace(verdict="undecided", reason="so ill-conditioned that rounding is all")

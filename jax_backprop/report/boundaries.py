@@ -22,7 +22,7 @@ from jax_backprop.study.summary import Summary
 
 COLORS = [INK, SKY, GREEN, RED]
 WIDTH, HEIGHT = 190, 230  # of a panel, in pixels
-LONG, LIMIT = 9, 190  # characters of a value that lies flat, and pixels of one that is tilted
+LONG, LIMIT = 9, 240  # characters of a value that lies flat, and pixels of one that is tilted
 LABELS = {
     "hidden_sizes": "hidden units",
     "init_scale": "initial scale",

@@ -27,8 +27,8 @@ CHOSEN = "chosen"  # the signal that the slider, arrow keys and pointer set: a r
 PICKED = "picked"  # the signal of the series that are ticked
 PICK = f"length({PICKED}) == 0 || indexof({PICKED}, datum.series) >= 0"
 LINE_LENGTH = 44  # characters: a phone shows them
-LABELS = 340  # pixels of a name before it is cut
-LEGEND = 700  # of all that stand side by side
+LABELS = 480  # pixels of a name before it is cut
+LEGEND = 980  # of all that stand side by side
 CROSS = "\N{MULTIPLICATION SIGN}"
 
 
@@ -193,7 +193,7 @@ def loss_by_rate(rows: Sequence[RateRow], title: str, named: Labels, start: floa
     losses = [float(row["validation_loss"]) for row in shown]
     ends = [min(losses, default=1.0) / 1.5, min(max(losses, default=1.0), 10 * start)]
     y = log_axis("validation_loss:Q", title, ends if ends[0] < ends[1] else None)
-    dashes = alt.StrokeDash("label:N", scale=_dashes(domain), legend=legend)
+    dashes = alt.StrokeDash("label:N", scale=dashes_of(domain), legend=legend)
     line = base.mark_line(clip=True).encode(y=y, strokeDash=dashes)
     tips = [alt.Tooltip("series:N"), *(_tip(name) for name in ("learning_rate", "validation_loss"))]
     scores = {f"test_{row.score}" for row in rows}
@@ -249,7 +249,8 @@ def color_of(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=[SERIES[n % len(SERIES)] for n in range(len(names))])
 
 
-def _dashes(names: Sequence[str]) -> alt.Scale:
+def dashes_of(names: Sequence[str]) -> alt.Scale:
+    """Return a line's dashes for each series: the first seven are whole."""
     rounds = ([1, 0], [6, 3], [2, 2])
     dashes = [rounds[n // len(SERIES) % len(rounds)] for n in range(len(names))]
     return alt.Scale(domain=list(names), range=dashes)

@@ -3,6 +3,7 @@
 "use strict";
 
 const SHOWN_ROWS = 100;
+const labelOf = (/** @type {string} */ name) => DATA.labels?.[name] ?? name;
 
 STARTS.push(() => {
   const table = /** @type {HTMLTableElement|null} */ (by("compared"));
@@ -21,7 +22,7 @@ STARTS.push(() => {
     const line = document.createElement("tr");
     row.forEach((text, place) => {
       const shown = document.createElement(place ? "td" : "th");
-      shown.textContent = text;
+      shown.textContent = place ? text : labelOf(text);
       line.append(shown);
       if (!place) { shown.scope = "row"; shown.prepend(box(text), " "); }
     });
@@ -40,14 +41,14 @@ STARTS.push(() => {
     const made = document.createElement("input");
     made.type = "checkbox";
     made.checked = picked.has(name);
-    made.setAttribute("aria-label", `show ${name}`);
+    made.setAttribute("aria-label", `show ${labelOf(name)}`);
     made.addEventListener("change", () => { made.checked ? picked.add(name) : picked.delete(name); signal("picked", [...picked].flatMap((each) => [each, ...(DATA.sides || []).map((side) => `${side}: ${each}`)])); });
     return made;
   }
 
   function matching() {
     const wanted = /** @type {HTMLInputElement|null} */ (by("filter"))?.value.toLowerCase() || "";
-    const found = rows.filter((row) => row[0].toLowerCase().includes(wanted));
+    const found = rows.filter((row) => `${row[0]} ${labelOf(row[0])}`.toLowerCase().includes(wanted));
     if (column >= 0) found.sort((a, b) => order(a[column].trim(), b[column].trim()) * (down ? -1 : 1));
     return found;
   }

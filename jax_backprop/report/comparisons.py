@@ -13,8 +13,10 @@ from jax_backprop.report.charts import (
     PICK,
     Chart,
     color_of,
+    dashes_of,
     data,
     headed,
+    legend_of,
     log_axis,
     picked,
     rate_axis,
@@ -29,7 +31,7 @@ from jax_backprop.study.drift import level
 from jax_backprop.study.edge import STATES as EDGE_STATES
 from jax_backprop.study.questions import asked
 from jax_backprop.study.rows import Contrast, Frame
-from jax_backprop.study.series import Labels, setting_text, together, value_text
+from jax_backprop.study.series import Labels, setting_text, together, value_text, words_of
 from jax_backprop.study.states import STATES, state
 
 ROW = 21
@@ -37,6 +39,7 @@ MOST = 40  # rows of a chart
 SHORT = 28  # characters of a name in an axis' title
 FIRST_SCREEN = 12  # rows of one that a first screen has room for
 MOST_LINES = 14  # of a chart: the colours twice
+MOST_NAMED = 21  # lines of few points: the colours thrice
 SIGNED = 0.012  # of a map's width: a narrower cell has no room for its sign
 # In the order of ``edge.STATES``: what is asked for is darkest.
 _GOOD, _ROSE, _SLOW, _POOR, _FAILED = STATE_COLORS
@@ -87,14 +90,14 @@ def forest(
     """Return paired differences with 95% intervals, sorted by effect; outliers are clipped."""
     rows = forest_rows(contrasts, measure)
     rows = rows if len(rows) <= most else [*rows[: most // 2], *rows[-most // 2 :]]
-    shown = [named.of[row["series"]] for row in rows]
+    shown = [named.of.get(name, name) for name in (str(row["series"]) for row in rows)]
     means = np.array([row["mean"] for row in rows])
     reach = 4 * float(np.median(np.abs(means))) or float(np.abs(means).max()) or 1.0
     ends = [v for row in rows for v in (row["mean"], row["low"], row["high"]) if v is not None]
     low, high = max(min(0.0, *ends), -reach), min(max(0.0, *ends), reach)
     for row in rows:
         row["shown"] = float(np.clip(row["mean"], low, high))
-        row["label"] = named.of[row["series"]]
+        row["label"] = named.of.get(str(row["series"]), row["series"])
     title = f"{contrasts[0].named(measure)} minus {against if len(against) <= SHORT else FIRST}"
     scale = alt.Scale(domain=[low, high], clamp=True)
     x = alt.X("shown:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
@@ -155,7 +158,7 @@ def edge_chart(summary: Summary, table: Frame) -> Chart:
     columns = ["series", "learning_rate", "times", "state"]
     rows = [row | {"state": told[row["state"]]} for row in table[columns].to_dict("records")]
     tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("learning_rate", "times")]
-    title = "learning rate / (2/sharpness at the start)"
+    title = "rate / (2/sharpness at the start)"
     named = summary.labels(list(dict.fromkeys(row["series"] for row in rows)))
     return _state_map(_spread(rows, "times"), named, AT_EDGE, title, tips)
 
@@ -224,17 +227,17 @@ def axis_chart(summary: Summary, axis: str, words: str) -> Chart:
     scale = alt.Scale(type="log", nice=False, padding=20)
     x = alt.X("value:Q", title=words.removeprefix("the "), scale=scale, axis=ticks)
     domain = list(dict.fromkeys(row["by"] for row in rows))
-    legend = (
-        alt.Legend(title=by.replace("_", " "), columns=4) if 1 < len(domain) <= MOST_LINES else None
-    )
+    told = Labels(words_of(by), {name: name for name in domain})
+    legend = legend_of(told, domain) if 1 < len(domain) <= MOST_NAMED else None
     color = alt.Color("by:N", scale=color_of(domain), legend=legend)
     base = alt.Chart(data(rows)).encode(x=x, color=color, detail="others:N")
+    dashes = alt.StrokeDash("by:N", scale=dashes_of(domain), legend=legend)
     y = log_axis("learning_rate:Q", "best learning rate")
     tips = [alt.Tooltip(f"{n}:Q", format=".3g") for n in ("value", "learning_rate")]
     tips += [alt.Tooltip("validation_loss:Q", format=".3g"), "series:N"]
     own = base.transform_filter("datum.first")
     bars = own.mark_rule(strokeWidth=6, opacity=0.25).encode(y="band_low:Q", y2="band_high:Q")
-    lines = [own.mark_line(strokeWidth=2.5).encode(y=y)]
+    lines = [own.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dashes)]
     if not all(row["first"] for row in rows):
         others = base.transform_filter("!datum.first").mark_line(opacity=0.25, point={"size": 15})
         lines.insert(0, others.encode(y=y, tooltip=tips))

@@ -9,7 +9,7 @@ STARTS.push(async () => {
   const [columns, rows] = map.size, canvas = /** @type {HTMLCanvasElement} */ (have("map"));
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const picture = pictureOf(map, levels);
-  const LEFT = 62, BOTTOM = 44, TOP = 8;
+  const LEFT = 74, BOTTOM = 44, TOP = 8;
   /** The window, in networks. */
   let [left, top, across, down] = [0, 0, columns, rows];
   let [column, row] = [columns >> 1, rows >> 1];

@@ -26,11 +26,13 @@ from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.rows import Figure, Frame
 from jax_backprop.study.runs import run_keys
+from jax_backprop.study.series import words_of
 
 SIDE = 768  # of the drawn picture; map.png has a pixel a network
 MOST_SIDE = 1024  # networks of an axis that a page holds
 FEWEST_VALUES = 32  # of an axis
 SHADES = 128  # of each colour
+SURELY = 0.05  # of an axis, from which on a value is told up to which all converge
 # Dark where the change is fast, light near the boundary: blue for falling loss, red for growing.
 CONVERGED_COLORS = ((8, 29, 88), (65, 182, 196), (255, 255, 217))
 DIVERGED_COLORS = ((103, 0, 13), (239, 59, 44), (255, 245, 240))
@@ -88,7 +90,8 @@ def map_page(found: Overview, folder: Path) -> Page | None:
     if drawn is None:
         return None
     write_atomic(folder / "map.png", png(drawn.pixels))
-    sentence = f"{drawn.converged:.1%} of {drawn.networks:,} networks ended below their start."
+    counts = f"{drawn.converged:.1%} of {drawn.networks:,} networks ended below their start"
+    sentence = f"{counts}{_surely(drawn)}."
     caption = (
         "A pixel a network. Blue: it ended below its start; red: above, it failed; the darker, the "
         "faster. map.png has the pixels as they are."
@@ -120,6 +123,19 @@ def map_page(found: Overview, folder: Path) -> Page | None:
         drawn.levels[::step, ::step].tobytes(),
         ("page.js", "map.js"),
     )
+
+
+def _surely(drawn: Map) -> str:
+    """Say up to which value of one axis every network converged, if that is a part of it."""
+    failed = drawn.levels[::-1] >= SHADES
+    told = []
+    for axis, (name, values) in enumerate(zip(drawn.axes, drawn.values, strict=True)):
+        fails = np.flatnonzero(failed.any(axis=axis))
+        good = int(fails[0]) if len(fails) else 0
+        text = f": every one whose {axis_title(name)} is at most"
+        told.append((good / len(values), text, values[good - 1]))
+    share, text, value = max(told)
+    return f"{text} {value:.2g}" if share > SURELY else ""
 
 
 def _embedded(drawn: Map, step: int) -> dict[str, Any]:
@@ -240,4 +256,4 @@ def _sampling(pixels: np.ndarray) -> Image.Resampling:
 def axis_title(name: str) -> str:
     """Return an axis' name in words."""
     layers = {"layer_factors.0": "hidden layer", "layer_factors.1": "output layer"}
-    return f"learning rate of the {layers[name]}" if name in layers else name
+    return f"learning rate of the {layers[name]}" if name in layers else words_of(name)

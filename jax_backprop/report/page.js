@@ -3,7 +3,7 @@
 "use strict";
 
 /** @typedef {Record<string, any>} Row */
-/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], again?: string[]|null, sides?: string[], points?: number, map?: any}} Data */
+/** @typedef {{specs: Record<string, any>, rates?: Row[], compared?: string[][], labels?: Record<string, string>, again?: string[]|null, sides?: string[], points?: number, map?: any}} Data */
 /** @type {Data} */
 const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
 /** Charts by their place. @type {Record<string, any>} */
@@ -32,7 +32,7 @@ async function draw(id, spec, renderer = "svg") {
   const shown = document.createElement("div");
   shown.style.width = "100%";
   shown.setAttribute("aria-hidden", "true"); // its place says what is seen
-  if (place.clientWidth < 520) spec = narrow(spec, place.clientWidth);
+  if (place.clientWidth < NARROW) spec = narrow(spec, place.clientWidth);
   const wide = spec.width === "container";
   if (wide) spec = { ...spec, width: Math.max(200, place.clientWidth), autosize: { type: "fit-x", contains: "padding" } };
   const { view } = await /** @type {any} */ (window).vegaEmbed(shown, renderer === "canvas" ? coloured(spec) : spec, options);
@@ -51,12 +51,13 @@ async function draw(id, spec, renderer = "svg") {
 }
 
 const APART = /, (?![^()]*\))/; // the parts of a name
-const NAME = 12; // pixels of a line of a name on a phone
+const NARROW = 640; // pixels of a place for a chart
+const NAME = 12, ACROSS = 27; // pixels of a line of a name on a phone, and its characters
 
 /** A specification as a phone has room for it: names in lines, one chart below the other. @param {any} spec @param {number} wide @returns {any} */
 function narrow(spec, wide) {
   const made = JSON.parse(JSON.stringify(spec), (name, value) => {
-    if (name === "legend" && value?.labelLimit) return { ...value, columns: 1, labelLimit: wide - 90 };
+    if (name === "legend" && value?.labelLimit) return { ...value, columns: 1, labelFontSize: NAME - 2, labelLimit: wide - 70 };
     if (name === "width" && typeof value === "number") return wide - 90;
     return name === "columns" && value > 1 ? 1 : value;
   });
@@ -71,13 +72,27 @@ function stacked(spec) {
   return hconcat ? { ...rest, vconcat: hconcat.map(stacked) } : rest;
 }
 
+/** A name in lines. @param {string} text */
+function inLines(text) {
+  const lines = [""];
+  for (const part of text.split(APART).flatMap((each) => each.length > ACROSS ? each.split(", ") : [each])) {
+    const last = lines[lines.length - 1], joined = last ? `${last}, ${part}` : part;
+    if (!last || joined.length <= ACROSS) lines[lines.length - 1] = joined; else lines.push(part);
+  }
+  return lines.join("\n");
+}
+
 /** Names along an axis in lines, in rows that are as high. @param {any} spec @returns {any} */
 function named(spec) {
   const axis = (spec.layer || []).map((/** @type {any} */ each) => each.encoding?.y).find((/** @type {any} */ each) => each?.axis?.labelLimit);
   if (!axis) return spec;
-  const lines = Math.max(...axis.scale.domain.map((/** @type {string} */ each) => each.split(APART).length));
-  for (const each of spec.layer) if (each.encoding?.y?.axis?.labelLimit) each.encoding.y.axis = { ...axis.axis, labelExpr: "split(datum.label, ', ')", labelFontSize: NAME - 2, labelLineHeight: NAME, labelLimit: 170, labelOffset: (-NAME * (lines - 1)) / 2 };
-  return { ...spec, height: Math.max(spec.height, axis.scale.domain.length * (NAME * lines + 6)) };
+  const lines = new Map(axis.scale.domain.map((/** @type {string} */ each) => [each, inLines(each)]));
+  const most = Math.max(...[...lines.values()].map((each) => each.split("\n").length));
+  const made = JSON.parse(JSON.stringify(spec), (_, value) => lines.get(value) ?? value);
+  const look = { labelExpr: "split(datum.label, '\\n')", labelFontSize: NAME - 2, labelLineHeight: NAME, labelLimit: 170, labelOffset: (-NAME * (most - 1)) / 2 };
+  for (const each of made.layer) if (each.encoding?.y?.axis?.labelLimit) Object.assign(each.encoding.y.axis, look);
+  made.config = { ...made.config, legend: { ...made.config?.legend, columns: 1 } };
+  return { ...made, height: Math.max(spec.height, lines.size * (NAME * most + 6)) };
 }
 
 /** A specification or drawing with the page's colours written out. @template T @param {T} drawn @returns {T} */

@@ -116,7 +116,9 @@ def _against(summary: Summary, found: Overview, name: str) -> Picture | None:
     if not found.contrasts:
         return None
     control = found.contrasts[0].control.series
-    return forest_picture(found.contrasts, name, summary.labels(), named(summary, control))
+    alike = [each for each in found.contrasts if each.test_loss is not None] or found.contrasts
+    shown = summary.labels([control, *(each.series.series for each in alike)])
+    return forest_picture(found.contrasts, name, shown, named(summary, control))
 
 
 def _edges(summary: Summary, head: Headline) -> Picture:

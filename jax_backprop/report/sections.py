@@ -21,6 +21,7 @@ from jax_backprop.report.pictures import (
 from jax_backprop.report.study_toml import study_toml
 from jax_backprop.report.tables import Table, compare_table, unit, what_was_run
 from jax_backprop.study import Summary, answer, setting
+from jax_backprop.study.answers import short_names
 from jax_backprop.study.headline import RATES, Headline, headline
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.questions import asked
@@ -70,14 +71,14 @@ def series_page(found: Overview, summary: Summary, folder: Path) -> Page:
         lines.insert(2, say_boundaries(beside))
     head = headline(summary, found.contrasts)
     names, fits = [row.series for row in summary.ranked], embedded.fits(summary)
-    kept = set(names[:MOST_SERIES])
-    shown = [row.series for row in summary.best if row.series in kept]
+    shown = [row.series for row in summary.best if row.series in names[:MOST_SERIES]]
     rows = summary.tried(head.series.series)
     compared = _compared(found, summary, names)
     data = {
         "rates": [{"n": n, **row.plain()} for n, row in enumerate(rows) if np.isfinite(row.loss)],
         "compared": compared[1][MOST_ROWS:],  # scripts show them when asked
         "points": embedded.POINTS,
+        "labels": {name: each for name, each in short_names(summary).items() if each != name},
         "again": embedded.alone(summary.study) if "dataset" in summary.study else None,
     }
     texts = _texts(found, summary, head) | {

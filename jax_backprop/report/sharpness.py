@@ -13,6 +13,7 @@ from jax_backprop.study.rows import Frame
 SHOWN_RATES = 4  # a panel: the largest that don't diverge, half a decade apart
 SHOWN_SERIES = 12  # the first of them
 WIDTH, HEIGHT = 210, 130
+SHOWN = ["step", "train_loss", "sharpness", "ratio", "limit"]
 
 
 def time_axis(points: Frame) -> Any:
@@ -24,9 +25,11 @@ def time_axis(points: Frame) -> Any:
 
 
 def _panel(name: str, group: Frame) -> Any:
-    shown = group[group["learning_rate"].isin(_shown_rates(group))]
-    shown = shown.assign(rate=shown["learning_rate"].map("{:.3g}".format))
-    rates = list(dict.fromkeys(shown.sort_values("learning_rate")["rate"]))
+    shown = group[group["learning_rate"].isin(_shown_rates(group))].sort_values("learning_rate")
+    named = shown["learning_rate"].map("{:.3g}".format)
+    rates = list(dict.fromkeys(named))
+    numbers = shown[SHOWN].map(lambda value: float(f"{value:.4g}"))  # as many digits as are seen
+    shown = numbers.assign(rate=named).sort_values("step", kind="stable")
     scale = alt.Scale(domain=rates, range=SERIES[: len(rates)])
     base = alt.Chart(shown).encode(
         x=alt.X("step:Q", title=None, axis=alt.Axis(tickCount=4)),
@@ -44,6 +47,7 @@ def _panel(name: str, group: Frame) -> Any:
         .mark_rule(strokeDash=[5, 3])
         .encode(y="limit:Q", color=alt.Color("rate:N", scale=scale))
     )
+    sharpness = sharpness.encode(x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=4)))
     below = (sharpness + limits).properties(width=WIDTH, height=HEIGHT)
     title = _title(name)
     return alt.vconcat(loss.properties(width=WIDTH, height=HEIGHT, title=title), below, spacing=4)

@@ -38,7 +38,7 @@ def two_studies_page(found: TwoStudies) -> Page:
         f"A: {titles[0]}; B: {titles[1]}" if titles[0] != titles[1] else f"{titles[0]}: A and B",
         "Does B differ from A, each series at its own tuned rate?",
         sentence,
-        _figures(named),
+        _figures(found.contrasts),
         lines,
         {"answer": [forest] if forest else [], "compare": list(_lines(found, named))},
         {"compared": [], "sides": list(SIDES)},
@@ -101,7 +101,8 @@ def _lines(found: TwoStudies, named: Sequence[Contrast]) -> Iterator[Picture]:
             SIDES, found.summaries, (each.control, each.series), strict=True
         ):
             mine = summary.of_series(side.series)
-            rows += [replace(row, series=f"{name}: {label.series.series}") for row in mine]
+            told = side.series if len(found.contrasts) == 1 else label.series.series
+            rows += [replace(row, series=f"{name}: {told}") for row in mine]
     if len({row.learning_rate for row in rows if row.learning_rate > 0}) < 2:
         return
     over = found.summaries[0].design.over

@@ -245,12 +245,18 @@ def _over(summary: Summary) -> str:
     return f"Intervals and p are {found.over}{beyond}."
 
 
+def short_names(summary: Summary) -> dict[str, str]:
+    """Return what series are called: by their labels where names are long and of several axes."""
+    names = {name: name for name in summary.settings}
+    is_short = max(map(len, names), default=0) <= LONG
+    return names if is_short or len(asked(summary).axes) < 2 else summary.labels().of
+
+
 def named(summary: Summary, series: str) -> str:
     """Return a series' name for a sentence: a long one by what it differs in from the first."""
-    names = list(summary.settings)
-    for told in ({name: name for name in names}, summary.labels().of):
-        if max(map(len, told.values())) <= LONG:
-            return told[series]
+    names, told = list(summary.settings), short_names(summary)
+    if max(map(len, told.values())) <= LONG:
+        return told[series]
     if series == names[0]:
         return FIRST
     return differing([summary.settings[names[0]], summary.settings[series]])[1]

@@ -165,7 +165,8 @@ def _against(control: str, contrasts: Sequence[Contrast], tuned: str) -> str:
     if no_power(contrasts):
         pairs = counted(min(found.pairs for _, found in known), contrasts[0].unit)
         few = "is too few" if pairs.startswith("1 ") else "are too few"
-        return f"{pairs} {few} to tell {len(known)} series from {control}."
+        told = known[0][0].series.series if len(known) == 1 else f"{len(known)} series"
+        return f"{pairs} {few} to tell {told} from {control}."
     if len(known) == 1:
         return _one(*known[0], control)
     better = sum(_gains(*pair) for pair in known)
@@ -250,8 +251,8 @@ def _failures(summary: Summary, found: Sequence[Boundaries]) -> str:
     if len(order) == 1:
         return f"With {low} training fails at {least:.2g} times the rate of {base[0]}."
     return (
-        f"Training fails at {least:.2g} ({low}) to {most:.2g} times ({high}) the rate at which "
-        f"{base[0]} does."
+        f"The rate at which training fails is {least:.2g} times ({low}) to {most:.2g} times "
+        f"({high}) that of {base[0]}."
     )
 
 

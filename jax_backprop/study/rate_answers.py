@@ -76,7 +76,9 @@ def at_best(summary: Summary, best: BestRate, *, name: bool = True) -> str:
 def _too_far(summary: Summary, best: BestRate, group: Sequence[RateRow]) -> str:
     near = [row for row in group if best.band_low <= row.learning_rate <= best.band_high]
     text = (
-        f"Rates from {best.band_low:.3g} to {best.band_high:.3g} ({len(near)} of "
+        f"None of the {len(group) - 1} other rates comes within a tenth of that loss"
+        if len(near) == 1
+        else f"Rates from {best.band_low:.3g} to {best.band_high:.3g} ({len(near)} of "
         f"{len(group)} tried) come within a tenth of that loss"
     )
     run = summary.design.run
