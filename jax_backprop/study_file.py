@@ -237,12 +237,13 @@ def axis_values(name: str, given: Any, *, repeats: bool = False) -> Sequence[Any
         _check_value(name, ends[-1])
         return ends
     if not isinstance(given, list | tuple):
-        raise ValueError(f"a list of values, or a table with low and high, was expected: {given!r}")
+        raise ValueError("a list of values, or a table with low and high")
     values = tuple(_check_value(name, value) for value in given)
     if not values:
-        raise ValueError("an axis needs at least one value")
+        raise ValueError("at least one value")
     if len(set(values)) != len(values) and not repeats:
-        raise ValueError("a value is given twice")
+        twice = next(given[n] for n, value in enumerate(values) if value in values[:n])
+        raise ValueError(f"values that all differ: {twice!r} is given twice")
     return values
 
 

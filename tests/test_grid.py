@@ -239,3 +239,19 @@ def test_a_design_is_drawn_over_ranges_and_crossed_with_the_rest(design: str, tm
 def test_bad_designs_are_refused(said: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         designed(tmp_path, said)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("[0.1, 0.2, 0.1]", "expected values that all differ: 0.1 is given twice"),
+        ("[]", "got \\[\\]; expected at least one value"),
+    ],
+)
+def test_an_axis_that_repeats_a_value_or_has_none_is_refused(
+    values: str, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(f'title = "t"\nquestion = "q"\n[axes]\nlearning_rate = {values}\n')
+    with pytest.raises(InputError, match=expected):
+        study_grid(read_study(path))
