@@ -220,9 +220,10 @@ def _boundaries(summary: Summary) -> tuple[str, tuple[Figure, ...]]:
     every = boundaries(summary.cells, summary.design.overlap)
     found = every[0]
     where = "At the first setting training" if len(every) > 1 else "Training"
+    fails = found.rates["rate_diverged"].mean
+    until = f"fails from {fails:.3g} on" if math.isfinite(fails) else "fails at no rate tried"
     sentence = _failures(summary, every) or (
-        f"{where} is best at a rate of {found.rates['rate_best'].mean:.3g} and "
-        f"fails from {found.rates['rate_diverged'].mean:.3g} on."
+        f"{where} is best at a rate of {found.rates['rate_best'].mean:.3g} and {until}."
     )
     figures = []
     for kind in RATES_FOUND:
@@ -243,16 +244,16 @@ def _failures(summary: Summary, found: Sequence[Boundaries]) -> str:
         for given in [summary.settings[row.series]]
         if about in given and {k: given.get(k) for k in same} == same
     }
-    base, *others = at.items()
-    order = sorted((rate / base[1], value) for value, rate in others if math.isfinite(rate))
-    if not order:
+    (base, own), *others = at.items() or [("", math.inf)]
+    order = sorted((rate / own, value) for value, rate in others if math.isfinite(rate))
+    if not order or not math.isfinite(own):
         return ""
     (least, low), (most, high) = order[0], order[-1]
     if len(order) == 1:
-        return f"With {low} training fails at {least:.2g} times the rate of {base[0]}."
+        return f"With {low} training fails at {least:.2g} times the rate of {base}."
     return (
         f"The rate at which training fails is {least:.2g} times ({low}) to {most:.2g} times "
-        f"({high}) that of {base[0]}."
+        f"({high}) that of {base}."
     )
 
 
