@@ -171,6 +171,18 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return names[close[0]] if close else None
 
 
+def whole_number(text: str) -> int | None:
+    """Return a text of ASCII digits as a number; None for any other, and for more than 18 digits.
+
+    Python refuses to read thousands of digits, by an error of its own.
+
+    Example:
+      >>> whole_number("12"), whole_number("1.5"), whole_number("9" * 5000)
+      (12, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that names the nearest known name, or lists them all.
 

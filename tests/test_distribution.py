@@ -130,6 +130,7 @@ def test_errors_keep_their_text_and_kind_on_the_way() -> None:
     ("named", "jobs", "message"),
     [
         ("local:0", None, "--cluster: got 'local:0'; expected tcp://HOST:PORT"),
+        ("local:" + "9" * 5000, None, "expected tcp://HOST:PORT"),
         ("tcp:8786", None, "--cluster: got 'tcp:8786'"),
         ("local:2", 3, "--jobs: got 3 beside --cluster local:2"),
     ],

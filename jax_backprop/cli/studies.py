@@ -15,7 +15,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import Changes, Cluster, Folder, MaybeFolder, MaybeInt, StudyFile
 from jax_backprop.cli.signals import stop_on_signal
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, shown, whole_number
 from jax_backprop.parsing import check_number, read_study
 from jax_backprop.study_file import MOST_WIDTH, Study
 
@@ -178,12 +178,12 @@ def _share(part: str | None) -> tuple[int, int]:
     if part is None:
         return (1, 1)
     first, slash, second = part.partition("/")
-    numbers = [int(each) for each in (first, second) if each.isascii() and each.isdigit()]
-    if slash and len(numbers) == 2 and len(part) < 20 and 1 <= numbers[0] <= numbers[1]:
-        return numbers[0], numbers[1]
+    number, of = whole_number(first), whole_number(second)
+    if slash and number is not None and of is not None and 1 <= number <= of:
+        return number, of
     raise InputError(
         "--part",
-        got=repr(part),
+        got=shown(part),
         expected="K/N with K from 1 to N",
         remedy="Such as 3/10 on the third of ten machines.",
     )

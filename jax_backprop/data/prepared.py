@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, whole_number
 from jax_backprop.reading import read_json
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def _describe(folder: Path) -> Prepared:
 
 
 def _version(info: Path) -> tuple[int, ...]:
-    parts = info.parent.name.split(".")
-    return tuple(int(part) for part in parts) if all(p.isdecimal() for p in parts) else ()
+    parts = [whole_number(part) for part in info.parent.name.split(".")]
+    return tuple(part for part in parts if part is not None) if None not in parts else ()
 
 
 def _unfit(name: str, got: str, expected: str) -> InputError:

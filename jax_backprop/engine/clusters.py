@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from jax_backprop.engine.devices import SHORTEST, cores
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, shown, whole_number
 from jax_backprop.extras import extras_named
 
 REACHED = 10.0  # seconds until a scheduler answers
@@ -53,12 +53,12 @@ def cluster(named: str, jobs: int | None = None) -> Iterator[Executor]:
 
 
 def _check(named: str, kind: str, rest: str, jobs: int | None) -> None:
-    is_number = rest.isascii() and rest.isdigit() and 1 <= int(rest) <= 4096
+    is_number = 1 <= (whole_number(rest) or 0) <= 4096
     fits = {"tcp": rest.startswith("//"), "tls": rest.startswith("//"), "local": is_number}
     if not (named == "slurm" or fits.get(kind, False)):
         raise InputError(
             "--cluster",
-            got=repr(named),
+            got=shown(named),
             expected="tcp://HOST:PORT, tls://HOST:PORT, local:N or slurm",
             remedy="Such as local:4 for four processes on this machine.",
         )
