@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from jax_backprop.referee.naming.context import Candidate, Context, Found
@@ -32,7 +30,8 @@ def accumulated(at: Context, target: Target) -> list[Found]:
 
 def _of_leaf(at: Context, slot: int, error: np.ndarray, floor: float) -> Found | None:
     parts = at.back.contributions
-    for run, place in dict.fromkeys((at.passes.runs[n], p) for n, p in _own_uses(at, slot)):
+    own = (use for use in at.passes.uses[slot] if use[0] in at.passes.runs)
+    for run, place in dict.fromkeys((at.passes.runs[number], place) for number, place in own):
         uses = [(number, place) for number in run if at.equation(number).inputs[place] == slot]
         if not 2 <= len(uses) <= min(MOST, error.size - 1):
             continue
@@ -49,10 +48,6 @@ def _of_leaf(at: Context, slot: int, error: np.ndarray, floor: float) -> Found |
     return None
 
 
-def _own_uses(at: Context, slot: int) -> Sequence[tuple[int, int]]:
-    return [use for use in at.passes.uses[slot] if use[0] in at.passes.runs]
-
-
 def _in_words(counts: np.ndarray) -> str:
     """Return which of the parts are counted how often; "" where all are."""
     of = f"of the {len(counts)} parts of its gradient"
@@ -63,9 +58,11 @@ def _in_words(counts: np.ndarray) -> str:
         names = {0: "the first", len(counts) - 1: "the last"}
         return f"{of} {names.get(int(kept[0]), f'number {kept[0]}')} alone counts: = for +="
     wrong = np.flatnonzero(counts != 1)
-    several = set(counts[wrong].tolist())
-    often = {0: "left out", -1: "subtracted", 2: "counted twice"}.get(several.pop(), "miscounted")
-    often = often if not several else "miscounted"
+    often = "miscounted"
+    if np.ptp(counts[wrong]) == 0:
+        often = {0: "left out", -1: "subtracted", 2: "counted twice"}.get(
+            int(counts[wrong[0]]), often
+        )
     if len(wrong) == 1:
         return f"{of} number {wrong[0]} is {often}"
     return f"{of} numbers {first_few(wrong)} are {often}"

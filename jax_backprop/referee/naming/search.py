@@ -50,6 +50,18 @@ class Searched(NamedTuple):
         """Whether the time is over."""
         return time.monotonic() > self.deadline
 
+    def effect(self, candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
+        """Return a candidate's error, and its products with the sketch's directions."""
+        with np.errstate(all="ignore"):
+            error = np.asarray(candidate.make())
+            return error, self.sketch.of(candidate.slot, error)
+
+    def disturbs(self, target: Target) -> Callable[[np.ndarray], bool]:
+        """Return what tells of products whether they disturb a leaf that is right."""
+        failing = self.sketch.failing(target)
+        most = self.firm * np.linalg.norm(self.sketch.of_error(target.error)[failing])
+        return lambda products: bool(np.abs(products[~failing]).max(initial=0) > most)
+
 
 class Sought(NamedTuple):
     """A mistake to be made in a pass that others spoiled.
@@ -85,17 +97,13 @@ def search(at: Context, target: Target, searched: Searched) -> list[list[Found]]
 
 def scored(at: Context, target: Target, searched: Searched, below: int) -> Iterator[Scored]:
     """Yield the candidates before an equation that disturb no leaf that is right."""
-    sketch = searched.sketch
-    wanted, failing = sketch.of_error(target.error), sketch.failing(target)
-    size = np.linalg.norm(wanted[failing])
+    wanted, failing = searched.sketch.of_error(target.error), searched.sketch.failing(target)
+    disturbs = searched.disturbs(target)
     for each in candidates(at, below):
         if searched.late:
             return
-        with np.errstate(all="ignore"):
-            error = np.asarray(each.make())
-            products = sketch.of(each.slot, error)
-        disturbed = np.abs(products[~failing]).max(initial=0)
-        if not np.isfinite(products).all() or disturbed > searched.firm * size:
+        error, products = searched.effect(each)
+        if not np.isfinite(products).all() or disturbs(products):
             continue
         factor = 1.0
         if each.scaled:
@@ -238,6 +246,7 @@ def _in_turn(at: Context, target: Target, mistakes: Iterable[Sought]) -> list[Fo
 
 def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
     """Find one mistake at all places of a line: in every step of a loop, in every layer."""
+    disturbs = searched.disturbs(target)
     for numbers in dict.fromkeys(at.passes.runs.values()):
         if len(numbers) < 2:
             continue
@@ -245,7 +254,7 @@ def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
             each for each in of_equation(at, numbers[-1]) if each.rank <= PLAIN + 1 or each.anywhere
         ]
         options.sort(key=lambda each: each.rank)
-        keys = (_key(each) for each in options if _leaves_right_alone(each, target, searched))
+        keys = (_key(each) for each in options if not disturbs(searched.effect(each)[1]))
         for key in dict.fromkeys(keys):
             there = [n for n in numbers if key[0] < 0 or key[0] in at.passes.places(at.equation(n))]
             several = (there, there[1:], there[:-1]) if len(there) > 2 else (there,)
@@ -260,16 +269,6 @@ def _repeated(at: Context, target: Target, searched: Searched) -> list[Found]:
                 if found := _in_turn(at, target, sought):
                     return found
     return []
-
-
-def _leaves_right_alone(each: Candidate, target: Target, searched: Searched) -> bool:
-    """Whether a candidate disturbs no leaf that is right."""
-    sketch = searched.sketch
-    failing = sketch.failing(target)
-    with np.errstate(all="ignore"):
-        products = sketch.of(each.slot, np.asarray(each.make()))
-    size = np.linalg.norm(sketch.of_error(target.error)[failing])
-    return not np.abs(products[~failing]).max(initial=0) > searched.firm * size
 
 
 def _key(candidate: Candidate) -> tuple[int, str]:
