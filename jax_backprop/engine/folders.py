@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,8 @@ def begin(
     share = f"{part}/{of}" if of > 1 else None
     with open_study(out, identity(workload, grid), described, share=share) as folder:
         check_data(workload, folder)
-        ids = workload.ids(cells)
-        cells = dataclasses.replace(cells, ids=np.asarray(ids, object))
-        generations, added = _generations(folder, ids)
+        cells = workload.named(cells)
+        generations, added = _generations(folder, workload.ids(cells))
         runner = Runner(workload, list(grid.axes), options, folder)
         for rows in generations:
             runner.add(cells.take(np.asarray(rows)))

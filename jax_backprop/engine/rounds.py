@@ -52,6 +52,7 @@ def run_rounds(
     with open_study(out, identity(workload, grid), study) as folder:
         check_data(workload, folder)
         runner = Runner(workload, list(grid.axes), options, folder)
+        added = workload.named(added)
         known, ids, number = added, workload.ids(added), 0
         new_ids = ids
         while new_ids:
@@ -65,6 +66,7 @@ def run_rounds(
             table = load_study(out)
             rows = pc.index_in(pa.array(ids), table["cell"])  # type: ignore
             known, added = with_others(known, axis, propose(known, table.take(rows)))
+            added = workload.named(added)
             new_ids = workload.ids(added)
             ids = ids + new_ids
             number += 1

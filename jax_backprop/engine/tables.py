@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from jax_backprop.engine.cells import Hashes
 from jax_backprop.engine.columns import setting_columns
+from jax_backprop.engine.devices import cores
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tiles import cached
 from jax_backprop.study_file import CHOICES
@@ -134,7 +134,7 @@ def loss_statistics(losses: np.ndarray, finite: np.ndarray) -> dict[str, np.ndar
       such growth, 0 for never; ``non_finite``.
     """
     parts = list(cached(*losses.shape)) or [slice(None)]
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(len(parts), cores())) as threads:
         found = list(threads.map(lambda rows: _loss_statistics(losses[rows], finite[rows]), parts))
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 

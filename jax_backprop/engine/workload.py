@@ -94,6 +94,10 @@ class Workload:
             found["data"] = Hashes(texts, cells.codes["split_seed"])
         return found
 
+    def named(self, cells: Cells) -> Cells:
+        """Return the cells with their ids, which are then found once."""
+        return replace(cells, ids=np.asarray(self.ids(cells), object))
+
     def ids(self, cells: Cells, hashes: Mapping[str, Hashes] | None = None) -> list[str]:
         """Return a stable name of each cell, from its contents alone; ``hashes`` if known."""
         if cells.ids is not None:
