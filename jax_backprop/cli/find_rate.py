@@ -136,15 +136,15 @@ def carried_over(run: Run, width: int | None) -> tuple[Run, Run]:
 def _of_proxy(searched: Run, run: Run, data: Dataset) -> str:
     """Return what carrying a rate over means, and how much smaller the narrow network is."""
     narrow, wide = ("-".join(map(str, each.hidden_sizes)) for each in (searched, run))
-    changed = "" if searched.parametrization == run.parametrization else ", another network than "
-    changed += "the standard one" if changed else ""
+    is_same = searched.parametrization == run.parametrization
+    changed = "" if is_same else ", which makes it another network than the standard one"
     work = [
         sum(map(math.prod, pairwise(each.network_of(data.features, data.outputs).layer_sizes)))
         for each in (searched, run)
     ]
     return (
         f"Searched with hidden layers of {narrow} units, whose training costs "
-        f"{work[0] / work[1]:.2g} of the network's; carried over to {wide} units by "
+        f"{work[0] / work[1]:.2g} of the network's. Carried over to {wide} units by "
         f"{run.parametrization}{changed}. What that loses is measured by `make transfer`"
     )
 

@@ -244,7 +244,9 @@ def _failures(summary: Summary, found: Sequence[Boundaries]) -> str:
         for given in [summary.settings[row.series]]
         if about in given and {k: given.get(k) for k in same} == same
     }
-    (base, own), *others = at.items() or [("", math.inf)]
+    if not at:
+        return ""
+    (base, own), *others = at.items()
     order = sorted((rate / own, value) for value, rate in others if math.isfinite(rate))
     if not order or not math.isfinite(own):
         return ""
