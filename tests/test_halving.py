@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import drawn
 
 import jax_backprop as jb
 from jax_backprop.engine import Options
 from jax_backprop.engine.grid import Grid
 from jax_backprop.engine.halving import expected, promoted
-from jax_backprop.report.halving import halving_rows
+from jax_backprop.report.halving import halving_chart, halving_rows
 from jax_backprop.study import summarize
 from jax_backprop.study.answers import answer
 from jax_backprop.study.halved import halved
@@ -100,7 +101,12 @@ def test_the_answer_names_the_rungs_and_the_best(folder: Path) -> None:
     assert against_control(found) == []  # what was dropped for its results can't be compared
     search = halved(found)
     assert search is not None
-    kept = [row["kept"] for row in halving_rows(search)]
+    rows = halving_rows(search)
+    line, points = drawn(halving_chart(search, rows, "validation loss"))
+    wanted = {"x": ("length", "steps"), "y": ("loss", "validation loss"), "color": ("kept", None)}
+    assert line.fields("x", "y", "color") == points.fields("x", "y", "color") == wanted
+    assert line.rows == [row for row in rows if np.isfinite(row["loss"])]
+    kept = [row["kept"] for row in rows]
     assert [kept.count(name) for name in ("to the longest", "dropped on the way")] == [3, 4]
 
 

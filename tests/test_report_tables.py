@@ -146,6 +146,8 @@ def test_labels_say_what_differs_and_what_a_number_is_of() -> None:
     common = {"schedule": "cosine", "optimizer": "heavy_ball", "optimizer.momentum": 0.9}
     pair = [common | {"l2": l2, "batch_size": size} for l2, size in ((0.00359381, 8), (0.01, None))]
     assert said(*pair) == ("", ["l2 0.00359, batch 8", "l2 0.01, full batch"])
+    sized = [common | {"l2": l2, "hidden_sizes": (n,)} for l2, n in ((0.1, 8), (0.2, 16))]
+    assert said(*sized) == ("", ["l2 0.1, hidden 8", "l2 0.2, hidden 16"])
     assert said(*pair, walked=["batch_size"]) == ("l2", ["0.00359", "0.01"])  # l2 rises with it
     crossed = [{"batch_size": size, "steps": steps} for size, steps in ((1, 9), (2, 5), (4, 9))]
     assert said(*crossed, walked=["steps"])[1][2] == "batch 4, steps 9"  # neither rises nor falls
