@@ -15,19 +15,20 @@ from jax_backprop.referee.naming import diagnose
 RANDOM = np.random.default_rng(1)
 STEPS = RANDOM.normal(size=(4, 5, 4))
 RECURRENT = {name: RANDOM.normal(size=(4, 4)) for name in ("inner", "outer")}
+RECURRENT["start"] = RANDOM.normal(size=(5, 4))  # a parameter of the first step alone
 
 
-def rolled(inner: Any, outer: Any) -> Any:
+def rolled(inner: Any, outer: Any, start: Any) -> Any:
     def step(state: Any, row: Any) -> Any:
         return jnp.tanh(row @ outer + state @ inner), None
 
-    return jnp.sum(jax.lax.scan(step, jnp.ones((5, 4)), STEPS)[0] ** 2)
+    return jnp.sum(jax.lax.scan(step, start, STEPS)[0] ** 2)
 
 
 def by_hand_of_steps(wrong: str) -> Arrays:
     """Return the gradient through the steps, with one mistake."""
     inner, outer = RECURRENT["inner"], RECURRENT["outer"]
-    states = [np.ones((5, 4))]
+    states = [RECURRENT["start"]]
     for row in STEPS:
         states.append(np.tanh(row @ outer + states[-1] @ inner))
     d_state, parts, d_outer = 2 * states[-1], [], np.zeros((4, 4))
@@ -37,9 +38,8 @@ def by_hand_of_steps(wrong: str) -> Arrays:
         parts.insert(0, before.T @ d_sum)
         d_outer += STEPS[step].T @ d_sum
         d_state = d_sum @ (inner if wrong == "turned" else inner.T)
-    if wrong == "last":
-        parts = parts[-1:]
-    return {"inner": sum(parts), "outer": d_outer}
+    parts = {"last": parts[-1:], "first": parts[:1]}.get(wrong, parts)
+    return {"inner": sum(parts), "outer": d_outer, "start": d_state}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def by_hand_of_steps(wrong: str) -> Arrays:
         ("later", "its other operand a step later in its place"),
         ("mirrored", "its other operand of the mirrored step in its place"),
         ("last", "of the 4 parts of its gradient the last alone counts: = for +="),
+        ("first", "of the 4 parts of its gradient the first alone counts: = for +="),
     ],
 )
 def test_a_mistake_in_the_steps_of_a_loop_is_named(wrong: str, bug: str) -> None:

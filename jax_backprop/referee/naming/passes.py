@@ -6,6 +6,7 @@ whichever equation it came from: an error at a slot is all that has to be known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -193,6 +194,11 @@ class Passes:
             self.pull_back(each, {**values, each.inputs[place]: at}, ones)[place] for at in points
         )
 
+    def _taken(self, number: int) -> list[int]:
+        """Return the parameters that an equation takes."""
+        inputs = self.program.equations[number].inputs
+        return [slot for slot in inputs if slot in self.program.leaves]
+
     def steps_beside(self, number: int, place: int) -> list[tuple[str, int]]:
         """Return what a repeated line has for an operand when it runs before, after, mirrored.
 
@@ -246,15 +252,22 @@ class Passes:
     def runs(self) -> dict[int, tuple[int, ...]]:
         """The equations that one line makes each time that it runs, in order, by each of them.
 
-        Two of one line are told apart by their shapes and their parameters.
+        Two of one line are told apart by their shapes and by the parameters that each run takes:
+        not by one of the first run alone, such as the state that a loop begins with.
         """
-        alike: dict[tuple[Any, ...], list[int]] = {}
-        leaves = set(self.program.leaves)
+        lines: dict[tuple[Any, ...], list[int]] = {}
         for number, each in enumerate(self.program.equations):
             if self.program.active & set(each.outputs) and each.source.own:
                 shapes = tuple(self.values[slot].shape for slot in each.inputs)
-                own = tuple(slot for slot in each.inputs if slot in leaves)
-                alike.setdefault((each.name, each.source, shapes, own), []).append(number)
+                lines.setdefault((each.name, each.source, shapes), []).append(number)
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for line, numbers in lines.items():
+            taken = [self._taken(number) for number in numbers]
+            times = Counter(slot for slots in taken for slot in slots)
+            several = {slot for slot in times if times[slot] > 1} or set(times)
+            for number, slots in zip(numbers, taken, strict=True):
+                own = tuple(slot for slot in slots if slot in several)
+                alike.setdefault((line, own), []).append(number)
         return {number: tuple(run) for run in alike.values() for number in run}
 
     @cached_property
