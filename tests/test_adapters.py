@@ -93,8 +93,6 @@ def test_modules_of_other_libraries_are_pure_pairs() -> None:
         np.testing.assert_allclose(network.evaluate(params, DATA.train).loss, value, rtol=1e-6)
     with pytest.raises(jb.InputError, match="state beside its parameters: batch_stats"):
         jb.from_flax(linen.BatchNorm(use_running_average=False), DATA.train.inputs[:1])
-    with pytest.raises(jb.InputError, match="state beside its parameters: RngCount, RngKey"):
-        jb.from_flax(lambda rngs: nnx.Dropout(0.5, rngs=rngs))
 
 
 def test_outputs_that_do_not_fit_are_refused() -> None:
@@ -182,7 +180,7 @@ def by_optax(params: Any, state: Any, apply: Any) -> Any:
     return params, state
 
 
-@pytest.mark.parametrize("whose", ["functions", "linen"])
+@pytest.mark.parametrize("whose", ["functions", "linen", "nnx"])
 def test_a_step_has_a_key_and_carries_state(whose: str) -> None:
     how = {"optimizer": "heavy_ball", "learning_rate": 0.1, "batch_size": 8, "steps": 12}
     with jax.enable_x64(True):
@@ -203,16 +201,41 @@ def test_a_step_has_a_key_and_carries_state(whose: str) -> None:
                 rngs, changed = {"dropout": key}, ["batch_stats"]
                 whole = {"params": params, **state}
                 return Module().apply(whole, inputs, True, rngs=rngs, mutable=changed)
+        elif whose == "nnx":
+            nnx = pytest.importorskip("flax.nnx")
+
+            class Own(nnx.Module):
+                def __init__(self, rngs: Any) -> None:
+                    self.norm = nnx.BatchNorm(4, param_dtype=float, rngs=rngs)
+                    self.norm.mean = nnx.BatchStat(jnp.zeros(4))  # theirs are float32
+                    self.norm.var = nnx.BatchStat(jnp.ones(4))
+                    self.dropout = nnx.Dropout(0.3, rngs=rngs)
+                    self.dense = nnx.Linear(4, 3, param_dtype=float, rngs=rngs)
+
+                def __call__(self, inputs: Any) -> Any:
+                    return self.dense(self.dropout(self.norm(inputs)))
+
+            own = jb.from_flax(Own)
+
+            def apply(params: Any, inputs: Any, *, state: Any, key: Any) -> Any:
+                module = Own(nnx.Rngs(0))
+                module.train()
+                nnx.update(module, params, state)
+                nnx.reseed(module, default=jax.random.split(key, 1)[0])
+                return module(inputs), nnx.state(module, nnx.BatchStat)
         else:
             own = jb.from_functions(init, apply)
         start = own.init(KEY)
         found = jb.fit(start, DATA, key=jb.role_keys(0).order, network=own, **how)
         params, state = by_optax(*start, apply)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10), found.params.params, params)
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found.params.state, state)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10), found.params.state, state)
         assert own.evaluate is not None
         end = float(own.evaluate(found.params, DATA.train).loss)
         assert float(found.history.train.loss[-1]) == pytest.approx(end, rel=1e-10)
+        parts = (DATA.train.take(slice(n, n + 20)) for n in (0, 20))  # nothing drawn, nor averaged
+        apart = [float(own.evaluate(found.params, part).loss) for part in parts]
+        assert np.mean(apart) == pytest.approx(end, rel=1e-10)
         if whose == "functions":
             cells = jb.sweep(None, DATA, jb.Grid({"seed": [0]}), network=own, **how).cells
             assert cells["train_loss"][0].as_py() == pytest.approx(end, rel=1e-6)

@@ -73,13 +73,13 @@ def from_flax(
 
     Args:
       module: ``nn.Module``, with an example of its inputs; or ``rngs -> nnx.Module``, such as an
-        NNX class of one argument. It takes a batch. One of Linen that takes ``train`` or
-        ``deterministic`` may drop out and keep batch statistics.
+        NNX class of one argument. It takes a batch. It may drop out and keep batch statistics; of
+        Linen, where its call takes ``train`` or ``deterministic``.
       example: inputs of Linen's first call, (1, ...); None for NNX.
       loss, options: as for ``from_functions``.
 
     Raises:
-      InputError: a module with state beside its parameters, such as batch statistics.
+      InputError: a module of Linen with batch statistics, that isn't told ``train``.
       MissingExtraError: Flax isn't installed.
 
     Example:
@@ -135,13 +135,34 @@ def _linen(module: Any, example: Any) -> tuple[Callable[..., Any], Apply]:
 def _nnx(make: Callable[..., Any]) -> tuple[Callable[..., Any], Apply]:
     from flax import nnx  # pyright: ignore[reportMissingImports]
 
-    graph, _, others = nnx.split(make(nnx.Rngs(0)), nnx.Param, ...)
-    _check_state(sorted({type(each).__name__ for _, each in nnx.to_flat_state(others)}))
+    def parts(module: Any) -> Any:
+        """Return the form; and as arrays the parameters, streams of random numbers, all else."""
+        return nnx.split(module, nnx.Param, nnx.RngState, ...)
+
+    module = make(nnx.Rngs(0))
+    module.train()
+    training, _, streams, others = parts(module)
+    module.eval()
+    evaluated = parts(module)[0]
 
     def init(key: Array) -> Any:
-        return nnx.state(make(nnx.Rngs(key)), nnx.Param)
+        _, params, _, state = parts(make(nnx.Rngs(key)))
+        return Stateful(params, state) if others else params
 
-    return init, lambda params, inputs: nnx.merge(graph, params)(inputs)
+    if not streams and not others:
+        return init, lambda params, inputs: nnx.merge(training, params)(inputs)
+    tags = sorted({each.tag for _, each in nnx.to_flat_state(streams)})
+
+    def with_key(params: Any, inputs: Any, key: Array | None = None, state: Any = None) -> Any:
+        form, carried = (evaluated if key is None else training), state or nnx.State({})
+        whole = nnx.merge(form, params, streams, carried, copy=True)  # else not of this trace
+        keys = jax.random.split(jax.random.key(0) if key is None else key, max(len(tags), 1))
+        nnx.reseed(whole, policy="match_shape", **dict(zip(tags, keys, strict=False)))
+        outputs = whole(inputs)
+        following = state if key is None else parts(whole)[3]
+        return outputs if state is None else (outputs, following)
+
+    return init, with_key
 
 
 def _check_state(names: list[str]) -> None:
@@ -149,6 +170,6 @@ def _check_state(names: list[str]) -> None:
         raise InputError(
             "module",
             got=f"state beside its parameters: {', '.join(names)}",
-            expected="parameters alone, or a module of Linen whose call takes train",
-            remedy="Take that, or LayerNorm for BatchNorm without Dropout; or from_functions.",
+            expected="a call that takes train or deterministic",
+            remedy="Let it take train, as BatchNorm(use_running_average=not train); or NNX.",
         )
