@@ -53,12 +53,19 @@ def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
     assert all(isinstance(task, Known) for task in known_tasks())
     tasks = [
         Known(
-            f"t{n}", loss, optimizer, full, {"1": [1.0, 2.0], "4": [1.1, 1.3]}, {"1": 0.5, "4": 0.9}
+            f"t{n}",
+            loss,
+            optimizer,
+            full,
+            n < 8,
+            {"1": [1.0, 2.0], "4": [1.1, 1.3]},
+            {"1": 0.5, "4": 0.9},
         )
         for n, (loss, optimizer, full) in enumerate(
             [("softmax_cross_entropy", "gradient_descent", False)] * 3
             + [("softmax_cross_entropy", "adam", False)] * 3
             + [("softmax_cross_entropy", "adam", True), ("squared_error", "adam", False)]
+            + [("squared_error", "adam", False), ("huber", "adam", False)] * 2
         )
     ]
     monkeypatch.setattr("jax_backprop.finding.experience.known_tasks", lambda: tasks)
@@ -66,7 +73,9 @@ def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
     assert names == ["t0", "t1", "t2"]
     full = tasks_like(Run.model_validate({"optimizer": {"name": "adamw"}}))
     assert [task.task for task in full] == ["t3", "t4", "t5", "t6"]  # one full batch is too few
-    assert len(tasks_like(Run(loss="squared_error"))) == len(tasks)
+    assert len(tasks_like(Run(loss="squared_error"))) == 8  # all that are of classes
+    of_numbers = tasks_like(Run(loss="squared_error"), of_classes=False)
+    assert [task.task for task in of_numbers] == ["t8", "t9", "t10", "t11"]  # two are too few
     (said,) = experience(tasks[:3], cost=3.2)
     assert "3 tasks like this one, at a budget of 4: " in said
     assert "1.20 in the median, 1.30 at 90%, 1.3 at worst; 90% of" in said

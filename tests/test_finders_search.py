@@ -59,6 +59,24 @@ def test_a_rate_below_a_cliff_is_refused_and_the_worst_seed_counts() -> None:
     unsure = Round(10, rates, np.array([[0.5, 0.5], [0.4, 0.5], [0.3, 0.6], [0.4, 0.9]]))
     assert unsure.rate == 1.0
     assert Round(10, rates, np.full((4, 1), np.inf)).best == 0
+    falls = Round(10, rates, np.array([[0.5], [1e6], [1e9], [1e8]]))
+    assert falls.best == 0  # not 8, below which all is worse
+
+
+@pytest.mark.parametrize("lasting", [0.5, 0.02])
+def test_a_rate_that_fails_in_longer_runs_is_left_for_a_lower_one(lasting: float) -> None:
+    measure, _ = bowl()
+
+    def fades(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        fails = (steps >= 100) & (rates[:, None] > lasting)
+        return np.where(fails, np.inf, measure(rates, seeds, steps))
+
+    if lasting > 0.1:
+        found = search(fades, centre=1.0, steps=1000, budget=8)
+        assert 0.2 < found.rate <= lasting
+    else:
+        with pytest.raises(NoRateError, match="shorter ones learned there"):
+            search(fades, centre=1.0, steps=1000, budget=2)
 
 
 def never_rises(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:

@@ -33,7 +33,9 @@ def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
     def by_seed(name: str) -> np.ndarray:
         return ordered[name].to_numpy(np.float64).reshape(len(rates), len(seeds))
 
-    loss, accuracy = by_seed("validation_loss"), by_seed("validation_accuracy")
+    of_classes = "validation_accuracy" in ordered
+    loss = by_seed("validation_loss")
+    accuracy = by_seed("validation_accuracy" if of_classes else "validation_r2")
     start = float(ordered["loss_at_start"].median())
     ends = (loss[:, :choosing], loss[:, choosing:], accuracy[:, choosing:])
-    return Truth(np.asarray(rates), *ends, start)
+    return Truth(np.asarray(rates), *ends, start, in_nats=of_classes)

@@ -11,13 +11,14 @@ from jax_backprop.finding.searched import CLIFF, NEAR
 
 
 class Truth(NamedTuple):
-    """A dense sweep of one task: final losses and accuracies on validation.
+    """A dense sweep of one task: final losses and accuracies on validation, of numbers R2.
 
     Args:
       rates: rising.
       choosing: losses of the seeds that choose the best rate.
       judging, accuracies: of other seeds, which judge every rate.
       start: the loss before the first step, for which a loss that isn't finite counts.
+      in_nats: whether losses are in nats; those of numbers have the targets' own unit.
     """
 
     rates: Float[np.ndarray, " rates"]
@@ -25,6 +26,7 @@ class Truth(NamedTuple):
     judging: Float[np.ndarray, "rates judges"]
     accuracies: Float[np.ndarray, "rates judges"]
     start: float
+    in_nats: bool = True
 
     @property
     def best(self) -> int:
@@ -51,7 +53,7 @@ class Truth(NamedTuple):
 
 
 class Regret(NamedTuple):
-    """The cost of a rate: loss over the best rate's, loss minus it, accuracy below it."""
+    """The cost of a rate: loss over the best rate's, nats above it (or NaN), accuracy below it."""
 
     ratio: float
     nats: float
@@ -59,7 +61,7 @@ class Regret(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Within 1.5 times or 0.03 nats of the best rate."""
+        """Within 1.5 times or, where the loss is in nats, 0.03 of the best rate."""
         return self.ratio <= 1.5 or self.nats <= 0.03
 
 
@@ -74,7 +76,8 @@ def regret(truth: Truth, rate: float) -> Regret:
     accuracies = truth.accuracies.mean(axis=1)
     accuracy = -_between(truth.rates, -accuracies, rate, np.inf)
     least = float(losses[best])
-    return Regret(loss / least, loss - least, float(accuracies[best] - accuracy))
+    nats = loss - least if truth.in_nats else np.nan
+    return Regret(loss / least, nats, float(accuracies[best] - accuracy))
 
 
 def _between(rates: np.ndarray, values: np.ndarray, rate: float, cliff: float) -> float:

@@ -22,7 +22,7 @@ HEADS = (
     "over 3 times",
     "nats, median",
     "nats, worst",
-    "accuracy, median",
+    "accuracy or R2, median",
     "none given",
     "draws",
 )
@@ -60,6 +60,7 @@ class Row(NamedTuple):
     def cells(self) -> list[str]:
         """Return the row as texts."""
         median, high = np.quantile(self.ratios, [0.5, 0.9])
+        nats = self.nats[np.isfinite(self.nats)]
         return [
             self.rule,
             f"{self.cost:.2f}",
@@ -68,9 +69,9 @@ class Row(NamedTuple):
             f"{self.ratios.max():.3g}",
             f"{self.small:.1%}",
             f"{np.mean(self.ratios > 3):.1%}",
-            f"{np.median(self.nats):.4f}",
-            f"{self.nats.max():.3g}",
-            f"{np.median(self.accuracies):.4f}",
+            f"{np.median(nats):.4f}" if len(nats) else "-",
+            f"{nats.max():.3g}" if len(nats) else "-",
+            f"{np.nanmedian(self.accuracies):.4f}",
             str(self.refused),
             str(self.draws),
         ]
@@ -97,10 +98,10 @@ def rows(judged: Iterable[Judged]) -> list[Row]:
 def tables(judged: list[Judged]) -> list[Table]:
     """Return the table of each half, and our rule's medians by task."""
     found = []
-    for half in ("frozen", "open"):
+    for half in dict.fromkeys(each.half for each in judged):
         own = [each for each in judged if each.half == half]
         tasks = len({each.task for each in own if each.learnable})
-        title = f"{half.capitalize()} half: {tasks} tasks"
+        title = f"{half.capitalize()}{'' if half == 'tables' else ' half'}: {tasks} tasks"
         found.append(Table(title, list(HEADS), [row.cells() for row in rows(own)]))
     return [*found, by_task(judged)]
 
@@ -126,7 +127,7 @@ def lines(judged: list[Judged], settings: Mapping[str, Any]) -> list[str]:
     """Return what the table says, in sentences."""
     present = {each.task for each in judged}
     said = [f"{len(present)} of {len(settings)} tasks are measured."]
-    for half in ("frozen", "open"):
+    for half in dict.fromkeys(each.half for each in judged):
         for row in rows(each for each in judged if each.half == half):
             if row.rule.startswith(("find-rate", "dense")):
                 cells = dict(zip(HEADS, row.cells(), strict=True))
@@ -182,6 +183,11 @@ def known_tasks_json(judged: list[Judged], settings: Mapping[str, Any]) -> list[
             settings[name]["loss"],
             settings[name]["optimizer"],
             settings[name]["batch_size"] == "full",
+            all(
+                np.isfinite(each.regret.nats)
+                for each in judged
+                if each.task == name and each.regret
+            ),
             ratios,
             {budget: round(float(np.mean(each)), 4) for budget, each in hits.items()},
         )

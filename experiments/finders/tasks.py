@@ -21,6 +21,12 @@ FILE = Path(__file__).with_name("tasks.toml")
 IMAGES = 10_000  # of MNIST and Fashion-MNIST that are trained on
 HELD_OUT = 2_000  # images that validate, and as many that test
 FIRST_JUDGE = 1000  # the seeds that judge; those that choose are numbered from 0
+TABLES = {  # of scikit-learn: loaded, of numbers (the others are of classes), targets are scaled
+    "diabetes": ("load_diabetes", True, False),
+    "diabetes_scaled": ("load_diabetes", True, True),
+    "friedman": ("make_friedman1", True, True),
+    "breast_cancer": ("load_breast_cancer", False, False),
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Task:
     @property
     def network(self) -> jb.Network:
         """The network that fits the data."""
-        sizes = (self.data.features, *self.hidden_sizes, self.data.classes)
+        sizes = (self.data.features, *self.hidden_sizes, self.data.outputs)
         return jb.Network.model_validate(
             {"layer_sizes": sizes, "activation": self.activation, "loss": self.loss}
         )
@@ -102,6 +108,8 @@ def make_task(name: str, settings: Mapping[str, Any], originals: Path | None) ->
 
 def load(name: str, originals: Path | None) -> jb.Dataset | str:
     """Return a data set; of images the first 10,000, or a line where their files are missing."""
+    if name in TABLES:
+        return table(name)
     if name not in ("mnist", "fashion_mnist"):
         return jb.load_dataset(name, split_seed=0)
     folder = None if originals is None else originals / name
@@ -114,3 +122,17 @@ def load(name: str, originals: Path | None) -> jb.Dataset | str:
     parts = list(zip(np.split(images, ends), np.split(labels, ends), strict=True))
     flat = [(rows.reshape(len(rows), -1), labels.astype(np.int32)) for rows, labels in parts]
     return jb.make_dataset(*flat[0], validation=flat[1], test=flat[2], name=name)
+
+
+def table(name: str) -> jb.Dataset:
+    """Return a table that lies in scikit-learn or that it draws, inputs standardized."""
+    from sklearn import datasets
+
+    maker, is_of_numbers, is_scaled = TABLES[name]
+    drawn = {"n_samples": 2000, "noise": 1.0, "random_state": 0}
+    asked = drawn if maker == "make_friedman1" else {"return_X_y": True}
+    inputs, targets = getattr(datasets, maker)(**asked)
+    targets = targets.astype(np.float64 if is_of_numbers else np.int32)
+    if is_scaled:
+        targets = (targets - targets.mean()) / targets.std()
+    return jb.make_dataset(inputs, targets, name=name, standardize=True)

@@ -88,7 +88,9 @@ def find_rate(
         assert refused is not None
         _refuse(refused, as_json)
     else:
-        known = experience(tasks_like(searched), found.cost)
+        known = experience(
+            tasks_like(searched, of_classes=data.train.targets.ndim == 1), found.cost
+        )
         known += [] if searched == run else [_of_proxy(searched, run, data)]
         _tell(found, known, run, data_dir, out, as_json)
 

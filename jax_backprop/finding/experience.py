@@ -22,6 +22,7 @@ class Known(NamedTuple):
       task: its name.
       loss, optimizer: by name.
       full_batch: whether each step takes all examples.
+      of_classes: whether the targets are classes; numbers otherwise.
       ratios: by budget, validation loss at the rate found over that at the best rate.
       hits: by budget, the share of the estimated window's rates that are in the true one.
     """
@@ -30,6 +31,7 @@ class Known(NamedTuple):
     loss: str
     optimizer: str
     full_batch: bool
+    of_classes: bool
     ratios: dict[str, list[float]]
     hits: dict[str, float]
 
@@ -40,14 +42,15 @@ def known_tasks() -> list[Known]:
     return [Known(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def tasks_like(run: Run) -> list[Known]:
-    """Return the tasks with a run's loss, kind of optimizer and kind of batch; or fewer of these.
+def tasks_like(run: Run, *, of_classes: bool = True) -> list[Known]:
+    """Return the tasks of a run's kind of targets, loss, optimizer and batch; or of fewer of these.
 
     What is alike is given up in that order's reverse, until there are three tasks.
     """
     adaptive = is_adaptive(run.optimizer)
     found = known_tasks()
     checks = [
+        lambda task: task.of_classes == of_classes,
         lambda task: task.loss == run.loss,
         lambda task: is_adaptive(Optimizer.model_validate(task.optimizer)) == adaptive,
         lambda task: task.full_batch == (run.batch_size is None),

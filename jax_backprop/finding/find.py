@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from jaxtyping import Array
 from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName, ReductionName
 from jax_backprop.finding.found import FoundRate
-from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
+from jax_backprop.finding.limits import EXAMPLES, Limits, first_guess, limits_at
 from jax_backprop.finding.rounds import search
 from jax_backprop.finding.trainers import learner_trainer, step_trainer
 from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
@@ -152,7 +151,8 @@ def find_learning_rate(
             factors=factors is not None,
             layer_factors=layer_factors is not None,
         )
-        trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
+        trainer = step_trainer(init, training_step, evaluate, data.scaling)
+        limits = centre = None
     else:
         learner = make_learner(
             _gradient(value_and_grad),
@@ -172,8 +172,9 @@ def find_learning_rate(
         )
         first = data.train.take(slice(EXAMPLES))
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
+        centre = first_guess(limits)
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
-    found = search(measuring, centre=_centre(limits), steps=plan.steps, budget=budget, span=rates)
+    found = search(measuring, centre=centre, steps=plan.steps, budget=budget, span=rates)
     return FoundRate(found, plan.steps, limits, time.perf_counter() - started)
 
 
@@ -215,14 +216,6 @@ class _Measuring:
             if self._should_stop():
                 raise InterruptedSearchError(f"stopped after {self._done:,} steps of trial runs")
         return losses.reshape(seeds, len(rates)).T
-
-
-def _centre(limits: Limits | None) -> float | None:
-    """Return the first guess of the rate; None where the curvature says nothing."""
-    for limit in () if limits is None else (limits.direction, limits.sharpness):
-        if math.isfinite(limit) and 0 < limit < 1e20:
-            return float(limit)
-    return None
 
 
 def _gradient(value_and_grad: ValueAndGrad | None) -> ValueAndGrad:

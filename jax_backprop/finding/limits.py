@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,14 @@ class Limits(NamedTuple):
 
     sharpness: Scalar | float
     direction: Scalar | float
+
+
+def first_guess(limits: Limits) -> float | None:
+    """Return where to look for the rate; None where the curvature says nothing, as below zero."""
+    for limit in map(float, (limits.direction, limits.sharpness)):
+        if math.isfinite(limit) and 0 < limit < 1e20:
+            return limit
+    return None
 
 
 @functools.partial(jax.jit, static_argnames="learner")

@@ -80,6 +80,7 @@ def search(
     run.check_scan()
     for stage in _plan(run, share):
         run.refine(stage)
+    run.check_refined()
     found = run.found()
     check_seeds(found)
     return found
@@ -126,10 +127,27 @@ class _Run:
         self._rounds = [found]
 
     def refine(self, stage: Stage) -> None:
-        """Run longer about the best so far."""
+        """Run longer about the best so far, and below that while all of these fail."""
         about = np.arange(-stage.below, stage.above + 1) / FINE
         rates = self._rounds[-1].rate * 10**about
-        self._rounds.append(self._round(self.length(stage.share), rates, stage.seeds))
+        found = self._round(self.length(stage.share), rates, stage.seeds)
+        while found.scores.min() > self._start and self.left() >= self.cost(stage):
+            rates = rates / 10 ** (len(about) / FINE)
+            found = _joined(found, self._round(found.steps, rates, stage.seeds))
+        self._rounds.append(found)
+
+    def check_refined(self) -> None:
+        """Raise NoRateError if no rate of the last round ends below the start."""
+        last = self._rounds[-1]
+        if last.scores.min() > self._start:
+            raise NoRateError(
+                f"a loss above {self._start:.4g}, the start's, at rates from {last.rates[0]:.3g} "
+                f"to {last.rates[-1]:.3g}, in runs of {last.steps} of {self._steps} steps, though "
+                "shorter ones learned there",
+                "a rate that lasts",
+                "Give --low and --high further down, or a larger --budget.",
+                self.found(),
+            )
 
     def check_scan(self) -> None:
         """Raise NoRateError if the first round says nothing."""

@@ -27,12 +27,17 @@ class Round(NamedTuple):
 
     @property
     def best(self) -> int:
-        """The place of the least score whose upper neighbour isn't beyond a cliff."""
+        """The place of the least score whose upper neighbour isn't beyond a cliff.
+
+        A rate above the least score of all isn't taken from beyond a cliff, either.
+        """
         scores = self.scores
+        least = int(np.argmin(scores))
         with np.errstate(invalid="ignore"):
             beyond = np.append(scores[1:] > CLIFF * scores[:-1], False)
+            beyond[least + 1 :] |= scores[least + 1 :] > CLIFF * scores[least]
         allowed = np.where(beyond, np.inf, scores)
-        return int(np.argmin(allowed if np.isfinite(allowed).any() else scores))
+        return int(np.argmin(allowed)) if np.isfinite(allowed).any() else least
 
     @property
     def rate(self) -> float:
