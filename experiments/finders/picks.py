@@ -8,7 +8,7 @@ import numpy as np
 from tasks import Task
 
 from jax_backprop.finding import FINDERS, NoRateError, range_test_rates, search
-from jax_backprop.finding.limits import EXAMPLES, first_guess, limits_at
+from jax_backprop.finding.limits import EXAMPLES, limits_at
 from jax_backprop.finding.trainers import learner_trainer
 from jax_backprop.finding.trials import Trial, Trials
 from jax_backprop.schedules import learning_rates
@@ -49,7 +49,7 @@ def all_picks(task: Task, seeds: int) -> list[Pick]:
     for seed in range(seeds):
         first = FIRST + STRIDE * seed
         params = task.init(role_keys(first).init)
-        centre = first_guess(limits_at(params, examples, learner=learner))
+        centre = limits_at(params, examples, learner=learner).first_guess
         found += [_ours(task, trials, seed, centre, budget) for budget in BUDGETS]
     return found
 

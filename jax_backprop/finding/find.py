@@ -14,7 +14,7 @@ from jaxtyping import Array
 from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName, ReductionName
 from jax_backprop.finding.found import FoundRate
-from jax_backprop.finding.limits import EXAMPLES, Limits, first_guess, limits_at
+from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
 from jax_backprop.finding.rounds import search
 from jax_backprop.finding.trainers import learner_trainer, step_trainer
 from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
@@ -151,8 +151,7 @@ def find_learning_rate(
             factors=factors is not None,
             layer_factors=layer_factors is not None,
         )
-        trainer = step_trainer(init, training_step, evaluate, data.scaling)
-        limits = centre = None
+        trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
     else:
         learner = make_learner(
             _gradient(value_and_grad),
@@ -172,8 +171,8 @@ def find_learning_rate(
         )
         first = data.train.take(slice(EXAMPLES))
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
-        centre = first_guess(limits)
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
+    centre = limits and limits.first_guess
     found = search(measuring, centre=centre, steps=plan.steps, budget=budget, span=rates)
     return FoundRate(found, plan.steps, limits, time.perf_counter() - started)
 

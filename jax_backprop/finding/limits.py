@@ -31,13 +31,13 @@ class Limits(NamedTuple):
     sharpness: Scalar | float
     direction: Scalar | float
 
-
-def first_guess(limits: Limits) -> float | None:
-    """Return where to look for the rate; None where the curvature says nothing, as below zero."""
-    for limit in map(float, (limits.direction, limits.sharpness)):
-        if math.isfinite(limit) and 0 < limit < 1e20:
-            return limit
-    return None
+    @property
+    def first_guess(self) -> float | None:
+        """Where to look for the rate; None where the curvature says nothing, as below zero."""
+        for limit in map(float, (self.direction, self.sharpness)):
+            if math.isfinite(limit) and 0 < limit < 1e20:
+                return limit
+        return None
 
 
 @functools.partial(jax.jit, static_argnames="learner")
