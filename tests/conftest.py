@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from importlib.metadata import version
 
 import pytest
@@ -21,15 +20,18 @@ if os.environ.get("JAX_BACKPROP_TESTS") == "quick":
 
 os.environ.pop("COLUMNS", None)  # which pytest-xdist sets: what is written has the width of a file
 
-# Compiled programs of one run of the tests are shared by its processes, and by nothing else.
+# Compiled programs are shared by the processes of a run, and kept for the next one.
 COMPILED = "JAX_BACKPROP_TESTS_COMPILED"
-MADE_HERE = COMPILED not in os.environ
-if MADE_HERE:
-    os.environ[COMPILED] = tempfile.mkdtemp(prefix="jax-")
+MOST_KEPT = 2**29  # bytes; one run's are 50 MB
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load what the tests share, but not where they are only handed out to other processes."""
+    if COMPILED not in os.environ:
+        folder = config.rootpath / ".pytest_cache" / "compiled"
+        if folder.is_dir() and sum(path.stat().st_size for path in folder.iterdir()) > MOST_KEPT:
+            shutil.rmtree(folder)  # of code that has changed since, most of them
+        os.environ[COMPILED] = str(folder)
     runs_tests = hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
     if runs_tests or config.option.collectonly:
         for plugin in ("shared", "blobs_study"):
@@ -47,9 +49,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, and keep the order of all others."""
     order = {f"test_{name}.py": place for place, name in enumerate(LONGEST.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-
-
-def pytest_sessionfinish() -> None:
-    """Remove the compiled programs, once all processes have ended."""
-    if MADE_HERE:
-        shutil.rmtree(os.environ[COMPILED], ignore_errors=True)

@@ -26,9 +26,9 @@ LOSS = partial(loss, network=NETWORK)
 
 
 def test_hand_gradient_passes_over_the_grid() -> None:
-    """Every activation with every loss, at one point or the other; `make verify` takes more."""
+    """Every activation and every loss, at one point or the other; `make verify` takes each pair."""
     problems = list(grid(depths=(2,), batch_sizes=(17,)))
-    judged = list(check_all(problems[::4] + problems[3::4]))
+    judged = list(check_all(problems[::7] + problems[13:14]))
     failures = [
         (problem, row.path, row.reason)
         for problem, report in judged
@@ -37,7 +37,8 @@ def test_hand_gradient_passes_over_the_grid() -> None:
     ]
     rows = [row for _, report in judged for row in report.rows]
     assert not failures
-    assert len(judged) == 15 and {problem.point for problem, _ in judged} == {"initial", "trained"}
+    taken = [(p.network.activation, p.network.loss, p.point) for p, _ in judged]
+    assert [len(set(each)) for each in zip(*taken, strict=True)] == [3, 5, 2]
     assert sum(row.verdict == "undecided" for row in rows) < 0.02 * len(rows)
 
 
