@@ -41,7 +41,7 @@ def imported(path: str) -> Callable[..., Any]:
     sys.path.insert(0, here)
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # whatever a module of the user's raises
+    except (Exception, SystemExit) as error:  # whatever a module of the user's raises
         raise InputError(
             f"module {module!r}",
             got=f"{type(error).__name__}: {error}",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jax_backprop.errors import InputError, did_you_mean, shown
 from jax_backprop.fields import UNUSED, Settings
+from jax_backprop.importing import FORM, PATH
 from jax_backprop.reading import parse_toml, read_toml
 from jax_backprop.study_file import CHOICES, Study
 
@@ -182,7 +183,8 @@ def explain(
         known = re.findall(r"'([^']*)'", str(context["expected"]))
         expected, remedy = f"one of {', '.join(known)}", did_you_mean(str(first["input"]), known)
     elif kind in PLAIN:
-        expected = PLAIN[kind].format(**{name: _short(each) for name, each in context.items()})
+        told = {name: FORM if each == PATH else _short(each) for name, each in context.items()}
+        expected = PLAIN[kind].format(**told)
     else:
         message = first["msg"].removeprefix("Value error, ")
         expected = message[0].lower() + message[1:]

@@ -17,6 +17,7 @@ from jax_backprop.fields import (
     Epochs,
     Fraction,
     GradientName,
+    ImportPath,
     LossName,
     NonNegative,
     ParametrizationName,
@@ -39,6 +40,11 @@ OF_TRAINING = (
     *("optimizer", "rate_rule", "learning_rate", "schedule", "reduction", "metrics"),
     *("layer_factors", "data_fraction", "batch_size", "epochs", "steps", "eval_every"),
     "matmul_precision",
+)
+# Fields that say what this project's own network is.
+OF_NETWORK = (
+    *("hidden_sizes", "activation", "loss", "parametrization", "base_width", "init_scale"),
+    *("l2", "label_smoothing", "gradient", "metrics"),
 )
 LENGTHS = ("epochs", "steps")  # a run's length is said by one of them
 REPLICATES = SEED, SPLIT = ("seed", "split_seed")  # axes along which a setting is repeated
@@ -111,6 +117,9 @@ class Run(Settings, frozen=True):
     and labels; csv:FILE has a header; noise:EXAMPLES,FEATURES,CLASSES is noise."""
     split_seed: Seed = 0
     """Of the split into train, validation and test."""
+    network: ImportPath | None = None
+    """MODULE:FUNCTION that makes a network of your own, ``data -> network``, as ``from_flax``,
+    ``from_equinox`` and ``from_functions`` do; the fields of this project's are left out then."""
     hidden_sizes: Annotated[tuple[Units, ...], Field(max_length=MOST_LAYERS, strict=False)] = (32,)
     """Units of each hidden layer."""
     activation: ActivationName = "sigmoid"

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from jax_backprop.choices import OPTIMIZER_PARAMETERS, RULE_PARAMETERS, SCHEDULE_PARAMETERS, Value
 from jax_backprop.errors import unknown_name
-from jax_backprop.fields import MOST_UNITS, ImportPath, NonNegative, Settings, unused
+from jax_backprop.fields import MOST_UNITS, NonNegative, Settings, unused
 from jax_backprop.ranges import Counted, Range, drawn
 from jax_backprop.settings import LENGTHS, Optimizer, Rule, Run, Schedule, check_base_width
 
@@ -28,7 +28,12 @@ SAID_TWICE = {
     "expected": "the one or the other",
     "remedy": "Leave it to the axis, or remove the axis.",
 }
-FIXED_FIELDS = ("dataset", "gradient", "early_stopping")  # the same for all cells of a study
+FIXED_FIELDS = (
+    "dataset",
+    "network",
+    "gradient",
+    "early_stopping",
+)  # the same for all cells of a study
 
 
 class Study(Run, frozen=True):
@@ -52,9 +57,6 @@ class Study(Run, frozen=True):
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
         ``{low, high}``).
       curves: what is kept of each run beside its summary.
-      network: MODULE:FUNCTION that makes a network of one's own, ``data -> OwnNetwork``, as
-        ``from_flax``, ``from_equinox`` and ``from_functions`` do, or the like; the fields of this
-        project's network are left out then.
       choose_by: what each series' rate is chosen by on the validation split: the loss, or one of
         the metrics.
       sharpness_iterations: of Lanczos, with which the sharpness of the training loss is measured
@@ -81,7 +83,6 @@ class Study(Run, frozen=True):
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     curves: CurvesName = "evaluations"
     choose_by: str = "loss"
-    network: ImportPath | None = None
     sharpness_iterations: Annotated[int, Field(ge=0, le=1_000)] = 0
     tile_width: Annotated[int, Field(gt=0, le=MOST_WIDTH)] | None = None
 

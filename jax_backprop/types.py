@@ -198,18 +198,22 @@ class OwnNetwork(NamedTuple):
       value_and_grad: ``(params, batch) -> (loss, grads)``, of the mean over the batch.
       evaluate: ``(params, batch) -> Evaluation``, streamed in blocks.
       vector_product: ``(params, batch, direction) -> Hessian x direction``.
+      apply: ``(params, inputs) -> outputs``, of which `predict` tells.
+      loss: the name of its loss, where it is one of this project's.
 
     Example:
       >>> import jax.numpy as jnp, jax_backprop as jb
       >>> network = jb.from_functions(lambda key: jnp.zeros((3, 2)), lambda p, inputs: inputs @ p)
-      >>> network._fields
-      ('init', 'value_and_grad', 'evaluate', 'vector_product')
+      >>> network.loss
+      'softmax_cross_entropy'
     """
 
     init: Callable[..., PyTree]
     value_and_grad: Callable[..., tuple[Scalars, PyTree]]
     evaluate: Callable[..., Evaluation] | None = None
     vector_product: Callable[..., PyTree] | None = None
+    apply: Callable[..., Any] | None = None
+    loss: str | None = None
 
 
 @dataclass(frozen=True)

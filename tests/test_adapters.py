@@ -1,10 +1,8 @@
-"""Networks of one's own, in ten lines: other libraries', plain functions, by import path."""
+"""Networks of one's own, in ten lines: other libraries', and plain functions."""
 
 from __future__ import annotations
 
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_cli import call
 
 import jax_backprop as jb
 from jax_backprop.training import epoch_orders
@@ -20,19 +17,6 @@ from jax_backprop.training.factors import layer_factors
 
 DATA = jb.load_dataset("noise:40,4,3")
 KEY = jb.role_keys(0).init
-MODULE = """
-import jax, jax_backprop as jb
-
-def make(data):
-    shape = (data.features, data.outputs)
-    return jb.from_functions(lambda key: jax.random.normal(key, shape), lambda p, x: x @ p)
-
-def halves(step, steps):
-    return 1.0 if step < steps / 2 else {late}
-
-def close(outputs, targets):
-    return outputs.max(axis=1) > 0
-"""
 
 
 def linear(metrics: Any = None) -> jb.OwnNetwork:
@@ -116,40 +100,6 @@ def test_layers_are_named_by_their_paths() -> None:
     assert (norms, weights, found["head"]) == ([0.0, 0.0], [1.0, 3.0], 0.5)
     with pytest.raises(jb.InputError, match=r"Did you mean 'blocks.0.norm'"):
         layer_factors(params, {"blocks.0.nrom": 3.0}, {})
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    Path("own_parts.py").write_text(MODULE.format(late=0.5))
-    study = {"network": "own_parts:make", "schedule": "own_parts:halves", "dataset": "noise:40,4,3"}
-    lines = [f'{key} = "{value}"' for key, value in study.items()]
-    axes = "[axes]\nlearning_rate = [0.1, 1.0]\nseed = [0]\n"
-    text = ['title = "t"', 'question = "q"', "epochs = 4", "batch_size = 8", *lines, axes]
-    Path("s.toml").write_text("\n".join(text))
-    yield tmp_path
-    sys.modules.pop("own_parts", None)
-
-
-def test_a_study_names_its_network_and_schedule_by_import_path(folder: Path, capsys: Any) -> None:
-    assert call("sweep", "s.toml", "--out", "r") == 0
-    cells = jb.load_study(Path("r"))
-    assert cells["schedule"].to_pylist() == ["own_parts:halves"] * 2
-    assert "test_accuracy" in cells.column_names
-    assert call("show", "r") == 0 and call("sweep", "s.toml", "--out", "r") == 0
-    capsys.readouterr()
-    text = Path("s.toml").read_text()
-    for wrong, message in (
-        (text.replace("parts:make", "parts:mkae"), "Did you mean 'make'"),
-        (text.replace("own_parts:make", "nowhere:make"), "module 'nowhere'"),
-        (text.replace("own_parts:make", "math:hypot"), "network"),
-        ("hidden_sizes = [3]\n" + text, "hidden_sizes: got it beside network"),
-        (text.replace("parts:halves", "parts:halvse"), "Did you mean 'halves'"),
-    ):
-        Path("wrong.toml").write_text(wrong)
-        assert call("sweep", "wrong.toml", "--out", "w") == 2
-        told = capsys.readouterr().err
-        assert message in told and "Traceback" not in told, told
 
 
 def noisy(params: Any, inputs: Any, state: Any = None, key: Any = None) -> Any:

@@ -78,6 +78,11 @@ def test_the_limit_is_that_of_the_hessian_and_of_the_direction(blobs) -> None:
     sharpness = float(jb.sharpness(params, blobs.train, network=NETWORK).value)
     assert float(found.sharpness) == pytest.approx(2 / sharpness, rel=0.01)
     assert found.direction >= 0.99 * found.sharpness  # the sharpest direction is the worst
+    flat = jb.Network(layer_sizes=(blobs.features, blobs.outputs))
+    zeros = jb.init_params(flat, key=jax.random.key(0), init_scale=0.0)
+    there = limits_at(zeros, blobs.train, learner=jb.network_learner(flat))
+    steep = float(jb.sharpness(zeros, blobs.train, network=flat).value)
+    assert float(there.sharpness) == pytest.approx(2 / steep, rel=0.01)
     heavy = limits_at(params, blobs.train, learner=learner._replace(direction=optax.trace(0.9)))
     built_up = (1 - 0.9**20) / 0.1
     assert float(found.direction / heavy.direction) == pytest.approx(built_up, rel=1e-3)

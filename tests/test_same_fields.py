@@ -39,6 +39,7 @@ DATA = "noise:60,4,3"
 SAID: dict[str, Any] = {
     "dataset": DATA,
     "split_seed": 3,
+    "network": "my_module:make",
     "hidden_sizes": [5, 4],
     "activation": "tanh",
     "loss": "squared_error",
@@ -165,7 +166,10 @@ def fitted(run: Run) -> History:
 # All fields at once; those that exclude each other are left out once.
 @pytest.mark.parametrize(
     ("left", "steps"),
-    [(("rate_rule", "gradient", "epochs"), 17), (("optimizer", "batch_size", "steps"), 4)],
+    [
+        (("network", "rate_rule", "gradient", "epochs"), 17),
+        (("network", "optimizer", "batch_size", "steps"), 4),
+    ],
 )
 def test_fit_and_a_study_of_one_cell_train_the_same(left, steps: int, tmp_path: Path) -> None:
     fields = {name: given for name, given in SAID.items() if name not in left}

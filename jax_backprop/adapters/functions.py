@@ -84,6 +84,8 @@ def from_functions(
         with_key if "key" in keywords(apply) else value_and_grad,
         partial(_evaluate, apply=apply, loss=loss, metrics=metrics, block_size=block_size),
         vector_product_of(lambda params, batch: mean_loss(_stateless(params), batch)[0]),
+        lambda params, inputs: _outputs(apply, params, Batch(inputs))[0],
+        loss if isinstance(loss, str) else None,
     )
 
 

@@ -88,9 +88,8 @@ def find_rate(
         assert refused is not None
         _refuse(refused, as_json)
     else:
-        known = experience(
-            tasks_like(searched, of_classes=data.train.targets.ndim == 1), found.cost
-        )
+        tasks = tasks_like(searched, of_classes=data.train.targets.ndim == 1)
+        known = [] if run.network else experience(tasks, found.cost)
         known += [] if searched == run else [_of_proxy(searched, run, data)]
         _tell(found, known, run, data_dir, out, as_json)
 
@@ -151,28 +150,43 @@ def _of_proxy(searched: Run, run: Run, data: Dataset) -> str:
     )
 
 
-def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance: Any) -> FoundRate:
+def _parts(run: Run, data: Dataset) -> tuple[Any, ...]:
+    """Return a network's init, gradient, evaluation, products with the Hessian, rate factors."""
     from jax_backprop.derivation.autodiff import autodiff_value_and_grad
-    from jax_backprop.finding import find_learning_rate
     from jax_backprop.network import init_params
     from jax_backprop.parametrization import rate_factors
-    from jax_backprop.training import network_functions, share_of
+    from jax_backprop.training import imported_network, network_functions
     from jax_backprop.types import Penalties
 
+    if run.network is not None:
+        own = imported_network(run.network, data)
+        return own.init, own.value_and_grad, own.evaluate, own.vector_product, None
     network = run.network_of(data.features, data.outputs)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
-    gradient, evaluate, product = network_functions(network, penalties)
+    gradient, *others = network_functions(network, penalties)
     if run.gradient == "autodiff":
         gradient = autodiff_value_and_grad(network, penalties)
+
+    def init(key: Any) -> Any:
+        return init_params(network, key=key, init_scale=run.init_scale)
+
+    return init, gradient, *others, rate_factors(network, run.optimizer)
+
+
+def _find(run: Run, data: Dataset, budget: float, rates: Any, stop: Any, advance: Any) -> FoundRate:
+    from jax_backprop.finding import find_learning_rate
+    from jax_backprop.training import share_of
+
+    init, gradient, evaluate, product, factors = _parts(run, data)
     return find_learning_rate(
-        lambda key: init_params(network, key=key, init_scale=run.init_scale),
+        init,
         gradient,
         share_of(data, run.data_fraction),
         evaluate=evaluate,
         optimizer=run.optimizer,
         rate_rule=run.rate_rule,
         vector_product=product,
-        factors=rate_factors(network, run.optimizer),
+        factors=factors,
         layer_factors=run.layer_factors,
         reduction=run.reduction,
         schedule=run.schedule,

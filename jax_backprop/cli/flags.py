@@ -28,7 +28,7 @@ Cluster = Annotated[str | None, tyro.conf.arg(metavar="{tcp://HOST:PORT,local:N,
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 DATASETS = "{digits,mnist,fashion_mnist,tfds:NAME,npz:FILE,csv:FILE,noise:N,D,K}"
 SHORT = {"hidden_sizes": "hidden"}  # flags with another name than their field's
-METAVARS = {"dataset": DATASETS}
+METAVARS = {"dataset": DATASETS, "network": "MODULE:FUNCTION"}
 # The flag of each field, and of each parameter of a choice.
 TYPED = {
     name: "--" + SHORT.get(name, name).replace("_", "-")

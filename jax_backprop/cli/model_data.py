@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.errors import InputError
+from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
     from jax_backprop.training.model import Model
     from jax_backprop.types import Dataset
+
+
+def load_whole(folder: Path, data_dir: Path | None) -> Model:
+    """Load a model; a network of one's own is made again, of the data that it was made of."""
+    from jax_backprop.training import with_network
+    from jax_backprop.training.model import load_model
+
+    model = load_model(folder)
+    if model.run.network is None:
+        return model
+    name, seed = model.run.dataset, model.run.split_seed
+    return with_network(model, load(name, split_seed=seed, data_dir=data_dir, recipe=model.recipe))
 
 
 def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path | None) -> Dataset:
@@ -41,7 +54,8 @@ def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path 
         if split_seed is not None:
             raise
         data = load(own, split_seed=0, data_dir=data_dir, scaling=scaling, recipe=model.recipe)
-    check_fit(model.params, data, model.network)
+    if isinstance(model.network, Network):
+        check_fit(model.params, data, model.network)
     check_feature_dtype(data.train.inputs, model)
     say_differences(model, data)
     return data

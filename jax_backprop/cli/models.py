@@ -13,16 +13,16 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.data import load
 from jax_backprop.cli.flags import DATASETS, Flag, Folder, MaybeFolder, MaybeInt, for_each_field
-from jax_backprop.cli.model_data import load_for
+from jax_backprop.cli.model_data import load_for, load_whole
 from jax_backprop.cli.scores import print_confusion, print_scores, print_summary, scores
 from jax_backprop.cli.signals import StopRequest, stop_on_signal
 from jax_backprop.data.names import name_with, parse_name
-from jax_backprop.settings import Run
+from jax_backprop.settings import Network, Run
 
 if TYPE_CHECKING:
     from jax_backprop.training import FitResult
     from jax_backprop.training.model import Model
-    from jax_backprop.types import Dataset
+    from jax_backprop.types import Dataset, OwnNetwork
 
 NOT_SAVED = "nothing is saved without --out"
 STOPPING = f"stopping after this segment; {NOT_SAVED} (again: stop at once)"
@@ -58,12 +58,12 @@ def train(
 
 def _train(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> None:
     """Train and print; into a folder if there is one, unless that holds the model already."""
-    from jax_backprop.training import InterruptedTrainingError
+    from jax_backprop.training import InterruptedTrainingError, with_network
     from jax_backprop.training.model import model_folder, save_model
 
     with contextlib.nullcontext() if out is None else model_folder(out, run, data) as there:
         if there is not None:
-            print_scores(there, data, dict(there.scores))
+            print_scores(with_network(there, data), data, dict(there.scores))
             console.say(f"{out} holds this model already: nothing was trained")
             return
         started = time.perf_counter()
@@ -85,22 +85,30 @@ def _fit(run: Run, data: Dataset, out: Path | None, stop: StopRequest) -> tuple[
 
     from jax_backprop.derivation.autodiff import autodiff_value_and_grad as autodiff
     from jax_backprop.network import init_params
-    from jax_backprop.training import fit, role_keys
+    from jax_backprop.training import fit, imported_network, role_keys
     from jax_backprop.training.model import Model, described
     from jax_backprop.types import Penalties
 
-    network = run.network_of(data.features, data.outputs)
-    penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
-    keys, by_hand = role_keys(run.seed), run.gradient == "hand"
+    keys, how = role_keys(run.seed), run.training
+    network: Network | OwnNetwork
+    if run.network is not None:
+        network = imported_network(run.network, data)
+        start, how["metrics"] = network.init(keys.init), None
+    else:
+        network = run.network_of(data.features, data.outputs)
+        start = init_params(network, key=keys.init, init_scale=run.init_scale)
+        penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
+        if run.gradient != "hand":
+            how["value_and_grad"] = autodiff(network, penalties)
+        if run.gradient == "hand" or run.rate_rule.name == "curvature":
+            how["penalties"] = penalties
     with console.progress("steps") as advance:
         result = fit(
-            init_params(network, key=keys.init, init_scale=run.init_scale),
+            start,
             data,
             key=keys.order,
             network=network,
-            penalties=penalties if by_hand or run.rate_rule.name == "curvature" else Penalties(),
-            value_and_grad=None if by_hand else autodiff(network, penalties),
-            **run.training,
+            **how,
             out=out,
             described=described(run, data),
             should_stop=stop,
@@ -133,9 +141,7 @@ def evaluate(
       split_seed: By default the model's.
       data_dir: Folder of prepared sets; by default $JAX_BACKPROP_DATA_DIR or ~/.cache/jax_backprop.
     """
-    from jax_backprop.training.model import load_model
-
-    loaded = load_model(model)
+    loaded = load_whole(model, data_dir)
     trained = parse_name(loaded.run.dataset)
     known = trained.columns if label is None else trained.columns._replace(label=(label,))
     own = str(trained._replace(columns=known))

@@ -11,9 +11,10 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import Folder, MaybeFile, MaybeFolder
-from jax_backprop.cli.model_data import check_feature_dtype, load_for
+from jax_backprop.cli.model_data import check_feature_dtype, load_for, load_whole
 from jax_backprop.errors import InputError, spreadsheet_cell, unknown_name
 from jax_backprop.reading import decode, read_npy
+from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
     from jax_backprop.training.model import Model
@@ -51,19 +52,15 @@ def predict(
         )
     import numpy as np
 
-    from jax_backprop.losses import LOSSES
-    from jax_backprop.network import forward
     from jax_backprop.storage import write_atomic
-    from jax_backprop.training.model import load_model
 
-    loaded = load_model(model)
+    loaded = load_whole(model, data_dir)
     if inputs is not None:
         features = _read_features(inputs, loaded)
     else:
         data = load_for(loaded, loaded.run.dataset, split_seed=None, data_dir=data_dir)
         features = data.scaling.apply(data.splits[split].inputs)
-    logits = forward(loaded.params, features, network=loaded.network)
-    heads, rows = _told(loaded, np.asarray(LOSSES[loaded.network.loss].predict(logits)))
+    heads, rows = _told(loaded, np.asarray(_predicted(loaded, features)))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heads, *rows])
     if out is not None:
@@ -71,6 +68,27 @@ def predict(
         console.say(f"{len(rows):,} predictions in {out}")
     else:
         console.out.out(text.getvalue(), end="", highlight=False)
+
+
+def _predicted(model: Model, features: Any) -> Any:
+    """Return what the loss makes of the outputs: probabilities, or numbers."""
+    from jax_backprop.losses import LOSSES
+    from jax_backprop.network import forward
+
+    if isinstance(model.network, Network):
+        outputs = forward(model.params, features, network=model.network)
+    elif model.network is not None and model.network.apply is not None:
+        outputs = model.network.apply(model.params, features)
+    else:
+        outputs = None
+    if outputs is None or outputs.shape != (len(features), len(model.output_names)):
+        raise InputError(
+            f"network {model.run.network!r}",
+            got="no apply" if outputs is None else f"outputs of shape {outputs.shape}",
+            expected=f"apply: params, inputs -> (examples, {len(model.output_names)})",
+            remedy="Make it by jb.from_functions, or evaluate it instead.",
+        )
+    return outputs if model.loss is None else LOSSES[model.loss].predict(outputs)
 
 
 def _told(model: Model, outputs: Any) -> tuple[list[str], list[list[str]]]:
@@ -81,7 +99,7 @@ def _told(model: Model, outputs: Any) -> tuple[list[str], list[list[str]]]:
         return ["example", *names], rows
     chosen = outputs.argmax(axis=1)
     heads = ["example", "class"]
-    if model.network.loss != "softmax_cross_entropy":  # scores of classes are no probabilities
+    if model.loss != "softmax_cross_entropy":  # scores of classes are no probabilities
         return heads, [[str(row), names[label]] for row, label in enumerate(chosen)]
     return [*heads, "probability"], [
         [str(row), names[label], f"{outputs[row, label]:.6f}"] for row, label in enumerate(chosen)
@@ -90,11 +108,9 @@ def _told(model: Model, outputs: Any) -> tuple[list[str], list[list[str]]]:
 
 def _read_features(path: Path, model: Model) -> Any:
     """Return the examples of a file as the network's inputs."""
+    from jax_backprop.data import check_features
     from jax_backprop.data.features import scaled_on_host
     from jax_backprop.types import Scaling
-
-    features = model.network.layer_sizes[0]
-    from jax_backprop.data import check_features
 
     if path.suffix in TABLES:
         array = _read_table(path, model)
@@ -107,11 +123,11 @@ def _read_features(path: Path, model: Model) -> Any:
             remedy="Save it with numpy.save(path, array).",
         )
     checked = check_features(array)
-    if checked.shape[1] != features:
+    if checked.shape[1] != model.features:
         raise InputError(
             "inputs",
             got=f"{checked.shape[1]} features an example",
-            expected=f"{features}, the model's layer sizes begin with that",
+            expected=f"{model.features}, as the model was trained on",
             remedy="Give data of the shape that the model was trained on.",
         )
     check_feature_dtype(checked, model)

@@ -8,12 +8,18 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from jax_backprop.cli.flags import TYPED
 from jax_backprop.cli.refusals import flags_of, unknown_flag
 from jax_backprop.errors import InputError
+from jax_backprop.settings import OF_NETWORK
 
+OWN = tuple(TYPED[name] for name in OF_NETWORK)
+ITS_OWN = "That network has its own."
 # Of each command: flags that it doesn't use beside another one ("with"), or without any of several
 # ("without"), and why.
 UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
+    "train": [("with", ("--network",), OWN, ITS_OWN)],
+    "find-rate": [("with", ("--network",), (*OWN, "--proxy-width"), ITS_OWN)],
     "predict": [
         ("with", ("--inputs",), ("--split", "--data-dir"), "A file's rows are no split of a set.")
     ],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jax_backprop.cli import console
+from jax_backprop.settings import Network
 
 if TYPE_CHECKING:
     from jax_backprop.training import FitResult
     from jax_backprop.training.model import Model
-    from jax_backprop.types import Batch, Dataset, Evaluation, Params
+    from jax_backprop.types import Batch, Dataset, Evaluation
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 20  # whose confusion is printed
@@ -21,18 +22,20 @@ def scores(model: Model, data: Dataset) -> dict[str, float]:
     import jax
 
     from jax_backprop.metrics import every_metric
-    from jax_backprop.network import evaluate
+    from jax_backprop.training import make_learner, network_functions
+    from jax_backprop.types import Penalties
 
-    chosen = every_metric(model.network.loss, data.train.targets)
+    if isinstance(model.network, Network):
+        metrics = every_metric(model.network.loss, data.train.targets)
+        gradient, evaluate, _ = network_functions(model.network, Penalties(), metrics)
+    else:
+        assert model.network is not None
+        gradient, evaluate = model.network.value_and_grad, model.network.evaluate
+    learner = make_learner(gradient, evaluate, scaling=data.scaling)
 
     @jax.jit
-    def on_all(params: Params, splits: dict[str, Batch]) -> dict[str, Evaluation]:
-        return {
-            name: evaluate(
-                params, split, network=model.network, scaling=data.scaling, metrics=chosen
-            )
-            for name, split in splits.items()
-        }
+    def on_all(params: Any, splits: dict[str, Batch]) -> dict[str, Evaluation]:
+        return {name: learner.evaluate(params, split) for name, split in splits.items()}
 
     return {
         f"{split}_{name}": float(value)
@@ -45,7 +48,9 @@ def print_scores(model: Model, data: Dataset, scores: dict[str, float]) -> None:
     """Print them as a table."""
     from jax_backprop.cli.tables import Table
 
-    sizes = "-".join(map(str, model.network.layer_sizes))
+    sizes = model.run.network
+    if isinstance(model.network, Network):
+        sizes = "-".join(map(str, model.network.layer_sizes))
     metrics = [name.removeprefix("test_") for name in scores if name.startswith("test_")]
     rows = []
     for name in SPLITS:
@@ -61,7 +66,7 @@ def print_confusion(model: Model, data: Dataset) -> None:
     from jax_backprop.cli.tables import Table
     from jax_backprop.training import confusion_matrix
 
-    if not 2 <= data.classes <= MOST_CLASSES:
+    if model.network is None or model.loss is None or not 2 <= data.classes <= MOST_CLASSES:
         return
     how = {"network": model.network, "scaling": data.scaling}
     counts = confusion_matrix(model.params, data.test, **how)
@@ -98,8 +103,8 @@ def print_summary(
         batches = "full batch"
     console.say(
         f"{len(losses):,} steps ({batches}) in {seconds:.1f} s, compilation within; "
-        f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}, "
-        f"gradient by {run.gradient}"
+        f"{run.optimizer.label}, {run.schedule.label} schedule from {run.learning_rate:g}"
+        + ("" if run.network else f", gradient by {run.gradient}")
     )
     if run.early_stopping:
         patience, history = run.early_stopping, result.history

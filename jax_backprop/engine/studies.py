@@ -25,17 +25,11 @@ from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.importing import imported, is_path
 from jax_backprop.metrics import chosen_metrics
 from jax_backprop.parsing import explain, read_study
-from jax_backprop.settings import Run, Schedule
+from jax_backprop.settings import OF_NETWORK, Run, Schedule
 from jax_backprop.storage import set_aside
 from jax_backprop.study_file import Study, axis_values, listed
-from jax_backprop.training import check_loss
+from jax_backprop.training import check_loss, imported_network
 from jax_backprop.types import Dataset
-
-# Fields that say what this project's own network is.
-OF_NETWORK = (
-    *("hidden_sizes", "activation", "loss", "parametrization", "base_width", "init_scale"),
-    *("l2", "label_smoothing", "gradient", "metrics"),
-)
 
 
 def run_study(
@@ -154,7 +148,8 @@ def study_workload(study: Study) -> Workload:
     data = next(iter(splits.values()), None) or load_dataset(
         study.dataset, split_seed=study.split_seed
     )
-    fixed = {name: _resolved(getattr(study, name)) for name in Run.model_fields}
+    fields = [name for name in Run.model_fields if name != "network"]
+    fixed = {name: _resolved(getattr(study, name)) for name in fields}
     if study.metrics is None:
         del fixed["metrics"]  # studies without them stay what they were
     shared = {
@@ -181,41 +176,18 @@ def _own_workload(
     study: Study, data: Dataset, fixed: dict[str, Any], shared: dict[str, Any]
 ) -> Workload:
     """Return the workload of a network that a function of the user's makes."""
-    path = study.network or ""
-    made = _made(path, data)
-    parts = {name: getattr(made, name, None) for name in ("init", "value_and_grad", "evaluate")}
-    if not all(callable(parts[name]) for name in ("init", "value_and_grad")):
-        raise InputError(
-            f"network {path!r}",
-            got=f"a {type(made).__name__}",
-            expected="something with init and value_and_grad, as jb.from_functions makes",
-            remedy="Return jb.from_flax(...), jb.from_equinox(...) or jb.from_functions(...).",
-        )
-    kept = {name: value for name, value in fixed.items() if name not in OF_NETWORK}
     said = [name for name in OF_NETWORK if name in study.model_fields_set]
     if said:
         raise InputError(
             said[0],
-            got=f"it beside network = {path!r}",
+            got=f"it beside network = {study.network!r}",
             expected="none: that network has its own",
             remedy="Leave it out.",
         )
-    product = getattr(made, "vector_product", None)
-    return Workload(**parts, data=data, fixed=kept, vector_product=product, **shared)
-
-
-def _made(path: str, data: Dataset) -> Any:
-    try:
-        return imported(path)(data)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a function of the user's raises
-        raise InputError(
-            f"network {path!r}",
-            got=f"{type(error).__name__}: {error}",
-            expected="a network made of the data, which is its only argument",
-            remedy="Mend that function.",
-        ) from error
+    made = imported_network(study.network or "", data)
+    kept = {name: value for name, value in fixed.items() if name not in OF_NETWORK}
+    parts = (made.init, made.value_and_grad, made.evaluate)
+    return Workload(*parts, data, kept, vector_product=made.vector_product, **shared)
 
 
 def _resolved(value: Any) -> Any:

@@ -17,7 +17,7 @@ from jax_backprop.types import Batch, Scalar
 EXAMPLES = 64  # they give 2/sharpness within half a percent on digits
 ITERATIONS = 20  # of Lanczos
 REPEATED = 20  # times that an optimizer is shown one gradient: a momentum has then built up
-APART = 1e-2  # of the parameters' norm: the points of a central difference of gradients
+APART = 1e-2  # of the parameters' norm, or alone if that is 0: points of a central difference
 
 
 class Limits(NamedTuple):
@@ -49,8 +49,10 @@ def limits_at(params: Any, batch: Batch, *, learner: Learner) -> Limits:
         at = whole._replace(params=at) if isinstance(whole, Stateful) else at
         return trained_part(learner.value_and_grad(at, batch)[1])
 
+    norm = jnp.asarray(optax.tree.norm(params))
+
     def product(direction: Any) -> Any:
-        size = APART * optax.tree.norm(params) / optax.tree.norm(direction)
+        size = APART * jnp.where(norm > 0, norm, 1) / optax.tree.norm(direction)
         ahead, behind = (
             gradient(
                 jax.tree.map(lambda at, along, s=sign: at + s * size * along, params, direction)

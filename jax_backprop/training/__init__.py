@@ -8,6 +8,7 @@ from jax_backprop.training.checkpoint import (
     unsealed_arrays,
 )
 from jax_backprop.training.history import EarlyStop, History, early_stop
+from jax_backprop.training.imported import imported_network, with_network
 from jax_backprop.training.learner import (
     Keys,
     Learner,
@@ -61,6 +62,7 @@ __all__ = [
     "epoch_orders",
     "evaluated_params",
     "fit",
+    "imported_network",
     "init_state",
     "make_learner",
     "make_plan",
@@ -76,6 +78,7 @@ __all__ = [
     "trained_part",
     "unsealed_arrays",
     "used_examples",
+    "with_network",
     "with_precision",
     "with_scaling",
 ]

@@ -75,7 +75,7 @@ class Checkpoints:
 
     def write(self, done: int, state: Any, record: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint."""
-        arrays = {f"state.{n}": _plain(leaf) for n, leaf in enumerate(jax.tree.leaves(state))}
+        arrays = {f"state.{n}": leaf for n, leaf in enumerate(plain_leaves(state))}
         arrays |= {f"record.{name}": np.asarray(rows) for name, rows in record.items()}
         about = {
             "identity": self._identity,
@@ -227,10 +227,14 @@ def compiler_options() -> dict[str, str | bool]:
 
 def tree_sha256(tree: Any) -> str:
     """Return a hash of a tree's arrays, with their places, shapes and types."""
-    leaves, structure = jax.tree.flatten(tree)
-    plain = [_plain(leaf) for leaf in leaves]
+    plain, structure = plain_leaves(tree), jax.tree.structure(tree)
     about = f"{structure}{[(str(leaf.dtype), leaf.shape) for leaf in plain]}"
     return sha256(b"".join([about.encode(), *(leaf.tobytes() for leaf in plain)]))
+
+
+def plain_leaves(tree: Any) -> list[np.ndarray]:
+    """Return a tree's leaves as arrays on the host, keys as the numbers that they are made of."""
+    return [_plain(leaf) for leaf in jax.tree.leaves(tree)]
 
 
 def _is_key(leaf: Any) -> bool:

@@ -20,7 +20,7 @@ from jax_backprop.extras import extras_named
 from jax_backprop.parsing import parse
 from jax_backprop.reading import decode, read_json
 from jax_backprop.recipes import Column
-from jax_backprop.settings import Network, Run
+from jax_backprop.settings import OF_NETWORK, Network, Run
 from jax_backprop.storage import (
     claim_folder,
     file_sha256,
@@ -36,8 +36,9 @@ from jax_backprop.training.checkpoint import (
     remove_checkpoint,
 )
 from jax_backprop.training.history import History
+from jax_backprop.training.imported import computed, named_leaves
 from jax_backprop.training.running import FitResult
-from jax_backprop.types import Dataset, Layer, Params, Scaling
+from jax_backprop.types import Dataset, Layer, OwnNetwork, Scaling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 SEAL = "checksum"  # of all else in the manifest
 MANIFEST = "model.json"
 WEIGHTS = "model.safetensors"
+LAYERS, OWN = "layers.", "params."  # what the names of weights begin with
 
 
 class Model(NamedTuple):
@@ -52,10 +54,12 @@ class Model(NamedTuple):
 
     ``output_names`` are of ``classes`` or of numbers; ``data`` is what is recorded of the data that
     it was trained on, ``scores`` how it did there, ``recipe`` what became of a table's columns.
+    One's own ``network`` is read as None, and its ``params`` as arrays by name, until
+    ``with_network`` makes it again; ``program`` tells whether it is the same.
     """
 
-    params: Params
-    network: Network
+    params: Any
+    network: Network | OwnNetwork | None
     run: Run
     output_names: tuple[str, ...]
     scaling: Scaling = Scaling()
@@ -64,6 +68,19 @@ class Model(NamedTuple):
     scores: Mapping[str, float] = MappingProxyType({})
     recipe: tuple[Column, ...] = ()
     classes: bool = True
+    program: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def loss(self) -> str | None:
+        """The name of its loss; None of a loss of one's own."""
+        return None if self.network is None else self.network.loss
+
+    @property
+    def features(self) -> int:
+        """Numbers that an example is of."""
+        if isinstance(self.network, Network):
+            return self.network.layer_sizes[0]
+        return self.data["features"]
 
 
 @contextlib.contextmanager
@@ -97,7 +114,13 @@ def model_folder(folder: Path, run: Run, data: Dataset) -> Iterator[Model | None
 def described(run: Run, data: Dataset | str | None) -> dict[str, Any]:
     """Return what a run is, with the data's SHA-256, as JSON holds it."""
     checksum = data.checksum if isinstance(data, Dataset) else data
-    return {**run.model_dump(mode="json", exclude_none=True), "data_checksum": checksum}
+    return {**_dumped(run), "data_checksum": checksum}
+
+
+def _dumped(run: Run) -> dict[str, Any]:
+    """Return what was chosen; without this project's network, where it is one's own."""
+    unused = {*OF_NETWORK} if run.network else set()
+    return run.model_dump(mode="json", exclude_none=True, exclude=unused)
 
 
 def save_model(
@@ -109,19 +132,16 @@ def save_model(
     """
     import pyarrow.parquet as pq
 
-    tensors = {
-        f"layers.{index}.{name}": np.asarray(leaf)
-        for index, layer in enumerate(model.params)
-        for name, leaf in layer._asdict().items()
-    }
+    prefix = OWN if model.run.network else LAYERS
+    tensors = {f"{prefix}{name}": leaf for name, leaf in named_leaves(model.params).items()}
     files = {WEIGHTS: write_atomic(folder / WEIGHTS, safetensors.numpy.save(tensors))}
     for name, table in history_tables(result.history).items():
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         files[f"{name}.parquet"] = write_atomic(folder / f"{name}.parquet", buffer.getvalue())
     manifest = {
-        "run": model.run.model_dump(mode="json", exclude_none=True),
-        "network": model.network.model_dump(mode="json"),
+        "run": _dumped(model.run),
+        "network": _about(model, data),
         ("class_names" if model.classes else "target_names"): list(model.output_names),
         "scaling": model.scaling._asdict(),
         "feature_dtype": model.feature_dtype,
@@ -131,6 +151,7 @@ def save_model(
             "split_seed": data.split_seed,
             "examples": {name: split.examples for name, split in data.splits.items()},
             "checksum": data.checksum,
+            "features": data.features,
         },
         **({"recipe": [column._asdict() for column in model.recipe]} if model.recipe else {}),
         "scores": scores,
@@ -139,6 +160,14 @@ def save_model(
     manifest[SEAL] = _seal(manifest)
     write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     remove_checkpoint(folder)
+
+
+def _about(model: Model, data: Dataset) -> dict[str, Any]:
+    """Return what a network is: its settings, or what one's own computes here."""
+    if isinstance(model.network, OwnNetwork):
+        return computed(model.network, model.params, data)
+    assert model.network is not None
+    return model.network.model_dump(mode="json")
 
 
 def load_model(folder: Path) -> Model:
@@ -179,9 +208,13 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
         for name, known in manifest["files"].items():
             there = (folder / name).is_file() and file_sha256(folder / name) == known
             _check(there, f"damaged: {name} is missing or not what was written")
-    network = parse(Network, manifest["network"], str(folder / MANIFEST))
     run = parse(Run, manifest["run"], str(folder / MANIFEST))
     tensors = safetensors.numpy.load((folder / WEIGHTS).read_bytes())
+    if run.network is not None:
+        arrays = {name.removeprefix(OWN): leaf for name, leaf in tensors.items()}
+        whole = Model(arrays, None, run, (), program=manifest["network"])
+        return _described(whole, manifest, None)
+    network = parse(Network, manifest["network"], str(folder / MANIFEST))
     layers = [
         Layer(*(jnp.asarray(tensors[f"layers.{index}.{name}"]) for name in Layer._fields))
         for index in range(len(network.layer_sizes) - 1)
@@ -189,15 +222,25 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
     for (fan_in, fan_out), layer in zip(pairwise(network.layer_sizes), layers, strict=True):
         fits = layer.weights.shape == (fan_in, fan_out) and layer.biases.shape == (fan_out,)
         _check(fits, "damaged: weights of another shape than the network's")
-    classes, dtype = "class_names" in manifest, str(np.dtype(manifest["feature_dtype"]))
+    return _described(Model(tuple(layers), network, run, ()), manifest, network)
+
+
+def _described(model: Model, manifest: Mapping[str, Any], network: Network | None) -> Model:
+    """Return a model with what is recorded of its data, checked against a network's layers."""
+    classes = "class_names" in manifest
     names = manifest["class_names" if classes else "target_names"]
-    named = len(names) == network.layer_sizes[-1] and all(isinstance(name, str) for name in names)
+    fits = network is None or len(names) == network.layer_sizes[-1]
+    named = fits and all(isinstance(name, str) for name in names)
     _check(named, "damaged: names that aren't one for each output")
-    scaling = Scaling(*(_part(manifest["scaling"][part], network) for part in Scaling._fields))
-    data, scores = dict(manifest.get("data", {})), dict(manifest.get("scores", {}))
-    recipe = tuple(_column(each) for each in manifest.get("recipe", ()))
-    named = (tuple(names), scaling, dtype, data, scores, recipe, classes)
-    return Model(tuple(layers), network, run, *named)
+    return model._replace(
+        output_names=tuple(names),
+        scaling=Scaling(*(_part(manifest["scaling"][part], network) for part in Scaling._fields)),
+        feature_dtype=str(np.dtype(manifest["feature_dtype"])),
+        data=dict(manifest.get("data", {})),
+        scores=dict(manifest.get("scores", {})),
+        recipe=tuple(_column(each) for each in manifest.get("recipe", ())),
+        classes=classes,
+    )
 
 
 def _column(given: Any) -> Column:
@@ -206,11 +249,12 @@ def _column(given: Any) -> Column:
     return Column(**{**given, "categories": tuple(map(str, given["categories"]))})
 
 
-def _part(given: Any, network: Network) -> float | tuple[float, ...]:
+def _part(given: Any, network: Network | None) -> float | tuple[float, ...]:
     """Return a part of a scaling: a number, or one a feature."""
     if not isinstance(given, list):
         return float(given)
-    _check(len(given) == network.layer_sizes[0], "damaged: a scaling of other features")
+    fits = network is None or len(given) == network.layer_sizes[0]
+    _check(fits, "damaged: a scaling of other features")
     return tuple(float(each) for each in given)
 
 
