@@ -79,6 +79,18 @@ def test_a_rate_that_fails_in_longer_runs_is_left_for_a_lower_one(lasting: float
             search(fades, centre=1.0, steps=1000, budget=2)
 
 
+def test_a_plateau_is_left_by_longer_runs_not_by_lower_rates() -> None:
+    rates_of: dict[int, list[float]] = {}
+
+    def plateau(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        rates_of.setdefault(steps, []).extend(rates)
+        moved = (0.5 if steps >= 400 else -0.01) * rates
+        return np.repeat(np.where(rates > 1.5, 9.0, START - moved)[:, None], seeds, axis=1)
+
+    assert 0.5 < search(plateau, centre=1.0, steps=1600, budget=8).rate < 1.5
+    assert min(rates_of[100]) > 1e-2
+
+
 def never_rises(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
     return np.repeat(START / (1 + 10 * rates / (1 + rates))[:, None], seeds, axis=1)
 

@@ -120,7 +120,7 @@ class _Run:
         """Run the first round, widened until its best is inside."""
         found = self._round(self.length(share), rates, 1)
         for _ in range(2 * WIDENINGS):
-            more = _beyond(found)
+            more = _beyond(found, self._start)
             if not len(more):
                 break
             found = _joined(found, self._round(found.steps, more, 1))
@@ -222,12 +222,15 @@ def _span_grid(span: tuple[int | float, int | float]) -> np.ndarray:
     return np.geomspace(*span, max(3, round(COARSE * np.log10(span[1] / span[0])) + 1))
 
 
-def _beyond(scan: Round) -> np.ndarray:
-    """Return further rates on the side where the best is the last; none if it is inside."""
+def _beyond(scan: Round, start: float) -> np.ndarray:
+    """Return further rates on the side where the best is the last; none if it is inside.
+
+    None below a rate so small that it leaves the loss at its start, either.
+    """
     steps, scores = np.arange(1, BLOCK // 2 + 1) / COARSE, scan.scores
     if scan.best == len(scan.rates) - 1 or scores.max() <= (1 + FLAT) * scores.min() < np.inf:
         more = scan.rates[-1] * 10**steps
-    elif scan.best == 0:
+    elif scan.best == 0 and not abs(scores[0] - start) <= FLAT * start:
         more = scan.rates[0] / 10 ** steps[::-1]
     else:
         return np.empty(0)
