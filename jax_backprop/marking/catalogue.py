@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from importlib.resources import files
 from types import CodeType
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from jax_backprop.marking.network import (
     RIGHT,
     At,
     Number,
+    Rule,
     example_losses,
     sigmoid,
     softmax,
@@ -46,18 +47,17 @@ class Mistake(NamedTuple):
       kind: of the step, as in ``network.RIGHT``.
       name: a few words.
       what: what was done, a sentence to the student.
-      code: of the expression.
+      rule: what the mistake makes of a step; raises whatever stands in its way there.
     """
 
     kind: str
     name: str
     what: str
-    code: CodeType
+    rule: Rule
 
-    def rule(self, at: At) -> Number:
-        """Return what the mistake makes of a step; raises whatever stands in its way there."""
-        names = _Names(at, self.kind)
-        return eval(self.code, {}, names)
+
+def _evaluated(code: CodeType, kind: str, at: At) -> Number:
+    return eval(code, {}, _Names(at, kind))
 
 
 class _Names(dict[str, Any]):
@@ -105,20 +105,55 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
 
 
 @cache
-def catalogue() -> dict[str, tuple[Mistake, ...]]:
-    """Return the mistakes of each kind of step, the likelier first, slips of the pen last."""
+def _expressions() -> dict[str, list[tuple[str, str, str]]]:
     tables = tomllib.loads(files("jax_backprop.marking").joinpath("mistakes.toml").read_text())
     functions = [
         (f"another function: {name}", f"What you computed of Z is {name}.", expression)
         for name, expression in tables.pop("functions")
     ]
-    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": list(tables["newW"])}
-    for kind, entries in tables.items():
-        entries += list(slips(kind.replace("newb", "newW")))
+    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": tables["newW"]}
     return {
-        kind: tuple(
-            Mistake(kind, name, what, compile(expression, name, "eval"))
-            for name, what, expression in entries
-        )
+        kind: [*map(tuple, entries), *slips(kind.replace("newb", "newW"))]
         for kind, entries in tables.items()
     }
+
+
+def _compiled(kind: str, entries: Sequence[tuple[str, str, str]]) -> tuple[Mistake, ...]:
+    return tuple(
+        Mistake(kind, name, what, partial(_evaluated, compile(expression, name, "eval"), kind))
+        for name, what, expression in entries
+    )
+
+
+@cache
+def catalogue() -> dict[str, tuple[Mistake, ...]]:
+    """Return the mistakes of each kind of step, the likelier first, slips of the pen last."""
+    return {kind: _compiled(kind, entries) for kind, entries in _expressions().items()}
+
+
+_FACTORS = (
+    ("1/N too much as well", "And it is divided by N once more.", "({}) / N"),
+    ("1/N missing as well", "And 1/N is missing.", "({}) * N"),
+    ("its sign turned as well", "And its sign is turned.", "-({})"),
+    ("halved as well", "And there is a factor 1/2 too much.", "({}) / 2"),
+    ("doubled as well", "And there is a factor 2 too much.", "2 * ({})"),
+)
+_AS_WELL = {
+    "dY": _FACTORS,
+    "dW": _FACTORS,
+    "db": _FACTORS,
+    "dA": _FACTORS,
+    "dZ": _FACTORS,
+    "Z": (("the biases missing as well", "And the biases are missing.", "({}) - b"),),
+}
+
+
+@cache
+def doubled(kind: str) -> tuple[Mistake, ...]:
+    """Return the mistakes of a step, each with a usual one beside it."""
+    entries = [
+        (f"{name}, {said}", f"{what} {more}", form.format(text))
+        for name, what, text in _expressions().get(kind, ())
+        for said, more, form in _AS_WELL.get(kind, ())
+    ]
+    return _compiled(kind, entries)

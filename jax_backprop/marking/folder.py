@@ -22,7 +22,7 @@ from jax_backprop.marking.submissions import CODE, Submission, cells, unpack
 from jax_backprop.reading import parse_json, read_npz, read_object
 from jax_backprop.storage import sha256, write_atomic
 
-VERSION = "1"  # of the marks: raised when the same submission may be marked otherwise
+VERSION = "2"  # of the marks: raised when the same submission may be marked otherwise
 
 
 class Mark(NamedTuple):
@@ -236,13 +236,13 @@ def unpacked(node: object, named: str) -> object:
         raise
     except Exception:  # whatever a forged answer makes of NumPy
         raise SubmissionError(f"{named} can't be read") from None
-    raise SubmissionError(f"{named} is a {str(value)[:60]}: numbers are wanted")
+    raise SubmissionError(f"{named} holds {str(value)[:80]}: numbers are wanted")
 
 
 def _entries(value: object, named: str) -> Iterator[tuple[str, object]]:
     assert isinstance(value, list)
     for key, node in value:
-        if isinstance(node, dict) and "other" in node and node["other"] in ("None",):
+        if isinstance(node, dict) and "other" in node and node["other"] is None:
             continue  # a step that wasn't computed
         if isinstance(node, dict) and "other" in node:
             yield str(key), str(node["other"])

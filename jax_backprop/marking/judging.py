@@ -11,7 +11,7 @@ from jax_backprop.marking.conventions import Setting
 from jax_backprop.marking.naming import Cause, Evidence, causes
 from jax_backprop.marking.network import At, Model, Rule, Step, follow, order
 from jax_backprop.marking.patterns import NOTHING, Pattern, near, pattern
-from jax_backprop.marking.readings import Handed
+from jax_backprop.marking.sequences import Handed
 
 FACTOR = 4  # how many times what float32's rounding does to a step is allowed beside it
 DRAWS = 8  # of that rounding: a single one may happen to do little
@@ -154,8 +154,8 @@ def _named(
     values = {name: options[0].value for name, options in given.items()}
     values[row.step.name] = row.value
     evidence = Evidence(found.model, found.setting.point, own, effect, values, allowed, truth)
-    named = tuple(causes(evidence, row.step.name))
-    if named:
+    finite = np.isfinite(row.value).all()
+    if finite and (named := tuple(causes(evidence, row.step.name))):
         return row._replace(causes=named)
     base = follow(found.model, found.setting.point, own, effect)
     at = At(found.model, base, row.step.layer)

@@ -8,14 +8,22 @@ import numpy as np
 
 from jax_backprop.marking.network import At
 
+SHARE = 1e-6  # of the largest, below which an example doesn't enter
 LEAST = 3  # elements: of fewer, any number is some factor of any other
 
 
 class Pattern(NamedTuple):
-    """A few words, and a sentence to the student."""
+    """What is told of a wrong array.
+
+    Args:
+      name: a few words.
+      what: a sentence to the student.
+      own: nothing but this step's own mistake looks so; else one before it may.
+    """
 
     name: str
     what: str
+    own: bool = False
 
 
 def pattern(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: float) -> Pattern:
@@ -25,12 +33,12 @@ def pattern(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: fl
         return near(first, second, allowed)
 
     if not np.isfinite(value).all():
-        return Pattern("not finite", "There are numbers that aren't finite: nan or inf.")
+        return Pattern("not finite", "There are numbers that aren't finite: nan or inf.", own=True)
     if not value.any():
         return Pattern("all zeros", "Every number is 0.")
     if digits := [n for n in range(1, 7) if same(value, np.asarray(np.round(right, n)))]:
         text = f"It is rounded to {digits[0]} digits: hand in more, or allow for it (tolerance)."
-        return Pattern("rounded", text)
+        return Pattern("rounded", text, own=True)
     if right.size < LEAST:
         return NOTHING
     factor = float((value * right).sum() / (right**2).sum()) if right.any() else 0.0
@@ -42,16 +50,88 @@ def pattern(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: fl
 def _changed(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: float) -> Pattern:
     """Return what was added to a right value, or cut from it."""
     if np.ptp(value - right) <= allowed * np.abs(right).max():
-        return Pattern("a constant added", "The same number is added everywhere.")
+        return Pattern("a constant added", "The same number is added everywhere.", own=True)
+    if kind == "Z" and (seen := _products(value, at, allowed)).name:
+        return seen
     low, high = value.min(), value.max()
     if low < high and near(value, np.clip(right, low, high), allowed):
-        return Pattern("clipped", "Small or large numbers are clipped: they are to stay.")
+        text = "Small or large numbers are clipped: they are to stay."
+        return Pattern("clipped", text, own=True)
     if kind in ("dW", "newW") and _along(value - right, at("W"), allowed * np.abs(value).max()):
         text = (
             "A share of the weights themselves is in it: a penalty or decay that isn't asked for."
         )
-        return Pattern("a weight decay that isn't asked for", text)
-    return _places(value, right, allowed)
+        return Pattern("a weight decay that isn't asked for", text, own=True)
+    for seen in (_told_by_sums(kind, value, at, allowed), _places(value, right, allowed)):
+        if seen.name:
+            return seen
+    return _shared(kind, value, right, at, allowed)
+
+
+def _told_by_sums(kind: str, value: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return which examples a sum over them takes in, where not all are alike."""
+    if kind not in ("dW", "db"):
+        return NOTHING
+    each = at("A", -1)[:, :, None] * at("dZ")[:, None] if kind == "dW" else at("dZ")
+    parts = each.reshape(at.N, -1).T
+    if parts.shape[0] <= parts.shape[1] or not parts.any() or at.penalty:
+        return NOTHING
+    shares, _, rank, _ = np.linalg.lstsq(parts, value.ravel(), rcond=None)
+    if rank < len(shares) or not near(parts @ shares, value.ravel(), allowed):
+        return NOTHING
+    left_out = np.flatnonzero(np.abs(shares) < SHARE * np.abs(shares).max())
+    if len(left_out):
+        text = f"The examples {list(map(int, left_out))} (counted from 0) don't enter the sum."
+        whole = np.abs(shares - np.round(shares)).max() < SHARE
+        return Pattern("examples left out", text, own=bool(whole))
+    return Pattern("examples that count differently", "The examples don't enter the sum alike.")
+
+
+def _shared(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return what rows or columns have in common: a factor each, a term, a sum."""
+    if right.ndim < 2 or min(right.shape) < 2:
+        return NOTHING
+    names = ("unit", "unit") if kind in ("dW", "newW") else ("example", "unit")
+    for axis, name in enumerate(names):
+        across = (value * right).sum(1 - axis, keepdims=True)
+        size = (right**2).sum(1 - axis, keepdims=True)
+        factors = across / np.where(size == 0, 1, size)
+        if near(value, factors * right, allowed):
+            text = f"Each {name}'s numbers carry a factor of their own that doesn't belong there."
+            return Pattern(f"a factor for each {name}", text)
+    size = allowed * np.abs(value).max()
+    if kind not in ("dW", "newW") and np.ptp(value - right, axis=0).max() <= size:
+        return Pattern("a term too much", "The same is added for every example: it is too much.")
+    return _laws(kind, value, at, allowed)
+
+
+def _laws(kind: str, value: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return which property of a right value is missing, or kept."""
+    softmax = at.model.loss == "softmax_cross_entropy"
+    if kind == "Y" and softmax and np.abs(value.sum(1) - 1).max() > allowed:
+        return Pattern("rows that don't sum to 1", "Each row of the outputs is to sum to 1.")
+    if kind == "dY" and softmax and np.abs(value.sum(1)).max() > allowed * np.abs(value).max():
+        text = "Each row is to sum to 0, as the outputs and the labels both sum to 1."
+        return Pattern("rows that don't sum to 0", text)
+    if kind in ("A", "Y"):
+        rows = [(at("Z"), value)] if kind == "A" else list(zip(at("Z"), value, strict=True))
+        rises = np.concatenate([np.diff(v.ravel()[np.argsort(z.ravel())]) for z, v in rows])
+        if (rises >= 0).all() or (rises <= 0).all():
+            text = "Z was right, and another function was computed of it."
+            return Pattern("another function of Z", text, own=True)
+    return NOTHING
+
+
+def _products(value: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return what is wrong of a sum of products and biases, where one of the two is right."""
+    products, size = at("A", -1) @ at("W"), allowed * np.abs(value).max()
+    if np.ptp(value - products, axis=0).max() <= size:
+        text = "The products are right; what is added to them is the same for every example, yet "
+        return Pattern("another number than the bias", f"{text}it isn't the biases.", own=True)
+    if _along(value - at("b"), products, size):
+        text = "The biases are right; the products are scaled."
+        return Pattern("products scaled", text, own=True)
+    return NOTHING
 
 
 NOTHING = Pattern("", "")
@@ -63,6 +143,8 @@ def near(value: np.ndarray, other: np.ndarray, allowed: float, floor: float = 0)
         return False
     with np.errstate(all="ignore"):
         size = max(np.max(np.abs(value), initial=0), np.max(np.abs(other), initial=0))
+        if not np.isfinite(size):  # infinity is no share of infinity
+            return np.array_equal(value, other, equal_nan=True)
         return bool(np.max(np.abs(value - other), initial=0) <= max(allowed * size, floor))
 
 
@@ -86,9 +168,10 @@ def _places(value: np.ndarray, right: np.ndarray, allowed: float) -> Pattern:
         gaps = np.abs(turned[:, None] - straight[None]).reshape(len(turned), len(turned), -1)
         alike = gaps.max(axis=2) <= allowed * np.abs(right).max()
         if alike.any(axis=1).all() and alike.any(axis=0).all():
-            return Pattern(f"{name}s in another order", f"Its {name}s are in another order.")
+            text = f"Its {name}s are in another order."
+            return Pattern(f"{name}s in another order", text, own=True)
         wrong = np.flatnonzero(~np.diagonal(alike))
         if len(wrong) == 1 and len(turned) > 2:
             place = f"{name} {wrong[0]} (counted from 0)"
-            return Pattern(f"one {name} wrong", f"It is right but for {place}.")
+            return Pattern(f"one {name} wrong", f"It is right but for {place}.", name == "row")
     return NOTHING

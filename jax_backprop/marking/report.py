@@ -225,10 +225,14 @@ def _grid(row: StepReport) -> str:
     return f'<svg {size} role="img" aria-label="{label}">{"".join(squares)}</svg>'
 
 
-def _report(found: Hypothesis, row: Judged) -> StepReport:
+def _mistakes(found: Hypothesis, row: Judged) -> tuple[Mistaken, ...]:
+    """Return what gives a step's numbers: causes, or else what the array alone tells."""
     model, examples = found.model, len(found.setting.point["A0"])
-    step, right = row.step, row.right
-    mistakes = tuple(
+    own = equations.label(row.step, model, examples)
+    told = (own, _WORDS[row.step.kind])
+    if row.pattern.name and (row.pattern.own or not row.unseen):
+        return (Mistaken(*told, row.pattern.name, row.pattern.what),)
+    named = tuple(
         Mistaken(
             equations.label(cause.steps[0], model, examples),
             _WORDS[cause.steps[0].kind],
@@ -237,10 +241,16 @@ def _report(found: Hypothesis, row: Judged) -> StepReport:
         )
         for cause in row.causes
     )
+    if named and row.value is not None and not row.value.any():
+        named = (Mistaken(*told, "all zeros", "Every number is 0."), *named)
+    return named
+
+
+def _report(found: Hypothesis, row: Judged) -> StepReport:
+    model, examples = found.model, len(found.setting.point["A0"])
+    step, right = row.step, row.right
     between = tuple(equations.label(each, model, examples) for each in row.unseen)
-    if row.pattern.name and not between:
-        own = equations.label(step, model, examples)
-        mistakes = (Mistaken(own, _WORDS[step.kind], *row.pattern),)
+    mistakes = _mistakes(found, row)
     place = row.causes[0].steps[0] if row.causes else step
     base = StepReport(
         found.handed.called.get(step.name, step.name),

@@ -119,13 +119,13 @@ def packed(value: object, depth: int) -> object:
                 return packed(array, depth)
         return {"list": [packed(each, depth - 1) for each in value]}
     if value is None or isinstance(value, str):
-        return {"other": str(value)[:200]}
+        return {"other": None if value is None else f"the text {value[:60]!r}"}
     array = np.asarray(value)
     if array.dtype.kind not in "fiubc":
         try:
             array = np.asarray(value, np.float64)
         except (TypeError, ValueError):
-            return {"other": type(value).__name__}
+            return {"other": f"a {type(value).__name__}"}
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return {"array": base64.b64encode(buffer.getvalue()).decode()}

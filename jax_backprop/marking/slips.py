@@ -47,17 +47,28 @@ _DONE = {
     "({} + 1)": "1 is added to {}",
     "({} - 1)": "1 is subtracted from {}",
     "(1 - {})": "1 less {} is taken",
+    "({} - {}.mean())": "the mean of all of {} is taken off",
+    "({} / sqrt(len({})))": "{} is divided by the root of its length",
+    "{}.mean()": "the mean of {} stands for {}",
+    "sign({})": "of {} only the sign is taken",
+    "round({})": "{} is rounded",
 }
 _WHOLE = {
     "-({})": "its sign is turned",
     "({}) / 2": "it is half of what it should be",
     "2 * ({})": "it is twice what it should be",
     "3 * ({})": "it is three times what it should be",
+    "abs({})": "its sign is lost",
+    "({}) + A": "this layer's output is added as well",
+    "({}) * A": "it is multiplied by this layer's output as well",
+    "({}) * (1 - A)": "it is multiplied by 1 less this layer's output as well",
+    "({}) * Z": "it is multiplied by Z of this layer as well",
 }
 _SIGNS = (
     *(("(1 - ", "(1 + "), ("(1 - ", "(2 - "), ("(1 + ", "(1 - "), ("exp(-", "exp(")),
     *(("A * (1 - A)", "A * 1 - A"), ("A * (1 - A)", "A - 1"), ("(1 + ", "(2 + ")),
-    *(("+", "-"), ("-", "+"), (" / ", " * "), (" * ", " / "), ("@", "*"), (".T", "")),
+    *(("+", "-"), ("-", "+"), (" / ", " * "), (" * ", " / "), (" * ", " + "), (" * ", " - ")),
+    *(("@", "*"), (".T", "")),
     *(("sum(1, keepdims=True)", "sum()"), ("sum(1,", "sum(0,"), ("sum(1,", "mean(1,")),
     *(("sum(1,", "max(1,"), ("exp(", "tanh("), ("exp(", "log("), ("exp(", "2.0**(")),
     *(("sum(0)", "mean(0)"), ("sum(0)", "max(0)"), ("sum()", "mean()"), ("sum()", "max()")),
@@ -86,7 +97,8 @@ def _names(right: str) -> Iterator[tuple[str, str]]:
                 what = f"{word} stands where {_WORDS[name]} belongs"
                 yield what, right[:start] + other + right[end:]
         for form, done in _DONE.items():
-            yield done.format(_WORDS[name]), right[:start] + form.format(name, name) + right[end:]
+            what = done.format(_WORDS[name], _WORDS[name])
+            yield what, right[:start] + form.format(name, name) + right[end:]
 
 
 def _signs(right: str) -> Iterator[tuple[str, str]]:
