@@ -1,9 +1,10 @@
 """A student's own steps: every usual convention passes."""
 
-# ruff: noqa: E501 - a convention a line
+# ruff: noqa: E501, SIM905 - a convention a line
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from students import (
 )
 
 from jax_backprop import Batch, Layer, Network, check_steps
+from jax_backprop.marking.names import parse
 
 GRADS = [S[name] for name in ("dW1", "db1", "dW2", "db2")]
 SUMS = {
@@ -45,6 +47,8 @@ OLD = {  # inputs are layer 1
 B0 = {name: value * 0 if name[0] == "b" else value for name, value in G.items()}
 NO_BIAS = {name: value for name, value in solve(B0).items() if "b" not in name}
 L2 = solve(G, l2=0.3)
+ALIKE = draw((4, 4, 3), 4, seed=11)
+ALIKE_STEPS = solve(ALIKE)
 COURSE = solve(G, loss="sigmoids", l2=0.3 / N)
 
 
@@ -161,6 +165,30 @@ VARIANTS: dict[str, Variant] = {
     "lists of two hidden layers": ({"Z": [solve(DEEP)[f"Z{n}"] for n in (1, 2, 3)], "dW": [solve(DEEP)[f"dW{n}"] for n in (1, 2, 3)]}, parameters(DEEP), (DEEP["X"], DEEP["y"]), {}, ""),
     "no hidden layer": (solve(draw((4, 3))), parameters(draw((4, 3))), (draw((4, 3))["X"], draw((4, 3))["y"]), {}, ""),
     "unrolled, two hidden layers": ({"grad": vector(*[solve(DEEP)[f"d{p}{n}"] for n in (1, 2, 3) for p in "Wb"])}, vector(*[a for p in parameters(DEEP) for a in p]), (DEEP["X"], DEEP["y"]), {"layer_sizes": (3, 4, 5, 2)}, ""),
+    "dL_dW1": ({"dL_dW1": S["dW1"], "dJ_db1": S["db1"], "dE_dZ2": S["dZ2"], "dldw2": S["dW2"]}, P, BATCH, {}, ""),
+    "in Greek": ({"∂W1": S["dW1"], "δ2": S["dZ2"], "∇b1": S["db1"]}, P, BATCH, {}, ""),
+    "sums over the examples by a capital": ({"Delta1": SUMS["dW1"], "Delta2": SUMS["dW2"]}, P, BATCH, {}, "SUM"),
+    "dtheta": ({"dtheta": vector(*GRADS)}, P, BATCH, {}, "unrolled"),
+    "layers by their place": ({"dW_hidden": S["dW1"], "w_out_grad": S["dW2"], "net_h": S["Z1"], "out_h": S["A1"], "hidden_delta": S["dZ1"]}, P, BATCH, {}, ""),
+    "layers by their indices": ({"dw_ij": S["dW1"], "dw_jk": S["dW2"]}, P, BATCH, {}, ""),
+    "errors before the slope": ({"hidden_error": S["dA1"], "hidden_delta": S["dZ1"], "output_delta": S["dZ2"]}, P, BATCH, {}, ""),
+    "an error that is a delta": ({"hidden_error": S["dZ1"]}, P, BATCH, {}, ""),
+    "an error that the slope multiplies": ({"hidden_error": S["dA1"]}, P, BATCH, {}, ""),
+    "l1, l2_delta": ({"l1": S["A1"], "l2_delta": S["dZ2"]}, P, BATCH, {}, ""),
+    "AL": ({"AL": S["A2"], "dAL": None, "dZL": S["dZ2"]}, P, BATCH, {}, "'dAL' is no step"),
+    "lists, from the top's biases": (([S["db1"][:, None], S["db2"][:, None]], [S["dW1"].T, S["dW2"].T]), {"weights": [w.T for w, _ in P], "biases": [b[:, None] for _, b in P]}, BATCH, {}, ""),
+    "zs and activations with the inputs": ({"zs": [S["Z1"], S["Z2"]], "activations": [G["X"], S["A1"], S["A2"]], "deltas": [None, S["dZ1"], S["dZ2"]]}, P, BATCH, {}, ""),
+    "modules": ({"fc1.weight.grad": S["dW1"].T, "fc2.bias.grad": S["db2"]}, {f"fc{n}.{k}": v for n, (w, b) in enumerate(P, 1) for k, v in (("weight", w.T), ("bias", b))}, BATCH, {}, ""),
+    "modules with gaps": ({"layers.0.weight.grad": S["dW1"].T, "layers.2.weight.grad": S["dW2"].T}, {f"layers.{2 * n}.{k}": v for n, (w, b) in enumerate(P) for k, v in (("weight", w.T), ("bias", b))}, BATCH, {}, "numbered 0, 2"),
+    "tables within tables": ({"layer1": {"dW": S["dW1"]}, "layer2": {"dW": S["dW2"], "db": S["db2"]}}, {"Dense_0": {"kernel": P[0][0], "bias": P[0][1]}, "Dense_1": {"kernel": P[1][0], "bias": P[1][1]}}, BATCH, {}, ""),
+    "tables by numbers": ({"dW": {1: S["dW1"], 2: S["dW2"]}, 2: {"db": S["db2"]}}, P, BATCH, {}, ""),
+    "coefs and intercepts": ({"coef_grads": [S["dW1"], S["dW2"]], "intercept_grads": [S["db1"], S["db2"]]}, {"coefs_": [w for w, _ in P], "intercepts_": [b for _, b in P]}, BATCH, {}, ""),
+    "loss and a table in any order": ((S["loss"], {"W2": S["dW2"], "b2": S["db2"], "W1": S["dW1"], "b1": S["db1"]}), P, BATCH, {}, ""),
+    "a record": (SimpleNamespace(dW1=S["dW1"], dW2=S["dW2"]), P, BATCH, {}, ""),
+    "an array of arrays": (np.array([S["dW1"], S["dW2"]], dtype=object), P, BATCH, {}, "by their shapes"),
+    "X_train": (S, P, {"X_train": G["X"], "y_train": G["y"]}, {}, ""),
+    "categories and dummies": (S, P, (pd.DataFrame(G["X"]), pd.get_dummies(pd.Series(G["y"]))), {}, "one-hot"),
+    "inputs, weights and examples alike": (turned(ALIKE_STEPS), tuple((w.T, b) for w, b in parameters(ALIKE)), (ALIKE["X"].T, ALIKE["y"]), {}, "columns"),
 }  # fmt: skip
 
 
@@ -170,6 +198,19 @@ def test_a_right_solution_passes_in_any_convention(name: str) -> None:
     report = check_steps(steps, params, batch, learning_rate=RATE, **options)
     assert report.passed, report.text()
     assert report.rows and assumed in "; ".join(report.assumed), report.text()
+
+
+@pytest.mark.parametrize("name", "accuracy time lr N X inputs iterations eps dl wild gamma".split())
+def test_a_name_of_something_else_is_no_step(name: str) -> None:
+    assert parse(name) is None
+
+
+def test_one_example_may_be_a_column() -> None:
+    one = G | {"X": G["X"][:1], "L": G["L"][:1]}
+    steps = {n: v.T if np.ndim(v) == 2 else v for n, v in solve(one).items()}
+    turned_ = [(w.T, b[:, None]) for w, b in P]
+    report = check_steps(steps, turned_, (one["X"].T, one["L"].T), learning_rate=RATE)
+    assert report.passed and len(report.rows) == len(S)
 
 
 def test_one_example_needs_no_batch_axis() -> None:

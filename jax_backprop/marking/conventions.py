@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -83,7 +84,10 @@ def _batch(batch: object) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     fields = getattr(batch, "_asdict", None)  # a Batch's; its module would import jax
     given = batch if fields is None else fields()
     if isinstance(given, Mapping):
-        names = {str(key).lower(): value for key, value in given.items()}
+        names = {
+            re.sub(r"[^a-z]|train$|batch$", "", str(key).lower()): value
+            for key, value in given.items()
+        }
         inputs = next((names[n] for n in ("inputs", "x", "data", "features") if n in names), None)
         labels = next(
             (names[n] for n in ("labels", "y", "target", "targets", "l") if n in names), None
@@ -178,7 +182,8 @@ def _labels(
     """Return the labels as rows, a column a class, and what was assumed; None if they don't fit."""
     if labels.shape == (examples, classes) and (classes > 1 or labels.max(initial=0) <= 1):
         return labels, () if classes == 1 else ("labels as one-hot rows",)
-    if labels.shape == (classes, examples) and classes > 1 and examples > 1:
+    one_hot = examples > 1 or labels.sum() == 1
+    if labels.shape == (classes, examples) and classes > 1 and one_hot:
         return labels.T, ("labels as one-hot columns",)
     if examples == 1 and labels.shape == (classes,) and classes > 1 and labels.sum() == 1:
         return labels[None], ("labels as one-hot rows",)

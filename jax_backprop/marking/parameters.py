@@ -9,7 +9,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError
 from jax_backprop.marking.arrays import numbers
-from jax_backprop.marking.names import parse
+from jax_backprop.marking.names import flat_table, parse
 
 Pair = tuple[np.ndarray, np.ndarray | None]  # weights and biases, as they were given
 
@@ -44,18 +44,23 @@ def pairs(params: object) -> list[Pair] | None:
 def _named_pairs(params: Mapping[object, object]) -> list[Pair]:
     weights: dict[int, np.ndarray] = {}
     biases: dict[int, np.ndarray] = {}
-    for key, value in params.items():
-        name = parse(str(key))
+    for key, value in flat_table(params):
+        name = parse(key)
         if name is None or name.letters not in ("W", "b"):
             continue
         into = weights if name.letters == "W" else biases
+        arrays = isinstance(value, Sequence) and bool(value) and isinstance(value[0], np.ndarray)
         dimensions = 2 if into is weights else 1
-        if name.layer is None and isinstance(value, Sequence) and np.ndim(value[0]) == dimensions:
+        if (
+            name.layer is None
+            and isinstance(value, Sequence)
+            and (arrays or np.ndim(value[0]) == dimensions)
+        ):
             into |= {n: numbers("parameters", each) for n, each in enumerate(value)}
         else:
             place = {None: 0, -2: 0, -1: 10**6}.get(name.layer, name.layer)
             into[place or 0] = numbers("parameters", value)
-    return [_pair(weights[n], biases.get(n)) for n in sorted(weights)]
+    return [_pair(weights[n], biases.get(n)) for n in sorted(weights)] or _wrong(params)
 
 
 def _pair(weights: object, biases: object) -> Pair:

@@ -12,8 +12,9 @@ from jax_backprop.errors import unknown_name
 from jax_backprop.marking.conventions import Setting, settings
 from jax_backprop.marking.judging import Hypothesis, Judged, allowed_distances, is_turned, judge
 from jax_backprop.marking.network import ACTIVATIONS, OUTPUTS, Model
-from jax_backprop.marking.readings import Handed, flat_numbers, readings
+from jax_backprop.marking.readings import readings
 from jax_backprop.marking.report import LEVELS, StepsReport
+from jax_backprop.marking.sequences import Handed, flat_numbers
 
 if TYPE_CHECKING:
     from jax_backprop.settings import Network
