@@ -36,7 +36,8 @@ def test_boundaries_are_found_shown_told_and_not_searched_for_twice(tmp_path: Pa
     assert SVG in (beside / "boundaries.svg").read_text()
     assert call("show", beside) == 0  # of the search itself, which is about no axis
     assert "Training is best at a rate of" in (told := capsys.readouterr().out)
-    assert "and fails from" in told
+    assert "and fails from" in told and "Boundaries at a constant rate (2 seeds)" in told
+    assert "wise" not in told
     assert call("report", out) == 0
     assert "Boundaries at a constant rate (2 seeds)" in capsys.readouterr().out
     assert SVG in (out / "answer.svg").read_text()

@@ -22,11 +22,12 @@ from jax_backprop.report.study_toml import study_toml
 from jax_backprop.report.tables import Table, compare_table, unit, what_was_run
 from jax_backprop.study import Summary, answer, setting
 from jax_backprop.study.answers import short_names
+from jax_backprop.study.boundaries import say_boundaries
 from jax_backprop.study.headline import RATES, Headline, headline
 from jax_backprop.study.overview import Overview
 from jax_backprop.study.questions import asked
 from jax_backprop.study.rows import Figure
-from jax_backprop.study.searches import boundaries_beside, say_boundaries
+from jax_backprop.study.searches import boundaries_beside
 
 MOST_SERIES = 40  # of a chart: the best of them, where there are more
 MOST_ROWS = 100  # of a table before it is asked for the rest

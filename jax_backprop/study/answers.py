@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jax_backprop.study.boundaries import boundaries, say_boundaries
 from jax_backprop.study.comparisons import SIGNIFICANT, Difference, smallest_p
 from jax_backprop.study.drift import Drift, drifts
 from jax_backprop.study.edge import edge_answer, is_about_edge
@@ -40,6 +41,8 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
     found = asked(summary)
     if not any(math.isfinite(row.loss) for row in summary.best):
         return ["These results can't answer the question: no run ended with a finite loss."]
+    if "resolution" in summary.study:
+        return [*_by_search(summary), _over(summary)]
     contrasts = against_control(summary) if contrasts is None else contrasts
     tuned = ", each at its own tuned rate," if found.rates else ""
     paired = (
@@ -60,6 +63,13 @@ def answer(summary: Summary, contrasts: Sequence[Contrast] | None = None) -> lis
         lines += [*told, _by_series(summary), *_rate_free(summary, found)]
         lines += [_range(summary)] if found.rates else []
     return [*lines, _over(summary)]
+
+
+def _by_search(summary: Summary) -> list[str]:
+    """Say each series' boundaries, of a search for them."""
+    every = boundaries(summary.cells, summary.design.overlap)
+    names = [f"{named(summary, each.series)}: " if len(every) > 1 else "" for each in every]
+    return [f"{name}{say_boundaries(each)}" for name, each in zip(names, every, strict=True)]
 
 
 def setting(summary: Summary) -> str:

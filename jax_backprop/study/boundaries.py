@@ -218,3 +218,20 @@ def _around_best(rates: np.ndarray, tails: np.ndarray, spacing: float) -> list[f
     if best == len(rates) - 1:
         chosen.append(float(rates[-1]) * 10**BRACKET)
     return chosen
+
+
+def say_boundaries(found: Boundaries) -> str:
+    """Return one series' boundaries in words, beside what the quadratic model would say."""
+    text = (
+        f"Boundaries at a constant rate ({found.seeds} seeds): the training loss first rises, "
+        f"at the end of some epoch, at a rate of {found.rates['rate_monotone']}, is best at "
+        f"{found.rates['rate_best']}, and training fails from "
+        f"{found.rates['rate_diverged']} on."
+    )
+    if LIMIT not in found.rates:
+        return text
+    return (
+        f"{text} 2/sharpness at the start, where the quadratic model fails, is "
+        f"{found.rates['limit']}: training is best at {found.times['rate_best'].mean:.2g} and "
+        f"fails at {found.times['rate_diverged'].mean:.2g} times that."
+    )

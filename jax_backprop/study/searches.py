@@ -14,7 +14,7 @@ from jax_backprop.engine.store import MANIFEST, read_manifest, refuse_difference
 from jax_backprop.engine.studies import study_grid, study_workload
 from jax_backprop.errors import InputError
 from jax_backprop.storage import set_aside
-from jax_backprop.study.boundaries import LIMIT, RESOLUTION, Boundaries, boundaries, next_rates
+from jax_backprop.study.boundaries import RESOLUTION, Boundaries, boundaries, next_rates
 from jax_backprop.study.series import series, to_frame
 from jax_backprop.study.summary import summarize
 from jax_backprop.study_file import Study
@@ -83,23 +83,6 @@ def boundaries_beside(folder: Path) -> Boundaries | None:
         return None
     summary = summarize(place)
     return boundaries(summary.cells, summary.design.overlap)[0]
-
-
-def say_boundaries(found: Boundaries) -> str:
-    """Return one series' boundaries in words, beside what the quadratic model would say."""
-    text = (
-        f"Boundaries at a constant rate ({found.seeds} seeds): the training loss first rises, "
-        f"at the end of some epoch, at a rate of {found.rates['rate_monotone']}, is best at "
-        f"{found.rates['rate_best']}, and training fails from "
-        f"{found.rates['rate_diverged']} on."
-    )
-    if LIMIT not in found.rates:
-        return text
-    return (
-        f"{text} 2/sharpness at the start, where the quadratic model fails, is "
-        f"{found.rates['limit']}: training is best at {found.times['rate_best'].mean:.2g} and "
-        f"fails at {found.times['rate_diverged'].mean:.2g} times that."
-    )
 
 
 def set_aside_other_search(study: Study, folder: Path, resolution: float) -> Path | None:
