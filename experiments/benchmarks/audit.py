@@ -165,8 +165,8 @@ def page(rows: list[Seen], judged: int) -> str:
         "|---|---|---:|---:|---:|---|",
     ]
     lines += [
-        f"| `{row.name}` | {row.what} | {row.eps:.3g} | {row.got:.7g} | {row.expected:.7g} | "
-        f"`{row.line}` |"
+        f"| `{row.name.split('(')[0]}` | {row.what} | {row.eps:.3g} | {row.got:.7g} | "
+        f"{row.expected:.7g} | `{row.line}` |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
