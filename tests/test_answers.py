@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from test_tuned import RATES, runs
 
@@ -13,6 +14,7 @@ from jax_backprop.study import answer
 from jax_backprop.study.answers import setting_of
 from jax_backprop.study.drift import drift, drifts
 from jax_backprop.study.headline import headline
+from jax_backprop.study.overview import axis_of
 from jax_backprop.study.questions import asked
 from jax_backprop.study.runs import design
 from jax_backprop.study.sensitivity import even_rates
@@ -160,3 +162,11 @@ def test_a_network_without_a_hidden_layer_is_linear() -> None:
     manifest = {"study": study, "identity": {"axes": ["seed"]}}
     assert setting_of(manifest, 3) == "digits, linear, batches of 8, 3 paired seeds at one split"
     assert setting_of(manifest, 3, 10).endswith("3 paired seeds at each of 10 splits")
+
+
+def test_choices_of_one_name_are_counted_by_their_parameters() -> None:
+    shares = {"wsd": 0.2, "wsd(decay_fraction=0.5)": 0.5}
+    parts = {name: runs(name, 1.0, range(4)) for name in shares}
+    settings = {n: {"schedule": "wsd", "schedule.decay_fraction": s} for n, s in shares.items()}
+    axis = axis_of("schedule", pa.chunked_array([["wsd"]]), summary(parts, settings))
+    assert (axis.values, axis.labels) == (2, list(shares))

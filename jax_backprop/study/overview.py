@@ -14,9 +14,10 @@ from jax_backprop.settings import REPLICATES
 from jax_backprop.study.outcomes import has_diverged
 from jax_backprop.study.rows import Contrast
 from jax_backprop.study.sensitivity import Sensitivity
-from jax_backprop.study.series import value_text
+from jax_backprop.study.series import setting_text, value_text
 from jax_backprop.study.summary import Summary, axis_order, summary_of_tables
 from jax_backprop.study.tuned import against_control, sensitivities
+from jax_backprop.study_file import CHOICES
 
 MOST_SERIES = 10_000  # with more they are counted, not listed
 
@@ -81,7 +82,7 @@ def overview(folder: Path) -> Overview:
         manifest,
         table.num_rows,
         planned,
-        [_axis(name, table[name]) for name in names],
+        [axis_of(name, table[name], summary) for name in names],
         _diverged(table),
         _best(table, names),
         summary,
@@ -91,7 +92,12 @@ def overview(folder: Path) -> Overview:
     )
 
 
-def _axis(name: str, column: pa.ChunkedArray) -> Axis:
+def axis_of(name: str, column: pa.ChunkedArray, summary: Summary | None) -> Axis:
+    """Return what was tried along an axis."""
+    if name in CHOICES and summary is not None:  # those of one name differ in their parameters
+        settings = summary.settings.values()
+        shown = list(dict.fromkeys(setting_text(each, name) for each in settings))
+        return Axis(name, len(shown), None, None, shown)
     values = list(dict.fromkeys(_plain(column)))
     if all(isinstance(value, int | float) and not math.isnan(value) for value in values):
         return Axis(name, len(values), min(values), max(values), [])
