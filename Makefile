@@ -25,7 +25,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge schedules no-rate \
-  transfer horizons batch warmup reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist report bench \
+  transfer horizons batch warmup reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist schedules-mnist schedules-fashion report bench \
   gpu test-experiments test-browser test-tfds test-cluster finders test-finders clean
 
 help: ## List the targets
@@ -110,8 +110,16 @@ fashion: $(HELD)/fashion_mnist/report.html ## The same on Fashion-MNIST
 	@cat $(<D)/answer.txt
 	@echo "Report: $<"
 
-$(HELD)/mnist/report.html: | data-mnist
-$(HELD)/fashion_mnist/report.html: | data-fashion_mnist
+schedules-mnist: $(HELD)/schedules_mnist/report.html ## Whether a schedule is worth it on MNIST, each at its own tuned rate
+	@cat $(<D)/answer.txt
+	@echo "Report: $<"
+
+schedules-fashion: $(HELD)/schedules_fashion/report.html ## The same on Fashion-MNIST
+	@cat $(<D)/answer.txt
+	@echo "Report: $<"
+
+$(HELD)/mnist/report.html $(HELD)/schedules_mnist/report.html: | data-mnist
+$(HELD)/fashion_mnist/report.html $(HELD)/schedules_fashion/report.html: | data-fashion_mnist
 data-mnist data-fashion_mnist: data-%: $(READY)
 	$(BIN)/jax-backprop data prepare $* $(if $(FROM),--from $(FROM))
 
@@ -197,6 +205,11 @@ $(RESULTS)/report.html: experiments/$(STUDY).toml $(SOURCES) | $(READY)
 $(HELD)/schedules/report.html: FEW := $(FEWER)
 $(HELD)/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEW)
+	$(BIN)/jax-backprop report $(@D) > /dev/null
+
+$(HELD)/schedules_fashion/report.html: experiments/schedules_mnist.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside \
+	  --set dataset=fashion_mnist --set 'title=Schedules on Fashion-MNIST'
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
 bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about seven minutes)

@@ -137,6 +137,18 @@ ENTRIES = [
         with_remarks("schedules", say_answer),
     ),
     Entry(
+        "schedules_mnist",
+        "make schedules-mnist",
+        {"answer": "Each schedule at its own tuned rate, minus the constant one."},
+        with_remarks("schedules_mnist", say_answer),
+    ),
+    Entry(
+        "schedules_fashion",
+        "make schedules-fashion",
+        {"answer": "Each schedule at its own tuned rate, minus the constant one."},
+        with_remarks("schedules_fashion", say_answer),
+    ),
+    Entry(
         "no_rate",
         "make no-rate",
         {
