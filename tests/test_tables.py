@@ -59,6 +59,9 @@ def test_every_kind_of_column_becomes_numbers(table: pa.Table, kind: str) -> Non
     assert data.feature_names[:3] == ("age", "age missing", "city, of birth = Bonn")
     np.testing.assert_array_equal(whole[:, 2:5].sum(axis=1), 1)
     np.testing.assert_array_equal(whole[:, 6], 18_000 + np.arange(ROWS))  # days
+    noon = [86_400_000 * (18_000 + n) + 43_200_000 for n in range(ROWS)]
+    other = table.set_column(3, "since", pa.array(noon).cast(pa.timestamp("ms")))
+    np.testing.assert_array_equal(encoded(other, data.recipe, [])[:, 6], whole[:, 6] + 0.5)
     absent = np.asarray([each is None for each in COLUMNS["age"]])
     np.testing.assert_array_equal(whole[:, 1], absent)
     # The median is of the train split alone: of the ages there, told by their dates.
@@ -106,11 +109,13 @@ def test_all_that_is_wrong_is_said_at_once(table: pa.Table) -> None:
     text = str(caught.value)
     assert "column 'age' has no value in 3 of 60 rows, the first row 8" in text
     rows = [f"{n},{'high' if n == 5 else n},x{n},{n % 2}" for n in range(ROWS)]
-    Path("bad.csv").write_text("\n".join(["a,b,c,y", *rows, "1,,q,1", "1e99,2,q,0"]))
+    rows = [f"{row},{n / 2 if n else 'inf'}" for n, row in enumerate(rows)]
+    Path("bad.csv").write_text("\n".join(["a,b,c,y,z", *rows, "1,,q,1,1", "1e99,2,q,0,1"]))
     with pytest.raises(InputError) as caught:
-        load_dataset("csv:bad.csv,label=y")
+        load_dataset("csv:bad.csv,label=z")
     text = str(caught.value)
     for part in (
+        "column 'z' has inf in row 1",
         "column 'a' has 1e+99 in row 62",
         "column 'b' has 1 of 61 that are no numbers, the first 'high' in row 6",
         "column 'c' has 61 different texts in 62 rows: leave it out (drop=c)",

@@ -139,7 +139,7 @@ def _as_numbers(column: Column, values: pa.ChunkedArray, wrong: list[str]) -> np
         wrong.append(_said_missing(column.name, int(absent.sum()), len(absent), absent))
     filled = np.where(absent, 0.0 if column.fill is None else column.fill, numbers)
     if len(wrong) == already:
-        _check_fits(filled, column.name, wrong)
+        check_fits(filled, column.name, wrong)
     parts = [filled, absent.astype(np.float64)] if column.indicator else [filled]
     return np.stack(parts, axis=1)
 
@@ -188,7 +188,10 @@ def kind_of(kind: pa.DataType) -> ColumnKind | None:
 def numbers_of(
     values: pa.ChunkedArray, name: str, wrong: list[str], *, missing_is_wrong: bool = True
 ) -> np.ndarray:
-    """Return a column in float64, NaN where it has no value; dates in days, times in seconds."""
+    """Return a column in float64, NaN where it has no value.
+
+    Dates, with or without a time of day, are days since 1970; times and durations are seconds.
+    """
     kind = kind_of(values.type)
     if kind in (None, "category"):
         wrong.append(f"column {name!r} holds {values.type}, not numbers")
@@ -198,7 +201,7 @@ def numbers_of(
     if absent.any() and missing_is_wrong:
         wrong.append(_said_missing(name, int(absent.sum()), len(absent), absent))
     else:
-        _check_fits(np.where(absent, 0, numbers), name, wrong)
+        check_fits(np.where(absent, 0, numbers), name, wrong)
     return numbers
 
 
@@ -209,7 +212,9 @@ def _plain(values: pa.ChunkedArray) -> np.ndarray:
     kind, per_unit = values.type, 1.0
     if types.is_date(kind):
         values, per_unit = values.cast(pa.timestamp("s")), DAY
-    elif types.is_timestamp(kind) or types.is_time(kind) or types.is_duration(kind):
+    elif types.is_timestamp(kind):
+        per_unit = PER_SECOND[kind.unit] * DAY
+    elif types.is_time(kind) or types.is_duration(kind):
         per_unit = PER_SECOND[kind.unit]
     if kind_of(kind) == "date":
         short = types.is_time32(kind)
@@ -219,7 +224,8 @@ def _plain(values: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(numbers.to_numpy(), np.float64) / per_unit
 
 
-def _check_fits(numbers: np.ndarray, name: str, wrong: list[str]) -> None:
+def check_fits(numbers: np.ndarray, name: str, wrong: list[str]) -> None:
+    """Add to what is wrong where a column has a number that float32 can't hold."""
     with np.errstate(over="ignore"):
         finite = np.isfinite(numbers.astype(np.float32))
     if not finite.all():

@@ -41,7 +41,7 @@ def check_labels(labels: ArrayLike, *, examples: int, classes: int) -> np.ndarra
     if array.dtype.kind not in "fiub":
         raise InputError(
             "labels",
-            got=f"{array.dtype}, the first of them {array[0]!r}",
+            got=f"{array.dtype}, the first of them {array[:1].tolist()[0]!r}",
             expected="integers for classes, or numbers",
             remedy=RELABEL,
         )

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jax_backprop.data.columns import encoded, feature_names, learned, numbers_of, text_of
+from jax_backprop.data.columns import (
+    check_fits,
+    encoded,
+    feature_names,
+    learned,
+    numbers_of,
+    text_of,
+)
 from jax_backprop.data.features import Standardize, as_float32
 from jax_backprop.data.labels import as_told, check_labels, check_weights, name_targets
 from jax_backprop.data.names import Columns, DatasetName
@@ -64,6 +71,8 @@ def load_table(
         for each in (chosen.time, chosen.weights)
         if each is not None
     }
+    if wrong:  # the features' mistakes too, which are told at once
+        encoded(table, learned(table, features, chosen, np.arange(table.num_rows), wrong), wrong)
     _refuse(path, wrong)
     told, class_names = {}, ()
     if labels is not None:
@@ -198,6 +207,8 @@ def _labels(table: pa.Table, columns: Sequence[str], wrong: list[str]) -> np.nda
             f"first in row {row + 1} after the header"
         )
     found = column.to_numpy()
+    if found.dtype.kind == "f" and not column.null_count:
+        check_fits(found, name, wrong)
     return found.astype(str) if found.dtype == object else found
 
 
