@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ def imported(path: str) -> Callable[..., Any]:
     except (Exception, SystemExit) as error:  # whatever a module of the user's raises
         raise InputError(
             f"module {module!r}",
-            got=f"{type(error).__name__}: {error}",
+            got=failure(error),
             expected=f"a module that can be imported, in {here} or installed",
             remedy="Mend it, or run the command in the folder where it lies.",
         ) from error
@@ -62,6 +63,25 @@ def imported(path: str) -> Callable[..., Any]:
             remedy="Name a function.",
         )
     return getattr(found, name)
+
+
+def failure(error: BaseException) -> str:
+    """Return what a function of the user's raised, its first line, and where in the user's files.
+
+    Example:
+      >>> failure(ZeroDivisionError("division by zero"))
+      'ZeroDivisionError: division by zero'
+    """
+    said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    others = (os.path.dirname(__file__), f"{os.sep}site-packages{os.sep}", "<")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not any(each in frame.filename for each in others)
+    ]
+    return (
+        f"{said} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else said
+    )
 
 
 def keywords(function: Callable[..., Any]) -> set[str]:

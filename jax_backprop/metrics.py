@@ -18,6 +18,7 @@ from jax_backprop.blocks import BlockSize, sum_over_blocks
 from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.importing import imported, is_path
 from jax_backprop.losses import LOSSES, find_label
+from jax_backprop.losses.checks import checked_values
 from jax_backprop.losses.targets import Logits, TargetKind, Targets, as_numbers
 from jax_backprop.types import Batch, Evaluation, Scalars
 
@@ -220,7 +221,8 @@ def chosen_metrics(chosen: Chosen, loss: str, targets: Targets) -> dict[str, Met
             name, metric = name.rpartition(":")[2], imported(name)
         if metric is None:
             raise unknown_name("metric", name, METRICS)
-        metric = metric if isinstance(metric, Metric) else Metric(metric)
+        if not isinstance(metric, Metric):
+            metric = Metric(checked_values(name, metric))
         if not metric.fits(loss, kind):
             fits = every_metric(loss, targets)
             raise InputError(

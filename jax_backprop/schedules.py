@@ -184,7 +184,15 @@ def evaluate_schedule(schedule: StepToRate | np.ndarray, steps: int) -> np.ndarr
         values = jax.jit(jax.vmap(schedule, out_axes=0))(jnp.arange(steps))
     except Exception:  # whatever a callable raises on a traced step: call it on plain integers
         values = [schedule(step) for step in range(steps)]
-    return np.broadcast_to(np.asarray(values, np.float64), (steps,))
+    try:
+        return np.broadcast_to(np.asarray(values, np.float64), (steps,))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "schedule",
+            got=f"{np.asarray(values).dtype} of shape {np.shape(values)}, of {steps} steps",
+            expected="a number for each step",
+            remedy="Return one: step -> rate.",
+        ) from error
 
 
 def peak_and_shape(

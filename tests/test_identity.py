@@ -18,8 +18,8 @@ from jax_backprop import Dataset, Grid, InputError, make_dataset
 from jax_backprop.engine import sweep
 from jax_backprop.engine.cells import resolve, schedule_hashes
 from jax_backprop.engine.columns import setting_columns
-from jax_backprop.engine.fingerprint import data_hash, fingerprint
 from jax_backprop.training import RateRule
+from jax_backprop.training.fingerprint import data_hash, fingerprint
 
 GRID = {"learning_rate": (0.1, 0.2), "seed": (0, 1)}
 pytestmark = pytest.mark.usefixtures("small_shards")

@@ -101,3 +101,63 @@ def test_train_evaluate_and_predict_take_a_network_by_import_path(
             assert message in told and told.count("\n") == 1, told
     assert call("train", "--network", "own_parts") == 2
     assert "of the form MODULE:NAME" in capsys.readouterr().err
+
+
+MISTAKES = """
+import jax, jax.numpy as jnp, jax_backprop as jb, numpy as np
+
+def network(apply, loss="softmax_cross_entropy"):
+    return lambda data: jb.from_functions(lambda key: jnp.ones((4, 3)), apply, loss)
+
+def count(*_, seen=[]):
+    seen.append(0)
+    return len(seen)
+
+counted = network(lambda p, x: x @ p * count())
+drawn = network(lambda p, x: x @ p + np.random.normal())
+on_host = network(lambda p, x: jnp.asarray(np.asarray(x)) @ p)
+narrow = network(lambda p, x: (x @ p)[:, :2])
+whole_loss = network(lambda p, x: x @ p, lambda outputs, targets: outputs.sum())
+no_loss = network(lambda p, x: x @ p, "squared_eror")
+nan = lambda outputs, targets: outputs[:, 0] * jnp.nan
+whole = lambda outputs, targets: outputs.mean()
+breaks = lambda outputs, targets: 1 / 0
+text = lambda step: "a"
+"""
+
+
+@pytest.mark.parametrize(
+    ("flag", "name", "message"),
+    [
+        ("network", "counted", "got another computation each time that it is traced"),
+        ("network", "drawn", "got another computation each time that it is traced"),
+        ("network", "on_host", "(own_parts.py:13); expected functions that JAX can trace"),
+        ("network", "narrow", "outputs of shape (2, 2); expected one for each of the 3 classes"),
+        ("network", "whole_loss", "loss: got values of shape (); expected one for each example"),
+        ("network", "no_loss", "Did you mean 'squared_error'?"),
+        ("metrics", "nan", "metric 'nan': got nan at the initial parameters"),
+        ("metrics", "whole", "metric 'whole': got values of shape (); expected one for each"),
+        ("metrics", "breaks", "got ZeroDivisionError: division by zero (own_parts.py:19)"),
+        ("schedule", "text", "schedule: got <U1 of shape"),
+    ],
+)
+def test_mistakes_in_ones_own_functions_are_told_in_a_line(
+    folder: Path, capsys: Any, flag: str, name: str, message: str
+) -> None:
+    Path("own_parts.py").write_text(MISTAKES)
+    train = ("train", "--dataset", "noise:40,4,3", "--epochs", 2, "--out", "m")
+    assert call(*train, f"--{flag}", f"own_parts:{name}") == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1, told
+    assert not Path("m/model.json").exists()
+
+
+def test_a_metric_of_ones_own_that_is_nan_is_refused_before_a_study_trains(
+    folder: Path, capsys: Any
+) -> None:
+    Path("own_parts.py").write_text(MISTAKES)
+    study = 'title = "t"\nquestion = "q"\ndataset = "noise:40,4,3"\nepochs = 2\n'
+    Path("n.toml").write_text(study + 'metrics = ["own_parts:nan"]\n[axes]\nseed = [0]\n')
+    assert call("sweep", "n.toml", "--out", "r") == 2
+    assert "metric 'nan': got nan" in capsys.readouterr().err
+    assert not list(Path("r").rglob("*.parquet"))

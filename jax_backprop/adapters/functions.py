@@ -15,9 +15,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jax_backprop.blocks import BlockSize
 from jax_backprop.derivation.autodiff import value_and_grad_of, vector_product_of
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.importing import keywords
 from jax_backprop.losses import LOSSES
+from jax_backprop.losses.checks import check_per_example, checked_values
 from jax_backprop.metrics import Chosen, Metric, chosen_metrics, streamed
 from jax_backprop.training import Stateful, parameters_alone
 from jax_backprop.types import Batch, Evaluation, OwnNetwork, Scalars
@@ -47,7 +48,8 @@ def from_functions(
       block_size: examples that are evaluated at a time.
 
     Raises:
-      InputError: outputs of another shape than the targets are of, when they are first seen.
+      InputError: a loss that isn't known; outputs of another shape than the targets are of, or a
+        loss that isn't one an example, when they are first seen.
 
     Example:
       >>> import jax, jax.numpy as jnp, jax_backprop as jb
@@ -60,6 +62,8 @@ def from_functions(
       >>> tables.cells.num_rows
       2
     """
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise unknown_name("loss", loss, LOSSES)
 
     def mean_loss(params: Any, batch: Batch, *more: Any) -> tuple[Scalars, Any]:
         outputs, following = _outputs(apply, params, batch, *more)
@@ -99,7 +103,9 @@ def _flat(outputs: Any, targets: Any) -> tuple[Any, Any]:
 def _per_example(loss: str | PerExample, outputs: Any, targets: Any) -> Any:
     """Return the loss of each example; of a sequence the mean over its places."""
     if not isinstance(loss, str):
-        return loss(outputs, targets)
+        losses = loss(outputs, targets)
+        check_per_example("loss", losses, outputs)
+        return losses
     rows, told = _flat(outputs, targets)
     _check_shapes(loss, rows, told)
     return LOSSES[loss].forward(rows, told, 0.0).reshape(len(outputs), -1).mean(axis=1)
@@ -180,5 +186,6 @@ def _chosen(metrics: Chosen, loss: str | PerExample, targets: Any) -> Mapping[st
                 expected="(name, function) pairs: what its outputs mean isn't known",
                 remedy="Give functions (outputs, targets) -> a value an example.",
             )
-        found[each[0]] = each[1] if isinstance(each[1], Metric) else Metric(each[1])
+        name, own = each
+        found[name] = own if isinstance(own, Metric) else Metric(checked_values(name, own))
     return found

@@ -26,7 +26,8 @@ def scores(model: Model, data: Dataset) -> dict[str, float]:
     from jax_backprop.types import Penalties
 
     if isinstance(model.network, Network):
-        metrics = every_metric(model.network.loss, data.train.targets)
+        known = every_metric(model.network.loss, data.train.targets)
+        metrics = tuple(dict.fromkeys((*known, *(model.run.metrics or ()))))
         gradient, evaluate, _ = network_functions(model.network, Penalties(), metrics)
     else:
         assert model.network is not None

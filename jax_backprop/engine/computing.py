@@ -14,7 +14,14 @@ from jax_backprop.engine.cells import Hashes
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.planning import Group
 from jax_backprop.engine.program import Program, make_mesh
-from jax_backprop.engine.shard import ShardRun, prepare, real_lanes, to_record, train_shard
+from jax_backprop.engine.shard import (
+    ShardRun,
+    check_start,
+    prepare,
+    real_lanes,
+    to_record,
+    train_shard,
+)
 from jax_backprop.engine.tables import to_tables
 from jax_backprop.engine.tile_program import Final, Splits
 from jax_backprop.engine.workload import Workload
@@ -93,6 +100,8 @@ class Computer:
         """
         program = self.prepared(group)
         for run, running in train_shard(program, group, group.layout.rows[:1]):
+            if not run.segments:
+                check_start(run)
             steps = sum(periods * period for periods, period in group.segments[: len(run.segments)])
             if steps >= PROBE_STEPS or len(run.segments) == len(group.segments):
                 leaves = program.snapshot(running)

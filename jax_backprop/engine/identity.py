@@ -10,13 +10,13 @@ import numpy as np
 import optax
 
 from jax_backprop.engine.cells import plain
-from jax_backprop.engine.fingerprint import fingerprint
 from jax_backprop.engine.grid import Grid
 from jax_backprop.engine.planning import Group
 from jax_backprop.engine.store import ENGINE, StudyFolder, refuse_difference
 from jax_backprop.engine.tile_program import Hyper, Recipe
 from jax_backprop.engine.workload import Workload
 from jax_backprop.training import environment, trained_part
+from jax_backprop.training.fingerprint import fingerprint
 from jax_backprop.types import canonical
 
 BY_SPLIT = "a data set for each split seed: see `data`"

@@ -13,7 +13,7 @@ from jax_backprop.engine.planning import Group, rates
 from jax_backprop.engine.program import Program, Running
 from jax_backprop.engine.tables import Record
 from jax_backprop.engine.tile_program import Final, Segment, SegmentInputs, Start, TileInputs
-from jax_backprop.training import Plan, batch_rows, role_keys
+from jax_backprop.training import Plan, batch_rows, check_numbers, role_keys
 from jax_backprop.types import canonical
 
 
@@ -97,6 +97,12 @@ def train_shard(
         running, found = program.segment(running, segment_inputs(group, rows, number))
         run = ShardRun(run.start, (*run.segments, found))
         yield run, running
+
+
+def check_start(run: ShardRun) -> None:
+    """Raise InputError for a metric of the user's that is no number at the initial parameters."""
+    for each in (run.start.train, run.start.validation):
+        check_numbers(each)
 
 
 def real_lanes(rows: np.ndarray, real: np.ndarray) -> np.ndarray:

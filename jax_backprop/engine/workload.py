@@ -14,7 +14,6 @@ import optax
 from jax_backprop.choices import OptimizerName
 from jax_backprop.curvature import sharpness_from_products
 from jax_backprop.engine.cells import Hashes, cell_ids, is_engine_name, schedule_hashes
-from jax_backprop.engine.fingerprint import data_hash
 from jax_backprop.engine.grid import Cells
 from jax_backprop.engine.tile_program import Hyper
 from jax_backprop.errors import InputError, unknown_name
@@ -22,6 +21,7 @@ from jax_backprop.importing import keywords
 from jax_backprop.parsing import check_number
 from jax_backprop.settings import Optimizer
 from jax_backprop.training import Learner, RateRule, make_learner, with_precision
+from jax_backprop.training.fingerprint import data_hash
 from jax_backprop.types import Batch, Dataset, Evaluation, Params
 
 

@@ -1,11 +1,15 @@
-"""Do these targets go with that loss? Asked on the host, before anything is traced."""
+"""Do these targets go with that loss, asked on the host; and the values of one's own functions."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jax_backprop.errors import InputError
+from jax_backprop.importing import failure
 from jax_backprop.losses.table import LOSSES
 from jax_backprop.losses.targets import TargetKind
 
@@ -66,3 +70,33 @@ def _wrong(
     return InputError(
         f"targets of loss {loss!r}", got=got, expected=", or ".join(words), remedy=remedy
     )
+
+
+def checked_values(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a metric of the user's, ``(outputs, targets) -> values``, that tells what is wrong."""
+
+    def per_example(outputs: Any, targets: Any) -> Any:
+        try:
+            found = function(outputs, targets)
+        except Exception as error:  # whatever a function of the user's raises
+            raise InputError(
+                f"metric {name!r}",
+                got=failure(error),
+                expected="a function (outputs, targets) -> a value an example, of JAX arrays",
+                remedy="Mend it.",
+            ) from error
+        check_per_example(f"metric {name!r}", found, outputs)
+        return found
+
+    return per_example
+
+
+def check_per_example(what: str, values: Any, outputs: Any) -> None:
+    """Raise InputError unless there is one value for each example."""
+    if getattr(values, "shape", None) != outputs.shape[:1]:
+        raise InputError(
+            what,
+            got=f"values of shape {getattr(values, 'shape', type(values).__name__)}",
+            expected=f"one for each example: {outputs.shape[:1]}",
+            remedy="Leave out the mean over examples, and take it over all else.",
+        )

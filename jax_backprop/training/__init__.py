@@ -8,7 +8,7 @@ from jax_backprop.training.checkpoint import (
     unsealed_arrays,
 )
 from jax_backprop.training.history import EarlyStop, History, early_stop
-from jax_backprop.training.imported import imported_network, with_network
+from jax_backprop.training.imported import check_numbers, imported_network, with_network
 from jax_backprop.training.learner import (
     Keys,
     Learner,
@@ -55,6 +55,7 @@ __all__ = [
     "check_direction",
     "check_fit",
     "check_loss",
+    "check_numbers",
     "compiler_options",
     "confusion_matrix",
     "early_stop",

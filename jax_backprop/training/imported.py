@@ -1,8 +1,10 @@
-"""A network of one's own, named by its import path: made for data, and recognised again."""
+"""One's own network, named by its import path: made for data, recognised again; and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_backprop.errors import InputError
-from jax_backprop.importing import imported
+from jax_backprop.importing import failure, imported, keywords
+from jax_backprop.metrics import METRICS
 from jax_backprop.storage import sha256
 from jax_backprop.training.checkpoint import environment, plain_leaves, restored
+from jax_backprop.training.fingerprint import fingerprint
 from jax_backprop.training.learner import loss_alone, role_keys
-from jax_backprop.types import Batch, Dataset, OwnNetwork
+from jax_backprop.types import Batch, Dataset, Evaluation, OwnNetwork
 
 if TYPE_CHECKING:
     from jax_backprop.training.model import Model
@@ -40,7 +44,7 @@ def imported_network(path: str, data: Dataset) -> OwnNetwork:
     except Exception as error:  # whatever a function of the user's raises
         raise InputError(
             f"network {path!r}",
-            got=f"{type(error).__name__}: {error}",
+            got=failure(error),
             expected="a network made of the data, which is its only argument",
             remedy="Mend that function.",
         ) from error
@@ -52,20 +56,85 @@ def imported_network(path: str, data: Dataset) -> OwnNetwork:
             expected="something with init and value_and_grad, as jb.from_functions makes",
             remedy="Return jb.from_flax(...), jb.from_equinox(...) or jb.from_functions(...).",
         )
-    return OwnNetwork(**parts)
+    network = OwnNetwork(**parts)
+    if not any(map(_takes_settings, network[:3], (1, 2, 2))):  # else a study's axes tell them
+        _try(f"network {path!r}", network, data)
+    return network
+
+
+def _takes_settings(function: Any, known: int) -> bool:
+    """Tell whether a function has to be told more than so many arguments."""
+    if function is None:
+        return False
+    parameters = inspect.signature(function).parameters.values()
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [each for each in parameters if each.default is each.empty and each.kind not in kinds]
+    return len(needed) > known
+
+
+def _try(what: str, network: OwnNetwork, data: Dataset) -> None:
+    """Raise InputError unless a network can be traced on examples, is pure, and fits the data."""
+    key, batch = jax.random.key(0), _examples(data, 2)
+    keyed = {"key": key} if "key" in keywords(network.value_and_grad) else {}
+    gradient, evaluate = partial(network.value_and_grad, **keyed), network.evaluate
+    try:
+        params = jax.eval_shape(network.init, key)
+        traced = [
+            (
+                fingerprint("init", _anew(network.init), key),
+                fingerprint("loss", _anew(gradient), params, batch),
+            )
+            for _ in range(2)
+        ]
+        outputs = network.apply and jax.eval_shape(network.apply, params, batch.inputs)
+        _ = evaluate and jax.eval_shape(evaluate, params, batch)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a function of the user's raises
+        raise InputError(
+            what,
+            got=failure(error),
+            expected="functions that JAX can trace, of parameters of floats",
+            remedy="Mend that; jnp instead of np, jnp.where instead of if.",
+        ) from error
+    if traced[0] != traced[1]:
+        raise InputError(
+            what,
+            got="another computation each time that it is traced",
+            expected="pure functions, which depend on their arguments alone",
+            remedy="Take random numbers from the key, and keep state in jb.Stateful.",
+        )
+    if network.loss and outputs is not None and outputs.shape[-1] < data.classes:
+        raise InputError(
+            what,
+            got=f"outputs of shape {outputs.shape}",
+            expected=f"one for each of the {data.classes} classes",
+            remedy="Mend the last layer: data.outputs tells how many.",
+        )
+
+
+def _anew(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that JAX hasn't traced yet."""
+
+    def run(*args: Any) -> Any:
+        return function(*args)
+
+    return run
+
+
+def _examples(data: Dataset, count: int) -> Batch:
+    """Return the first examples as a network takes them."""
+    first = data.train.take(slice(count))
+    return first._replace(inputs=data.scaling.apply(jnp.asarray(first.inputs)))
 
 
 def computed(network: OwnNetwork, params: Any, data: Dataset) -> dict[str, Any]:
     """Return what a network computes of an example, hashed with every constant in it, and where."""
-    example = data.train.take(slice(1))
-    example = example._replace(inputs=data.scaling.apply(jnp.asarray(example.inputs)))
+    batch, apply = _examples(data, 1), network.apply
     told = network.evaluate or loss_alone(network.value_and_grad)
-
-    def outputs(params: Any, batch: Batch) -> Any:
-        return None if network.apply is None else network.apply(params, batch.inputs)
-
-    programs = [jax.jit(each).lower(params, example).as_text() for each in (told, outputs)]
-    return {"program": sha256("".join(programs).encode()), **environment()}
+    texts = [fingerprint("evaluate", told, params, batch)]
+    texts += [fingerprint("apply", apply, params, batch.inputs)] if apply is not None else []
+    return {"program": sha256("".join(texts).encode()), **environment()}
 
 
 def with_network(model: Model, data: Dataset) -> Model:
@@ -114,3 +183,17 @@ def _filled(template: Any, arrays: Mapping[str, np.ndarray], what: str) -> Any:
 
 def _form(leaf: np.ndarray | None) -> str:
     return "none" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def check_numbers(found: Evaluation) -> None:
+    """Raise InputError for a metric of the user's that is no number where the loss is one."""
+    for name, values in found.metrics.items():
+        if name not in METRICS and np.any(
+            np.isnan(np.asarray(values)) & np.isfinite(np.asarray(found.loss))
+        ):
+            raise InputError(
+                f"metric {name!r}",
+                got="nan at the initial parameters, where the loss is a number",
+                expected="a number for each example",
+                remedy="Mend it: nothing was trained.",
+            )

@@ -27,6 +27,7 @@ from jax_backprop.training.checkpoint import (
     run_identity,
 )
 from jax_backprop.training.history import History, Record
+from jax_backprop.training.imported import check_numbers
 from jax_backprop.training.learner import Learner
 from jax_backprop.training.plan import Plan
 from jax_backprop.training.steps import (
@@ -223,6 +224,8 @@ class SingleRun:
             return Record(saved.record), put(restored(state, saved.state))
         record, start = Record({}), put(params)
         found = [_compiled(_evaluate)(start, split, learner=self.learner) for split in self.splits]
+        for each in found:
+            check_numbers(each)
         record.add(None, found)
         return record, put(state)
 
