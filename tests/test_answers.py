@@ -157,6 +157,19 @@ def test_rates_of_a_search_are_few_although_their_gaps_are_tiny() -> None:
     assert best[0].learning_rate != 1.01, "one seed's rate is no candidate"
 
 
+def test_a_rate_at_which_runs_diverge_is_the_worst_by_any_metric() -> None:
+    """Its R2 isn't a number; it counted as plus infinity, and was chosen as the best."""
+    cells = runs("a", 1.0, range(4)).rename(columns=lambda name: name.replace("accuracy", "r2"))
+    cells["validation_r2"] = cells["test_r2"] = 1 - cells["validation_loss"]
+    top = cells["learning_rate"] == cells["learning_rate"].max()
+    cells.loc[top, ["validation_loss", "validation_r2", "test_r2"]] = np.inf, np.nan, np.nan
+    rates = summarize_rates(cells, chosen_by="r2")
+    assert rates[-1].validation_score.mean == -np.inf == rates[-1].test_score.high
+    assert rates[0].validation_score.low <= rates[0].validation_score.mean
+    by_loss = best_rates(summarize_rates(cells))
+    assert best_rates(rates)[0].learning_rate == by_loss[0].learning_rate
+
+
 def test_a_network_without_a_hidden_layer_is_linear() -> None:
     study = {"dataset": "digits", "hidden_sizes": [], "activation": "tanh", "batch_size": 8}
     manifest = {"study": study, "identity": {"axes": ["seed"]}}

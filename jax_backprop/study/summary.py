@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from jax_backprop.engine.store import load_study, load_table, read_manifest
 from jax_backprop.errors import unknown_name
+from jax_backprop.metrics import is_higher_better
 from jax_backprop.study.outcomes import OUTCOMES, classify
 from jax_backprop.study.rows import BestRate, Frame, Interval, RateRow
 from jax_backprop.study.runs import SPLIT, Design, by_unit, design, distinct
@@ -182,7 +183,8 @@ def summarize_rates(cells: Frame, overlap: float = 0.0, chosen_by: str = "loss")
         if measure not in cells:
             continue
         values, present = by_unit(cells, keys, measure)
-        intervals[field_] = _estimate(values.loc[order], present.loc[order], overlap)
+        sign = -1.0 if field_.endswith("score") and is_higher_better(score) else 1.0
+        intervals[field_] = _estimate(values.loc[order], present.loc[order], overlap, sign)
     outcomes = cells.groupby([*keys, "outcome"]).size().to_dict()
     seeds = groups["seed"].nunique().to_dict()
     splits = groups[SPLIT].nunique().to_dict() if SPLIT in cells else {}
@@ -201,15 +203,19 @@ def summarize_rates(cells: Frame, overlap: float = 0.0, chosen_by: str = "loss")
     ]
 
 
-def _estimate(values: Frame, present: Frame, overlap: float) -> list[Interval]:
-    """Estimate each row over the seeds or splits that it was run with."""
-    numbers = values.to_numpy(np.float64)
+def _estimate(values: Frame, present: Frame, overlap: float, sign: float) -> list[Interval]:
+    """Estimate each row over the seeds or splits that it was run with.
+
+    The sign is -1 where higher is better: what isn't finite is the worst there, too.
+    """
+    numbers = sign * values.to_numpy(np.float64)
     patterns, of_row = np.unique(present.to_numpy(), axis=0, return_inverse=True)
     parts = np.empty((len(Interval._fields), len(numbers)))
     for number, units in enumerate(patterns):
         rows = of_row.reshape(-1) == number
         parts[:, rows] = estimate(numbers[rows][:, units], overlap=overlap)[:3]
-    return [Interval(*column) for column in parts.T.tolist()]
+    found = parts if sign > 0 else -parts[[0, 2, 1]]
+    return [Interval(*column) for column in found.T.tolist()]
 
 
 def best_rates(rates: Sequence[RateRow]) -> list[BestRate]:
