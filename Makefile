@@ -207,11 +207,6 @@ $(HELD)/%/report.html: experiments/%.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEW)
 	$(BIN)/jax-backprop report $(@D) > /dev/null
 
-$(HELD)/schedules_fashion/report.html: experiments/schedules_mnist.toml $(SOURCES) | $(READY)
-	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside \
-	  --set dataset=fashion_mnist --set 'title=Schedules on Fashion-MNIST'
-	$(BIN)/jax-backprop report $(@D) > /dev/null
-
 bench: $(READY_BENCH) ## Measure accuracy and speed against peers (about seven minutes)
 	$(BIN)/python experiments/benchmarks/run.py --out $(BENCH)
 

@@ -162,7 +162,5 @@ REMARKS: dict[str, tuple[Callable[[Path], str], ...]] = {
     "boundaries": (boundaries_by_loss, failure_and_width),
     "edge": (edge_by_loss,),
     "schedules": (no_gain, insensitive),
-    "schedules_mnist": (no_gain,),
-    "schedules_fashion": (no_gain,),
     "no_rate": (convention,),
 }
