@@ -23,6 +23,15 @@ SAID = {
 }
 
 
+GIVEN = """
+import numpy as np
+with np.load({!r}) as numbers:
+    given = {{name: numbers[name] for name in numbers.files if name != "learning_rate"}}
+params = [[given[f"{{layer}}_{{part}}"] for part in ("weights", "biases")]
+          for layer in ("hidden", "output")]
+"""
+
+
 def test_every_tutorial_is_tried() -> None:
     assert {path.stem for path in TUTORIALS.glob("*.py")} == set(SAID)
 
@@ -48,3 +57,23 @@ def test_otter_passes_what_is_right_and_tells_the_first_wrong_step(monkeypatch, 
         found = grader.check("backprop", global_env=names)
         assert found.passed_all == passed
         assert ("dW1 is wrong" in found.summary()) != passed
+
+
+def test_nbgrader_gives_the_points_of_what_is_right_alone(monkeypatch, tmp_path) -> None:
+    """The guide's cell below a student's, run and graded as nbgrader's autograder does."""
+    reason = "pip install nbgrader"
+    preprocessors = pytest.importorskip("nbgrader.preprocessors", reason=reason)
+    from nbformat.v4 import new_code_cell, new_notebook
+    from nbgrader.utils import determine_grade
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    guide = runpy.run_path(str(TUTORIALS / "teachers_guide.py"))
+    numbers = GIVEN.format(str(guide["place"] / "ben.npz"))
+    points = {}
+    for student in ("ann", "ben"):
+        code = (guide["handed_in"] / f"{student}.py").read_text()
+        cells = [new_code_cell(numbers), new_code_cell(code), new_code_cell(**guide["test_cell"])]
+        notebook, _ = preprocessors.Execute().preprocess(new_notebook(cells=cells), {})
+        points[student] = determine_grade(notebook.cells[-1])
+    assert points == {"ann": (6, 6), "ben": (0, 6)}
+    assert "dW1 is wrong" in notebook.cells[-1].outputs[0].evalue

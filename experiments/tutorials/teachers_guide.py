@@ -102,8 +102,8 @@ print(told["output"])
 # %% [markdown]
 # ## 5. In a notebook that students work in
 # `check_steps` tells pass from fail, and the first wrong step. It compares with the equations,
-# so no test holds an answer. This is a test file of otter; nbgrader's test cell is its last two
-# lines. A hidden test runs where the package is: students don't need it.
+# so no test holds an answer. This is a test file of otter. A hidden test runs where the package
+# is: students don't need it.
 
 # %%
 OTTER = """\
@@ -120,6 +120,31 @@ def test_backprop(steps, given, params):
 """
 (place / "tests").mkdir()
 (place / "tests" / "backprop.py").write_text(OTTER)
+
+# %% [markdown]
+# For nbgrader it is a cell of its own, below the student's. Mark it "Autograder tests" in the
+# Create Assignment toolbar, which writes the `metadata` below. What the assertion says is in the
+# student's feedback, so `hints` is the most that is told there.
+
+# %%
+NBGRADER = """\
+import jax_backprop as jb
+
+batch = given["inputs"], given["labels"]
+report = jb.check_steps(steps(**given), params, batch, hints="where")
+assert report.passed, report.text()
+"""
+test_cell = {
+    "cell_type": "code",
+    "source": NBGRADER,
+    "metadata": {
+        "nbgrader": {
+            **{"grade": True, "points": 6, "locked": True, "solution": False},
+            **{"grade_id": "backprop", "schema_version": 3, "task": False},
+        }
+    },
+    **{"execution_count": None, "id": "backprop", "outputs": []},
+}
 
 # %% [markdown]
 # A student who works at home asks the same, with as much help as you allow.

@@ -95,10 +95,9 @@ class StepReport(NamedTuple):
             f"{self.step} is the first step that is wrong: equation {self.equation}, {self.line}"
         ]
         if self.mistakes and self.place != self.equation:
-            said = [
-                f"{self.step} is wrong, and the mistake lies before it: equation {self.place}, "
-                f"{self.mistakes[0].step}"
-            ]
+            step = self.mistakes[0].step
+            where = f"equation {self.place}, {step}" if "(" in self.place else step
+            said = [f"{self.step} is wrong, and the mistake lies before it: {where}"]
         if LEVELS.index(level) >= 1:
             said += self._what()
         if LEVELS.index(level) >= 2:

@@ -37,6 +37,8 @@ _WORDS = {
     "db": "the biases' gradient",
     "inputs": "the network's inputs",
 }
+_SEVERAL = ("W", "b", "L", "_W", "inputs")
+_VERBS = (("is", "are"), ("has", "have"), ("stands", "stand"), ("belongs", "belong"))
 _DONE = {
     "abs({})": "the sign of {} is lost",
     "({}**2)": "{} is squared",
@@ -86,19 +88,30 @@ def slips(kind: str) -> Iterator[tuple[str, str, str]]:
         for what, text in (*whole, *_names(right), *_signs(right)):
             if text not in seen:
                 seen.add(text)
-                yield what, f"{what[0].upper()}{what[1:]}.", text
+                first = what[0] if what.startswith("dE/d") else what[0].upper()
+                yield what, f"{first}{what[1:]}.", text
 
 
 def _names(right: str) -> Iterator[tuple[str, str]]:
     for found in re.finditer(r"(?<![\w.])_?(?:dW|inputs|[XWbZADGL])(?!\w)", right):
         name, (start, end) = found[0], found.span()
+        before, after = right[:start], right[end:]
+        belongs = _agreed(f"{_WORDS[name]} belongs", name)
         for other, word in _WORDS.items():
             if other != name:
-                what = f"{word} stands where {_WORDS[name]} belongs"
-                yield what, right[:start] + other + right[end:]
+                what = f"{_agreed(f'{word} stands', other)} where {belongs}"
+                yield what, f"{before}{other}{after}"
         for form, done in _DONE.items():
-            what = done.format(_WORDS[name], _WORDS[name])
-            yield what, right[:start] + form.format(name, name) + right[end:]
+            what = _agreed(done.format(_WORDS[name], _WORDS[name]), name)
+            yield what, f"{before}{form.format(name, name)}{after}"
+
+
+def _agreed(text: str, name: str) -> str:
+    """Return a sentence whose verb agrees with what a name stands for, where it begins with it."""
+    if name in _SEVERAL and text.startswith(_WORDS[name]):
+        for one, many in _VERBS:
+            text = re.sub(rf"(?<= ){one}\b", many, text, count=1)
+    return text
 
 
 def _signs(right: str) -> Iterator[tuple[str, str]]:
