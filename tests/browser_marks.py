@@ -38,6 +38,10 @@ def test_the_class_and_a_student_fit_a_phone_quietly(page: Any, scheme: str) -> 
         assert_accessible(page)
         page.locator("a", has_text="cleo <b>").or_(page.locator("h1")).last.click()
     page.goto(overview)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("td").first.bounding_box()["width"] > 90, (
+        "names aren't cut letter by letter"
+    )
     page.locator("a", has_text="cleo <b>").focus()
     page.keyboard.press("Enter")
     page.wait_for_selector(".hint")

@@ -55,6 +55,11 @@ class Mistake(NamedTuple):
     what: str
     rule: Rule
 
+    @property
+    def slip(self) -> bool:
+        """Whether it is a slip of the pen, whose name says all."""
+        return self.what.lower() == f"{self.name}.".lower()
+
 
 def _evaluated(code: CodeType, kind: str, at: At) -> Number:
     return eval(code, {}, _Names(at, kind))

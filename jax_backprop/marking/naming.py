@@ -69,6 +69,8 @@ def causes(found: Evidence, name: str) -> list[Cause]:
         if not best:
             rarer = [*_candidates(steps, places, doubled), *_factors(found, base, places, name)]
             best = _best(found, name, rarer, base) or _inlined(found, steps[place])
+    known_by_name = {cause.steps for cause in best if not cause.mistake.slip}
+    best = [each for each in best if not each.mistake.slip or each.steps not in known_by_name]
     labels = [cause for cause in best if cause.mistake.kind == "L"]
     if len(labels) > 1:  # those that are known by name say more
         best = [cause for cause in best if cause.mistake.name != OTHER]
