@@ -91,7 +91,7 @@ def _total(at: At, letter: str, function: Callable[[np.ndarray], np.ndarray]) ->
 _SPECIAL: dict[str, Callable[[At], Any]] = {
     "X": lambda at: at("A", -1 if at.layer else 0),
     "L": lambda at: at.labels,
-    "E": lambda at: at.values["E"],
+    "E": lambda at: RIGHT["E"](at._replace(layer=at.model.depth)),
     "N": lambda at: at.N,
     "K": lambda at: at.labels.shape[1],
     "inputs": lambda at: at.values["A0"],
@@ -136,29 +136,15 @@ def catalogue() -> dict[str, tuple[Mistake, ...]]:
     return {kind: _compiled(kind, entries) for kind, entries in _expressions().items()}
 
 
-_FACTORS = (
-    ("1/N too much as well", "And it is divided by N once more.", "({}) / N"),
-    ("1/N missing as well", "And 1/N is missing.", "({}) * N"),
-    ("its sign turned as well", "And its sign is turned.", "-({})"),
-    ("halved as well", "And there is a factor 1/2 too much.", "({}) / 2"),
-    ("doubled as well", "And there is a factor 2 too much.", "2 * ({})"),
-)
-_AS_WELL = {
-    "dY": _FACTORS,
-    "dW": _FACTORS,
-    "db": _FACTORS,
-    "dA": _FACTORS,
-    "dZ": _FACTORS,
-    "Z": (("the biases missing as well", "And the biases are missing.", "({}) - b"),),
-}
-
-
 @cache
-def doubled(kind: str) -> tuple[Mistake, ...]:
-    """Return the mistakes of a step, each with a usual one beside it."""
+def unbiased() -> tuple[Mistake, ...]:
+    """Return the mistakes of a Z, each without the biases."""
     entries = [
-        (f"{name}, {said}", f"{what} {more}", form.format(text))
-        for name, what, text in _expressions().get(kind, ())
-        for said, more, form in _AS_WELL.get(kind, ())
+        (
+            f"{name}, the biases missing as well",
+            f"{what} And the biases are missing.",
+            f"({text}) - b",
+        )
+        for name, what, text in _expressions()["Z"]
     ]
-    return _compiled(kind, entries)
+    return _compiled("Z", entries)

@@ -9,13 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_backprop.marking.catalogue import Mistake, catalogue, doubled
+from jax_backprop.marking.catalogue import Mistake, catalogue, unbiased
 from jax_backprop.marking.network import RIGHT, At, Model, Number, Rule, Step, Values, follow, order
 from jax_backprop.marking.patterns import LEAST, near
 
 ROUNDING = 1e-13  # of the right value: numbers below it are none
 OTHER = "other labels"
 MOST_SEARCHED = 12  # examples whose labels are tried, 2^12 for each class
+_FACTORS: tuple[tuple[Callable[[int], float], str, str], ...] = (
+    (lambda n: 1 / n, "1/N too much as well", "And it is divided by N once more."),
+    (lambda n: n, "1/N missing as well", "And 1/N is missing."),
+    (lambda n: -1.0, "its sign turned as well", "And its sign is turned."),
+    (lambda n: 0.5, "halved as well", "And there is a factor 1/2 too much."),
+    (lambda n: 2.0, "doubled as well", "And there is a factor 2 too much."),
+)
 WHOLE = 1e-6  # distance of a label from 0 or 1 that is none
 LINEAR = ("dY", "dW", "db", "dA", "dZ")  # steps whose factor all that follow carry
 
@@ -67,7 +74,11 @@ def causes(found: Evidence, name: str) -> list[Cause]:
         known = [*_candidates(steps, places), *_other_labels(found, base)]
         best = _best(found, name, known, base)
         if not best:
-            rarer = [*_candidates(steps, places, doubled), *_factors(found, base, places, name)]
+            rarer = [
+                *_candidates(steps, places, lambda kind: unbiased() if kind == "Z" else ()),
+                *_scaled(found, base, places, name),
+                *_factors(found, base, places, name),
+            ]
             best = _best(found, name, rarer, base) or _inlined(found, steps[place])
     known_by_name = {cause.steps for cause in best if not cause.mistake.slip}
     best = [each for each in best if not each.mistake.slip or each.steps not in known_by_name]
@@ -173,32 +184,61 @@ def _searched_labels(found: Evidence, at: At, outputs: np.ndarray) -> np.ndarray
     return every[best].T.astype(float)
 
 
+def _scaled(found: Evidence, base: Values, places: list[Step], name: str) -> Iterator[Cause]:
+    """Yield the mistakes of backward steps that give a value but for a usual factor."""
+    steps, examples = order(found.model), len(found.point["A0"])
+    if found.given[name].size < LEAST:
+        return
+    for cause in _candidates(steps, [step for step in places if step.kind in LINEAR]):
+        first = steps.index(cause.steps[0])
+        own = {step.name: base[step.name] for step in steps[:first]} | dict(found.own)
+        values = _made(found._replace(own=own), name, cause)
+        factor = _ratio(found.given[name], values)
+        for wrong, said, more in _FACTORS:
+            size = wrong(examples)
+            if len(cause.steps) == 1 and abs(factor - size) < found.allowed[name] * abs(size):
+                kind, text, what, rule = cause.mistake
+                told = f"{text}, {said}", f"{what} {more}"
+                yield cause._replace(mistake=Mistake(kind, *told, partial(_times, size, rule)))
+
+
 def _factors(found: Evidence, base: Values, places: list[Step], name: str) -> Iterator[Cause]:
     """Yield a constant factor at each backward step that may have brought it in."""
-    right, value = base[name].ravel(), found.given[name].ravel()
-    if right.size < LEAST or not right.any() or not np.isfinite(value).all():
+    factor = _ratio(found.given[name], base[name])
+    if found.given[name].size < LEAST or not factor or not np.isfinite(factor):
         return
-    factor = float(value @ right / (right @ right))
     for step in places:
-        if factor and step.kind in LINEAR:
+        if step.kind in LINEAR:
             what = f"It is {factor:.4g} times what it should be."
-            rule = partial(_times, factor, step.kind)
+            rule = partial(_times, factor, RIGHT[step.kind])
             yield Cause(Mistake(step.kind, "a constant factor", what, rule), (step,), 0)
 
 
-def _times(factor: float, kind: str, at: At) -> Number:
-    return factor * np.asarray(RIGHT[kind](at))
+def _ratio(value: np.ndarray, other: np.ndarray | None) -> float:
+    """Return the factor by which an array is nearest to another; 0 where there is none."""
+    if other is None or other.shape != value.shape or not other.any():
+        return 0.0
+    return float((value * other).sum() / (other**2).sum())
+
+
+def _times(factor: float, rule: Rule, at: At) -> Number:
+    return factor * np.asarray(rule(at))
+
+
+def _made(found: Evidence, name: str, cause: Cause) -> np.ndarray | None:
+    """Return what a cause makes of a step; None where it doesn't apply."""
+    wrong = {**found.effect, **cause.wrong}
+    try:
+        return follow(found.model, found.point, found.own, wrong, until=name)[name]
+    except (NameError, LookupError, ValueError, TypeError):
+        return None
 
 
 def _gives(found: Evidence, name: str, cause: Cause) -> bool:
     """Tell whether a cause gives the step that was handed in."""
-    wrong = {**found.effect, **cause.wrong}
-    try:
-        values = follow(found.model, found.point, found.own, wrong, until=name)
-        floor = ROUNDING * float(np.abs(found.truth[name]).max(initial=0))
-        return near(found.given[name], values[name], found.allowed[name], floor)
-    except (NameError, LookupError, ValueError, TypeError):
-        return False  # it doesn't apply there
+    made = _made(found, name, cause)
+    floor = ROUNDING * float(np.abs(found.truth[name]).max(initial=0))
+    return made is not None and near(found.given[name], made, found.allowed[name], floor)
 
 
 def _spares(found: Evidence, steps: tuple[Step, ...], first: int, cause: Cause) -> bool:

@@ -220,6 +220,8 @@ def follow(
         for name, kind, layer in order(model):
             if name in own:
                 values[name] = own[name]
+            elif name == "E" and name not in wrong and until not in ("", name):
+                continue  # nothing after it needs it
             elif name in wrong or name not in values:
                 rule = wrong.get(name, RIGHT[kind])
                 values[name] = np.asarray(rule(At(model, values, layer)), float)

@@ -9,6 +9,7 @@ import numpy as np
 from jax_backprop.marking.network import At
 
 SHARE = 1e-6  # of the largest, below which an example doesn't enter
+MOST_SOLVED = 64  # examples whose shares of a sum are asked for
 LEAST = 3  # elements: of fewer, any number is some factor of any other
 
 
@@ -70,7 +71,7 @@ def _changed(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: f
 
 def _told_by_sums(kind: str, value: np.ndarray, at: At, allowed: float) -> Pattern:
     """Return which examples a sum over them takes in, where not all are alike."""
-    if kind not in ("dW", "db"):
+    if kind not in ("dW", "db") or at.N > MOST_SOLVED:
         return NOTHING
     each = at("A", -1)[:, :, None] * at("dZ")[:, None] if kind == "dW" else at("dZ")
     parts = each.reshape(at.N, -1).T
