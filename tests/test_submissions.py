@@ -133,7 +133,11 @@ def _check_pages(out: Path, found: dict[str, dict]) -> None:
     assert len(rows) == 53 and rows[0][:3] == ["student", "submission", "points"]
     assert not [cell for row in rows for cell in row if cell.startswith("=")]
     overview = (out / "index.html").read_text()
-    assert overview.count("<tr>") == 53 and "(19N) 1 - O: 1" in overview and "<rect" in overview
+    assert (
+        overview.count("<tr>") == 53
+        and "(19N) the slope as 1 - O: 1" in overview
+        and "<rect" in overview
+    )
     page = (out / "students" / "bob.py" / "index.html").read_text()
     told = json.loads((out / "students" / "bob.py" / "results.json").read_text())
     assert [test["score"] for test in told["tests"]] == [1.0, 1.0, 0.0, 0.0]
@@ -257,10 +261,10 @@ def test_students_are_known_by_their_files_names(name: str, student: str) -> Non
         ("", ["nowhere"], "folder of submissions: got nowhere"),
         ("", ["empty"], "which holds none"),
         ("", [], "Name it, or --hand-out"),
-        ("required = ['dW3']", ["class"], "unknown step 'dW3'"),
+        ("required = ['dW3']", ["class"], "'required': got unknown step 'dW3'; expected a step"),
         ("required = ['d_logit_s']\npoints = { dQ = 1 }", ["class"], "unknown step 'dQ'"),
         ("layer_sizes = [4]", ["class"], "layer_sizes"),
-        ("layer_sizes = [4, 5, 1]", ["class"], "softmax needs 2 or more classes"),
+        ("layer_sizes = [4, 5, 1]", ["class"], "2 or more classes for softmax"),
         ("hint = 'what'", ["class"], "Did you mean 'hints'"),
         ("packages = ['no-such-thing']", ["class", "--trusted"], "packages: got 'no-such-thing'"),
         ("packages = ['jax-backprop']", ["class", "--trusted"], "packages"),

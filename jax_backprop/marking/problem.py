@@ -12,7 +12,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from jax_backprop.errors import did_you_mean
-from jax_backprop.fields import LARGEST, ActivationName, NonNegative, Positive, Seed, Settings
+from jax_backprop.fields import (
+    LARGEST,
+    ActivationName,
+    NonNegative,
+    Positive,
+    Seed,
+    Settings,
+    unused,
+)
 from jax_backprop.marking.names import parse as parse_name
 from jax_backprop.marking.network import Model, order, split
 from jax_backprop.marking.readings import KNOWN, step_name
@@ -72,11 +80,18 @@ class Problem(Settings, frozen=True):
     @model_validator(mode="after")
     def _fits(self) -> Problem:
         if self.layer_sizes[-1] < 2 and self.loss == "softmax_cross_entropy":
-            raise ValueError("softmax needs 2 or more classes: layer_sizes ends with 1")
-        for name in (*self.required, *self.points):
-            self.step(name)
+            remedy = "Take another loss, or one size more at its end."
+            raise unused("layer_sizes", "1 class", "2 or more classes for softmax", remedy)
+        for field in ("required", "points"):
+            for name in getattr(self, field):
+                try:
+                    self.step(name)
+                except ValueError as error:
+                    remedy = did_you_mean(name, KNOWN)
+                    raise unused(field, str(error), "a step of this network", remedy) from None
         for name in set(map(self.step, self.points)) - set(self.steps):
-            raise ValueError(f"points for {name}, which isn't required")
+            remedy = "Require it, or take its points out."
+            raise unused("points", name, "steps that are required", remedy)
         return self
 
     @property
@@ -90,7 +105,7 @@ class Problem(Settings, frozen=True):
         found = parse_name(name)
         own = step_name(found, self.model) if found else ""
         if own not in {step.name for step in order(self.model)}:
-            raise ValueError(f"unknown step {name!r}. {did_you_mean(name, KNOWN)}")
+            raise ValueError(f"unknown step {name!r}")
         return own
 
     @property

@@ -22,6 +22,10 @@ FAILED = 3  # exit code: what was answered is a message
 DEPTH = 6  # of lists within lists
 
 
+class NoFunctionError(Exception):
+    """A submission doesn't define what was asked for: its text says all."""
+
+
 def main(task: Path, place: Path) -> int:
     """Call the submission's function and answer; whatever it prints itself goes nowhere."""
     answer = os.dup(1)
@@ -73,7 +77,7 @@ def run(told: dict, task: Path) -> object:
     function = names.get(told["function"])
     if not callable(function):
         said = f" ({failures[0]})" if failures else ""
-        raise LookupError(f"it defines no function {told['function']}(...){said}")
+        raise NoFunctionError(f"it defines no function {told['function']}(...){said}")
     with np.load(task / "problem.npz", allow_pickle=False) as arrays:
         given = {name: arrays[name] for name in arrays.files}
     return packed(called(function, given, told["aliases"], told["order"]), DEPTH)
@@ -141,6 +145,8 @@ def explain(error: BaseException) -> str:
     where = f", line {frames[-1].lineno}" if frames else ""
     line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else where
     text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, NoFunctionError):
+        return text[:400]
     return f"{type(error).__name__}{line}: {text}"[:400]
 
 
