@@ -110,6 +110,8 @@ def read_npy(path: Path) -> np.ndarray:
     import numpy as np
 
     array = np.load(path, allow_pickle=False, mmap_mode="r")  # a map: only as large as the file
+    if not isinstance(array, np.ndarray):
+        raise ValueError("an archive of several arrays")
     check_memory("array", array.nbytes)
     return np.array(array)
 

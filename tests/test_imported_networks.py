@@ -82,6 +82,8 @@ def test_train_evaluate_and_predict_take_a_network_by_import_path(
     likeliest = np.asarray(jax.nn.softmax(DATA.test.inputs @ weights)).max(axis=1)
     shares = [float(line.split(",")[2]) for line in told.splitlines()[-len(likeliest) :]]
     np.testing.assert_allclose(shares, likeliest, atol=2e-6)
+    assert call("evaluate", "m", "--dataset", "noise:40,5,3") == 2
+    assert "got 5 features and 3 outputs; expected 4 and 3" in capsys.readouterr().err
     assert call(*train, "--hidden", 32) == 2
     assert "--hidden: got it with --network" in capsys.readouterr().err
     module, text = Path("own_parts.py"), MODULE.format(late=0.5)

@@ -56,6 +56,13 @@ def load_for(model: Model, name: str, *, split_seed: int | None, data_dir: Path 
         data = load(own, split_seed=0, data_dir=data_dir, scaling=scaling, recipe=model.recipe)
     if isinstance(model.network, Network):
         check_fit(model.params, data, model.network)
+    elif (data.features, data.outputs) != (model.features, len(model.output_names)):
+        raise InputError(
+            "data set",
+            got=f"{data.features} features and {data.outputs} outputs",
+            expected=f"{model.features} and {len(model.output_names)}, as the model was trained on",
+            remedy="Name data of that shape.",
+        )
     check_feature_dtype(data.train.inputs, model)
     say_differences(model, data)
     return data
