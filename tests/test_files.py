@@ -228,6 +228,17 @@ BAD_CSV = {
 }
 
 
+def test_ids_of_an_npz_file_stay_integers(tmp_path: Path) -> None:
+    tokens = np.arange(60).reshape(20, 3)
+    np.savez(tmp_path / "text.npz", inputs=tokens, labels=np.arange(20) % 2)
+    name = f"npz:{tmp_path / 'text.npz'}"
+    data = load_dataset(f"{name},ids")
+    assert data.train.inputs.dtype == np.int32 and data.name == f"{name},ids"
+    assert load_dataset(name).train.inputs.dtype == np.float32
+    with pytest.raises(InputError, match="ids and standardize"):
+        load_dataset(f"{name},ids,standardize")
+
+
 @pytest.mark.parametrize("case", BAD_CSV)
 def test_bad_csv_files(flowers: Path, capsys, case: str) -> None:
     content, label, message = BAD_CSV[case]

@@ -12,6 +12,7 @@ import tyro
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import Folder, MaybeFile, MaybeFolder
 from jax_backprop.cli.model_data import check_feature_dtype, load_for, load_whole
+from jax_backprop.data.names import parse_name
 from jax_backprop.errors import InputError, spreadsheet_cell, unknown_name
 from jax_backprop.reading import decode, read_npy
 from jax_backprop.settings import Network
@@ -122,7 +123,7 @@ def _read_features(path: Path, model: Model) -> Any:
             expected="a .npy file of numbers",
             remedy="Save it with numpy.save(path, array).",
         )
-    checked = check_features(array)
+    checked = check_features(array, ids=parse_name(model.run.dataset).ids)
     if checked.shape[1] != model.features:
         raise InputError(
             "inputs",

@@ -93,7 +93,7 @@ def _loaded(
         case "noise":
             return load_noise(parsed.argument, **shared)
         case "npz":
-            kinds = {"relabel": parsed.relabel, "numbers": parsed.numbers}
+            kinds = {kind: getattr(parsed, kind) for kind in ("relabel", "numbers", "ids")}
             return load_npz(Path(parsed.argument), **kinds, **shared)
         case _ if parsed.kind in TABLES:
             return load_table(parsed, recipe=recipe, **shared)

@@ -17,14 +17,17 @@ KINDS = {
     **{kind: f"{kind}:FILE,label=COLUMN" for kind in TABLES},
     "noise": "noise:EXAMPLES,FEATURES,CLASSES",
 }
-FLAGS = ("relabel", "numbers", "reconstruct", "balanced", "standardize")
+FLAGS = ("relabel", "numbers", "ids", "reconstruct", "balanced", "standardize")
 COLUMN_FLAGS = ("indicator",)
 SEVERAL = ("label", "columns", "drop")  # options that may be said more than once
 ONCE = ("categories", "missing", "group", "time", "weights")
 # What each kind takes at the end of its name, beside what all of them do.
 OF_ALL = ("reconstruct", "balanced", "standardize")
 OF_FILES = ("relabel", "numbers")
-TAKES = {"npz": OF_FILES, **dict.fromkeys(TABLES, (*SEVERAL, *ONCE, *COLUMN_FLAGS, *OF_FILES))}
+TAKES = {
+    "npz": (*OF_FILES, "ids"),
+    **dict.fromkeys(TABLES, (*SEVERAL, *ONCE, *COLUMN_FLAGS, *OF_FILES)),
+}
 # A comma before an option; others belong to the names of files and columns.
 _BEFORE_OPTION = re.compile(
     rf",(?=(?:{'|'.join((*SEVERAL, *ONCE))})=|(?:{'|'.join((*FLAGS, *COLUMN_FLAGS))})(?:,|$))"
@@ -66,6 +69,7 @@ class DatasetName(NamedTuple):
       columns: of a table.
       relabel: number the classes in the order of the labels, whatever they are.
       numbers: integer labels are numbers, not classes.
+      ids: integer features stay integers, such as a text's tokens.
       reconstruct: the inputs themselves are to be told.
       balanced: each class weighs as much as any other.
       standardize: mean 0 and standard deviation 1 of every feature, over the train split.
@@ -76,6 +80,7 @@ class DatasetName(NamedTuple):
     columns: Columns = Columns()
     relabel: bool = False
     numbers: bool = False
+    ids: bool = False
     reconstruct: bool = False
     balanced: bool = False
     standardize: bool = False
@@ -144,6 +149,7 @@ def _check_together(name: str, found: DatasetName) -> None:
         (found.reconstruct, bool(found.columns.label), "reconstruct and label"),
         (found.reconstruct, found.relabel or found.numbers, "reconstruct and kinds of labels"),
         (found.reconstruct or found.numbers, found.balanced, "balanced without classes"),
+        (found.ids, found.standardize, "ids and standardize"),
         (found.columns.group, found.columns.time, "group and time"),
         (found.columns.weights, found.balanced, "weights and balanced"),
         (found.columns.indicator and missing is None, True, "indicator without missing"),
