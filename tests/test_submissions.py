@@ -284,3 +284,15 @@ def test_mistakes_to_mark(
     printed = capsys.readouterr().err
     assert message in printed and "Traceback" not in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["class", "empty", "p.toml"]
+
+
+def test_too_much_processor_time_is_told_although_nobody_looked(tmp_path, monkeypatch) -> None:
+    """On a busy machine the clock is looked at too late: the system's own limit ends the run."""
+    monkeypatch.setattr("jax_backprop.marking.sandbox.LOOK", 60.0)
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "loop.py").write_text("def steps(*_):\n    while True: pass\n")
+    (tmp_path / "problem.toml").write_text("seconds = 1\n")
+    out = tmp_path / "marks"
+    arguments = ("--problem", tmp_path / "problem.toml", "--out", out, "--trusted")
+    assert call("mark", tmp_path / "class", *arguments) == 1
+    assert "no answer within 1 s of the processor" in marks(out)["loop.py"]["reason"]

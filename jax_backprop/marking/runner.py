@@ -48,16 +48,19 @@ def main(task: Path, place: Path) -> int:
 
 
 def limit(megabytes: int, seconds: int) -> None:
-    """Limit memory, processor time, files and processes, where the system can."""
-    for kind, most in (
-        (resource.RLIMIT_AS, megabytes * 2**20),
-        (resource.RLIMIT_CPU, seconds + 1),
-        (resource.RLIMIT_FSIZE, 2**26),
-        (resource.RLIMIT_NPROC, 64),
-        (resource.RLIMIT_CORE, 0),
+    """Limit memory, processor time, files and processes, where the system can.
+
+    Too much processor time ends in SIGXCPU, which says so, a second before SIGKILL does.
+    """
+    for kind, most, more in (
+        (resource.RLIMIT_AS, megabytes * 2**20, 0),
+        (resource.RLIMIT_CPU, seconds + 1, 1),
+        (resource.RLIMIT_FSIZE, 2**26, 0),
+        (resource.RLIMIT_NPROC, 64, 0),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, most + more))
 
 
 def run(told: dict, task: Path) -> object:

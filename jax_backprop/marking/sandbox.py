@@ -78,6 +78,8 @@ def run(task: Task) -> object:
         content, code = _answer(command, folder, task)
     if code == FAILED:
         raise SubmissionError(content.decode(errors="replace") or "it gave no reason")
+    if code in (-signal.SIGXCPU, 128 + signal.SIGXCPU):  # before the clock was looked at again
+        raise SubmissionError(f"no answer within {task.seconds:g} s of the processor")
     if code != 0:
         raise SubmissionError(f"it ended with {_signal(code)}")
     try:
