@@ -239,6 +239,15 @@ def test_ids_of_an_npz_file_stay_integers(tmp_path: Path) -> None:
         load_dataset(f"{name},ids,standardize")
 
 
+@pytest.mark.parametrize("shape", [(10, 1, 2), (10, 2)])
+def test_several_labels_an_example_are_not_numbered(tmp_path: Path, shape: tuple) -> None:
+    arrays = {"inputs_train": np.ones((20, 3)), "labels_train": np.arange(20) % 2}
+    arrays |= {"inputs_test": np.ones((10, 3)), "labels_test": np.zeros(shape, int)}
+    np.savez(tmp_path / "deep.npz", **arrays)
+    with pytest.raises(InputError, match="one label an example"):
+        load_dataset(f"npz:{tmp_path / 'deep.npz'},relabel")
+
+
 @pytest.mark.parametrize("case", BAD_CSV)
 def test_bad_csv_files(flowers: Path, capsys, case: str) -> None:
     content, label, message = BAD_CSV[case]

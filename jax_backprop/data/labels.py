@@ -118,8 +118,17 @@ def check_weights(weights: ArrayLike, examples: int) -> np.ndarray:
 def relabelled(labels: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
     """Number the classes in the order of their labels; return the numbers and the labels as names.
 
-    Raises InputError for labels that have no order: missing, not finite, or of mixed kinds.
+    Raises InputError for labels that have no order: missing, not finite, of mixed kinds, or several
+    for an example.
     """
+    for each in labels:
+        if each.ndim != 1:
+            raise InputError(
+                "labels",
+                got=f"{each.dtype} of shape {each.shape}",
+                expected="one label an example, to number them: (examples,)",
+                remedy="Give one label an example, or leave relabel out.",
+            )
     found = np.concatenate(labels)
     kind = found.dtype.kind
     if kind not in "iufUSb" or (kind == "f" and not np.isfinite(found).all()):
