@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from importlib.resources import files
 from types import CodeType
@@ -48,17 +48,14 @@ class Mistake(NamedTuple):
       name: a few words.
       what: what was done, a sentence to the student.
       rule: what the mistake makes of a step; raises whatever stands in its way there.
+      slip: whether it is a slip of the pen, whose name says all.
     """
 
     kind: str
     name: str
     what: str
     rule: Rule
-
-    @property
-    def slip(self) -> bool:
-        """Whether it is a slip of the pen, whose name says all."""
-        return self.what.lower() == f"{self.name}.".lower()
+    slip: bool = False
 
 
 def _evaluated(code: CodeType, kind: str, at: At) -> Number:
@@ -111,29 +108,36 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
 
 @cache
 def _expressions() -> dict[str, list[tuple[str, str, str]]]:
+    """Return what is known by name of each kind of step: a name, a sentence, an expression."""
     tables = tomllib.loads(files("jax_backprop.marking").joinpath("mistakes.toml").read_text())
     functions = [
         (f"another function: {name}", f"What you computed of Z is {name}.", expression)
         for name, expression in tables.pop("functions")
     ]
     tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": tables["newW"]}
-    return {
-        kind: [*map(tuple, entries), *slips(kind.replace("newb", "newW"))]
-        for kind, entries in tables.items()
-    }
+    return {kind: [*map(tuple, entries)] for kind, entries in tables.items()}
 
 
-def _compiled(kind: str, entries: Sequence[tuple[str, str, str]]) -> tuple[Mistake, ...]:
+def _compiled(
+    kind: str, entries: Iterable[tuple[str, str, str]], *, slip: bool = False
+) -> tuple[Mistake, ...]:
     return tuple(
-        Mistake(kind, name, what, partial(_evaluated, compile(expression, name, "eval"), kind))
-        for name, what, expression in entries
+        Mistake(kind, name, what, partial(_evaluated, compile(text, name, "eval"), kind), slip)
+        for name, what, text in entries
     )
 
 
 @cache
 def catalogue() -> dict[str, tuple[Mistake, ...]]:
     """Return the mistakes of each kind of step, the likelier first, slips of the pen last."""
-    return {kind: _compiled(kind, entries) for kind, entries in _expressions().items()}
+    return {
+        kind: _compiled(kind, entries) + _compiled(kind, _slips(kind), slip=True)
+        for kind, entries in _expressions().items()
+    }
+
+
+def _slips(kind: str) -> Iterator[tuple[str, str, str]]:
+    return slips(kind.replace("newb", "newW"))
 
 
 @cache
@@ -145,6 +149,6 @@ def unbiased() -> tuple[Mistake, ...]:
             f"{what} And the biases are missing.",
             f"({text}) - b",
         )
-        for name, what, text in _expressions()["Z"]
+        for name, what, text in (*_expressions()["Z"], *_slips("Z"))
     ]
     return _compiled("Z", entries)

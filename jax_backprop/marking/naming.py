@@ -11,7 +11,7 @@ import numpy as np
 
 from jax_backprop.marking.catalogue import Mistake, catalogue, unbiased
 from jax_backprop.marking.network import RIGHT, At, Model, Number, Rule, Step, Values, follow, order
-from jax_backprop.marking.patterns import LEAST, near
+from jax_backprop.marking.patterns import LEAST, near, ratio
 
 ROUNDING = 1e-13  # of the right value: numbers below it are none
 OTHER = "other labels"
@@ -193,18 +193,18 @@ def _scaled(found: Evidence, base: Values, places: list[Step], name: str) -> Ite
         first = steps.index(cause.steps[0])
         own = {step.name: base[step.name] for step in steps[:first]} | dict(found.own)
         values = _made(found._replace(own=own), name, cause)
-        factor = _ratio(found.given[name], values)
+        factor = 0.0 if values is None else ratio(found.given[name], values)
         for wrong, said, more in _FACTORS:
             size = wrong(examples)
             if len(cause.steps) == 1 and abs(factor - size) < found.allowed[name] * abs(size):
-                kind, text, what, rule = cause.mistake
+                kind, text, what, rule, _ = cause.mistake
                 told = f"{text}, {said}", f"{what} {more}"
                 yield cause._replace(mistake=Mistake(kind, *told, partial(_times, size, rule)))
 
 
 def _factors(found: Evidence, base: Values, places: list[Step], name: str) -> Iterator[Cause]:
     """Yield a constant factor at each backward step that may have brought it in."""
-    factor = _ratio(found.given[name], base[name])
+    factor = ratio(found.given[name], base[name])
     if found.given[name].size < LEAST or not factor or not np.isfinite(factor):
         return
     for step in places:
@@ -212,13 +212,6 @@ def _factors(found: Evidence, base: Values, places: list[Step], name: str) -> It
             what = f"It is {factor:.4g} times what it should be."
             rule = partial(_times, factor, RIGHT[step.kind])
             yield Cause(Mistake(step.kind, "a constant factor", what, rule), (step,), 0)
-
-
-def _ratio(value: np.ndarray, other: np.ndarray | None) -> float:
-    """Return the factor by which an array is nearest to another; 0 where there is none."""
-    if other is None or other.shape != value.shape or not other.any():
-        return 0.0
-    return float((value * other).sum() / (other**2).sum())
 
 
 def _times(factor: float, rule: Rule, at: At) -> Number:

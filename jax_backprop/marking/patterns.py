@@ -42,7 +42,7 @@ def pattern(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: fl
         return Pattern("rounded", text, own=True)
     if right.size < LEAST:
         return NOTHING
-    factor = float((value * right).sum() / (right**2).sum()) if right.any() else 0.0
+    factor = ratio(value, right)
     if factor and same(value, factor * right):
         return Pattern("a constant factor", f"It is {factor:.4g} times what it should be.")
     return _changed(kind, value, right, at, allowed)
@@ -136,6 +136,13 @@ def _products(value: np.ndarray, at: At, allowed: float) -> Pattern:
 
 
 NOTHING = Pattern("", "")
+
+
+def ratio(value: np.ndarray, other: np.ndarray) -> float:
+    """Return the factor by which an array is nearest to another; 0 where there is none."""
+    if other.shape != value.shape or not other.any():
+        return 0.0
+    return float((value * other).sum() / (other**2).sum())
 
 
 def near(value: np.ndarray, other: np.ndarray, allowed: float, floor: float = 0) -> bool:
