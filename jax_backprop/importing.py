@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -9,7 +10,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jax_backprop.errors import InputError, unknown_name
@@ -63,6 +64,31 @@ def imported(path: str) -> Callable[..., Any]:
             remedy="Name a function.",
         )
     return getattr(found, name)
+
+
+@contextlib.contextmanager
+def explained(
+    what: str, *, expected: str, remedy: str, passes: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Tell what a function of the user's raises within as an InputError.
+
+    Args:
+      what, expected, remedy: as of an InputError; ``failure`` tells what was got.
+      passes: what is raised as it is.
+
+    Example:
+      >>> with explained("metric 'mine'", expected="a number", remedy="Mend it."):
+      ...     1 / 0
+      Traceback (most recent call last):
+      ...
+      jax_backprop.errors.InputError: metric 'mine': got ZeroDivisionError: division by zero; ...
+    """
+    try:
+        yield
+    except passes:
+        raise
+    except Exception as error:  # whatever it raises
+        raise InputError(what, got=failure(error), expected=expected, remedy=remedy) from error
 
 
 def failure(error: BaseException) -> str:

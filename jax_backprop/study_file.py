@@ -28,12 +28,8 @@ SAID_TWICE = {
     "expected": "the one or the other",
     "remedy": "Leave it to the axis, or remove the axis.",
 }
-FIXED_FIELDS = (
-    "dataset",
-    "network",
-    "gradient",
-    "early_stopping",
-)  # the same for all cells of a study
+# The same for all cells of a study.
+FIXED_FIELDS = ("dataset", "network", "gradient", "early_stopping")
 
 
 class Study(Run, frozen=True):

@@ -88,7 +88,7 @@ def find_rate(
         assert refused is not None
         _refuse(refused, as_json)
     else:
-        tasks = tasks_like(searched, of_classes=data.train.targets.ndim == 1)
+        tasks = tasks_like(searched, of_classes=data.classes > 0)
         known = [] if run.network else experience(tasks, found.cost)
         known += [] if searched == run else [_of_proxy(searched, run, data)]
         _tell(found, known, run, data_dir, out, as_json)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jax_backprop.errors import InputError
-from jax_backprop.importing import failure
+from jax_backprop.importing import explained
 from jax_backprop.losses.table import LOSSES
 from jax_backprop.losses.targets import TargetKind
 
@@ -76,15 +76,9 @@ def checked_values(name: str, function: Callable[[Any, Any], Any]) -> Callable[[
     """Return a metric of the user's, ``(outputs, targets) -> values``, that tells what is wrong."""
 
     def per_example(outputs: Any, targets: Any) -> Any:
-        try:
+        told = "a function (outputs, targets) -> a value an example, of JAX arrays"
+        with explained(f"metric {name!r}", expected=told, remedy="Mend it."):
             found = function(outputs, targets)
-        except Exception as error:  # whatever a function of the user's raises
-            raise InputError(
-                f"metric {name!r}",
-                got=failure(error),
-                expected="a function (outputs, targets) -> a value an example, of JAX arrays",
-                remedy="Mend it.",
-            ) from error
         check_per_example(f"metric {name!r}", found, outputs)
         return found
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_backprop.errors import InputError
-from jax_backprop.importing import failure, imported, keywords
+from jax_backprop.importing import explained, imported, keywords
 from jax_backprop.metrics import METRICS
 from jax_backprop.storage import sha256
 from jax_backprop.training.checkpoint import environment, plain_leaves, restored
@@ -37,17 +37,13 @@ def imported_network(path: str, data: Dataset) -> OwnNetwork:
       ...
       jax_backprop.errors.InputError: network 'math:hypot': got TypeError: ...
     """
-    try:
+    with explained(
+        f"network {path!r}",
+        expected="a network made of the data, which is its only argument",
+        remedy="Mend that function.",
+        passes=(InputError,),
+    ):
         made = imported(path)(data)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a function of the user's raises
-        raise InputError(
-            f"network {path!r}",
-            got=failure(error),
-            expected="a network made of the data, which is its only argument",
-            remedy="Mend that function.",
-        ) from error
     parts: Any = {name: getattr(made, name, None) for name in OwnNetwork._fields}
     if not all(callable(parts[name]) for name in ("init", "value_and_grad")):
         raise InputError(
@@ -77,7 +73,12 @@ def _try(what: str, network: OwnNetwork, data: Dataset) -> None:
     key, batch = jax.random.key(0), _examples(data, 2)
     keyed = {"key": key} if "key" in keywords(network.value_and_grad) else {}
     gradient, evaluate = partial(network.value_and_grad, **keyed), network.evaluate
-    try:
+    with explained(
+        what,
+        expected="functions that JAX can trace, of parameters of floats",
+        remedy="Mend that; jnp instead of np, jnp.where instead of if.",
+        passes=(InputError,),
+    ):
         params = jax.eval_shape(network.init, key)
         traced = [
             (
@@ -88,15 +89,6 @@ def _try(what: str, network: OwnNetwork, data: Dataset) -> None:
         ]
         outputs = network.apply and jax.eval_shape(network.apply, params, batch.inputs)
         _ = evaluate and jax.eval_shape(evaluate, params, batch)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a function of the user's raises
-        raise InputError(
-            what,
-            got=failure(error),
-            expected="functions that JAX can trace, of parameters of floats",
-            remedy="Mend that; jnp instead of np, jnp.where instead of if.",
-        ) from error
     if traced[0] != traced[1]:
         raise InputError(
             what,

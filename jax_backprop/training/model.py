@@ -213,20 +213,21 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
     if run.network is not None:
         arrays = {name.removeprefix(OWN): leaf for name, leaf in tensors.items()}
         whole = Model(arrays, None, run, (), program=manifest["network"])
-        return _described(whole, manifest, None)
+        return _described(whole, manifest)
     network = parse(Network, manifest["network"], str(folder / MANIFEST))
     layers = [
-        Layer(*(jnp.asarray(tensors[f"layers.{index}.{name}"]) for name in Layer._fields))
+        Layer(*(jnp.asarray(tensors[f"{LAYERS}{index}.{name}"]) for name in Layer._fields))
         for index in range(len(network.layer_sizes) - 1)
     ]
     for (fan_in, fan_out), layer in zip(pairwise(network.layer_sizes), layers, strict=True):
         fits = layer.weights.shape == (fan_in, fan_out) and layer.biases.shape == (fan_out,)
         _check(fits, "damaged: weights of another shape than the network's")
-    return _described(Model(tuple(layers), network, run, ()), manifest, network)
+    return _described(Model(tuple(layers), network, run, ()), manifest)
 
 
-def _described(model: Model, manifest: Mapping[str, Any], network: Network | None) -> Model:
+def _described(model: Model, manifest: Mapping[str, Any]) -> Model:
     """Return a model with what is recorded of its data, checked against a network's layers."""
+    network = model.network if isinstance(model.network, Network) else None
     classes = "class_names" in manifest
     names = manifest["class_names" if classes else "target_names"]
     fits = network is None or len(names) == network.layer_sizes[-1]
