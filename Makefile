@@ -103,18 +103,10 @@ findings: $(READY) ## Write experiments/README.md and its figures from the resul
 	$(BIN)/python experiments/analyses/findings.py $(if $(SHORT),--out $(HELD)/README.md --results $(HELD))
 
 mnist: $(HELD)/mnist/report.html ## The learning-rate study on MNIST; without a network: make mnist FROM=FOLDER
-	@cat $(<D)/answer.txt
-	@echo "Report: $<"
-
 fashion: $(HELD)/fashion_mnist/report.html ## The same on Fashion-MNIST
-	@cat $(<D)/answer.txt
-	@echo "Report: $<"
-
 schedules-mnist: $(HELD)/schedules_mnist/report.html ## Whether a schedule is worth it on MNIST, each at its own tuned rate
-	@cat $(<D)/answer.txt
-	@echo "Report: $<"
-
 schedules-fashion: $(HELD)/schedules_fashion/report.html ## The same on Fashion-MNIST
+mnist fashion schedules-mnist schedules-fashion:
 	@cat $(<D)/answer.txt
 	@echo "Report: $<"
 

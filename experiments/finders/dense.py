@@ -33,7 +33,7 @@ def dense_sweep(task: Task, choosing: int, judging: int, folder: Path) -> Truth:
     def by_seed(name: str) -> np.ndarray:
         return ordered[name].to_numpy(np.float64).reshape(len(rates), len(seeds))
 
-    of_classes = "validation_accuracy" in ordered
+    of_classes = task.data.classes > 0
     loss = by_seed("validation_loss")
     accuracy = by_seed("validation_accuracy" if of_classes else "validation_r2")
     start = float(ordered["loss_at_start"].median())

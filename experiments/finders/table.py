@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from picks import Pick
 from regret import Regret
+from tasks import OF_NUMBERS
 
 from jax_backprop.finding.experience import Known
 from jax_backprop.report.finding import Table
@@ -183,11 +184,7 @@ def known_tasks_json(judged: list[Judged], settings: Mapping[str, Any]) -> list[
             settings[name]["loss"],
             settings[name]["optimizer"],
             settings[name]["batch_size"] == "full",
-            all(
-                np.isfinite(each.regret.nats)
-                for each in judged
-                if each.task == name and each.regret
-            ),
+            settings[name]["dataset"] not in OF_NUMBERS,
             ratios,
             {budget: round(float(np.mean(each)), 4) for budget, each in hits.items()},
         )

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,12 +21,23 @@ FILE = Path(__file__).with_name("tasks.toml")
 IMAGES = 10_000  # of MNIST and Fashion-MNIST that are trained on
 HELD_OUT = 2_000  # images that validate, and as many that test
 FIRST_JUDGE = 1000  # the seeds that judge; those that choose are numbered from 0
-TABLES = {  # of scikit-learn: loaded, of numbers (the others are of classes), targets are scaled
-    "diabetes": ("load_diabetes", True, False),
-    "diabetes_scaled": ("load_diabetes", True, True),
-    "friedman": ("make_friedman1", True, True),
-    "breast_cancer": ("load_breast_cancer", False, False),
+
+
+class Table(NamedTuple):
+    """What a table is made of: scikit-learn's maker, and what its targets are."""
+
+    maker: str
+    of_numbers: bool
+    scaled: bool = False
+
+
+TABLES = {
+    "diabetes": Table("load_diabetes", of_numbers=True),
+    "diabetes_scaled": Table("load_diabetes", of_numbers=True, scaled=True),
+    "friedman": Table("make_friedman1", of_numbers=True, scaled=True),
+    "breast_cancer": Table("load_breast_cancer", of_numbers=False),
 }
+OF_NUMBERS = {name for name, table in TABLES.items() if table.of_numbers}
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,11 @@ def table(name: str) -> jb.Dataset:
     """Return a table that lies in scikit-learn or that it draws, inputs standardized."""
     from sklearn import datasets
 
-    maker, is_of_numbers, is_scaled = TABLES[name]
+    found = TABLES[name]
     drawn = {"n_samples": 2000, "noise": 1.0, "random_state": 0}
-    asked = drawn if maker == "make_friedman1" else {"return_X_y": True}
-    inputs, targets = getattr(datasets, maker)(**asked)
-    targets = targets.astype(np.float64 if is_of_numbers else np.int32)
-    if is_scaled:
+    asked = drawn if found.maker == "make_friedman1" else {"return_X_y": True}
+    inputs, targets = getattr(datasets, found.maker)(**asked)
+    targets = targets.astype(np.float64 if found.of_numbers else np.int32)
+    if found.scaled:
         targets = (targets - targets.mean()) / targets.std()
     return jb.make_dataset(inputs, targets, name=name, standardize=True)
