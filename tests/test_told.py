@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from students import BATCH, RATE, G, K, N, P, S, solve
+from students import BATCH, DW, RATE, G, K, N, P, S, Steps, sigmoid, solve
+from test_steps import onward
 
 from jax_backprop import check_steps
 from jax_backprop.marking.network import At, Model, follow, order
@@ -28,6 +29,69 @@ def test_what_no_list_holds_is_told_from_the_array_alone() -> None:
     ):
         at = At(model, values, steps[name].layer)
         assert said in pattern(steps[name].kind, value, S[name], at, 1e-5).what, name
+
+
+POWERS = np.exp(S["Z2"] - S["Z2"].max(1, keepdims=True))
+CUT_OFF = np.r_[G["b2"][None], G["W2"]][:-1]
+UNMOVED = np.r_[S["new_W2"][:-1], G["W2"][-1:]]
+TWO_PIECES = np.where(S["Z1"] < 0, np.exp(S["Z1"]) / (1 + np.exp(-S["Z1"])), S["A1"])
+# step, its wrong value, the place, a part of what is said
+TOLD: list[tuple[str, np.ndarray, str, str]] = [
+    ("Z1", G["X"] @ G["W1"].reshape(5, 4).T + G["b1"], "(1)", "in place of a transpose"),
+    ("Z1", np.trunc(S["Z1"]), "(1)", "whole numbers"),
+    ("Z1", G["X"] @ G["W1"] + G["b1"][3], "(1)", "left over"),
+    ("Z1", np.c_[G["X"], np.ones(N)] @ np.r_[G["b1"][None], G["W1"]], "(1)", "ones are the last"),
+    ("A1", TWO_PIECES, "(2)", "right where Z isn't negative"),
+    ("A2", POWERS / POWERS.sum(0), "(4)", "axis 0"),
+    ("A2", POWERS / POWERS.sum(1).cumsum()[:, None], "(4)", "set back to 0"),
+    ("dA1", S["dZ2"] @ (G["W2"] / G["W2"].sum(0)).T, "(18N)", "the columns' sums"),
+    ("dA1", S["dZ2"] @ CUT_OFF.T, "(18N)", "the last was cut off"),
+    ("dZ1", S["dA1"] * (a := sigmoid(G["X"] @ G["W1"])) * (1 - a), "(19N)", "without its biases"),
+    ("dW2", S["dW2"].T.reshape(5, 3), "(16N)", "in place of a transpose"),
+    ("dW2", S["dW2"] + G["W2"], "(16N)", "to start at 0"),
+    ("dW2", S["A1"].T @ (S["dZ2"] * G["L"]), "(16N)", "Only the label's column"),
+    ("dW1", np.r_[S["dW1"][:-1], np.zeros((1, 5))], "(21N)", "rows [3]"),
+]
+TOLD_AT_IT = [  # where the step itself is handed in
+    ("A1", np.where(S["Z1"] > 0, S["A1"] ** 3.3, S["A1"]), "(2)", "wrong where Z is positive"),
+    ("A2", S["dZ2"], "(4)", "holds what dZ2 holds"),
+    ("loss", -np.log(S["A2"][:, G["y"]]).mean(), "(5N)", "of ALL examples"),
+    ("new_W2", UNMOVED, "(U)", "one short"),
+    ("new_W2", G["W2"] - 1.7 * RATE * S["dW2"], "(U)", "1.7 times"),
+    ("new_b2", G["b2"] - 5 * RATE * S["db2"], "(U)", "the units below"),
+    ("new_b2", G["b2"], "(U)", "biases didn't move"),
+]
+
+
+@pytest.mark.parametrize("index", range(len(TOLD + TOLD_AT_IT)))
+def test_mistakes_of_a_kind_are_told_by_what_they_have_in_common(index: int) -> None:
+    step, wrong, place, said = (TOLD + TOLD_AT_IT)[index]
+    every: list[Steps] = [S | {step: wrong}]
+    if index < len(TOLD):
+        steps = onward(S, G, step, wrong)
+        every = [steps, {name: steps[name] for name in DW}]
+    for handed in every:
+        first = check_steps(handed, P, BATCH, learning_rate=RATE).first
+        assert first is not None and first.place == place
+        assert said in " ".join(first.hint("what"))
+
+
+def test_no_convention_makes_a_right_loss_or_right_deltas_wrong() -> None:
+    """Gradients of 1/N again, and steps of N times, would each follow from another convention."""
+    again = S | {name: S[name] / N for name in ("dW1", "db1", "dW2", "db2")}
+    again |= {f"new_{p}": G[p] - RATE * again[f"d{p}"] for p in ("W1", "b1", "W2", "b2")}
+    often = S | {f"new_{p}": G[p] - N * RATE * S[f"d{p}"] for p in ("W1", "b1", "W2", "b2")}
+    for steps, place, said in ((again, "(16N)", "once more"), (often, "(U)", "N times")):
+        first = check_steps(steps, P, BATCH, learning_rate=RATE).first
+        assert first is not None and first.place == place
+        assert said in " ".join(first.hint("what"))
+
+
+def test_no_slip_is_made_out_of_zeros() -> None:
+    """Numbers cut or rounded are 0 as well: what gives 0 by name is said alone."""
+    alone = onward(S, G, "dA1", S["dZ2"] @ np.ones((3, 5)))
+    first = check_steps({name: alone[name] for name in DW}, P, BATCH).first
+    assert first is not None and [m.name for m in first.mistakes] == ["the weights left out"]
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])

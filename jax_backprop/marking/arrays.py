@@ -53,7 +53,8 @@ def views(value: np.ndarray, model: Model, name: str, examples: int) -> list[Vie
     if letters.endswith("W"):
         found = list(_weights(value, right))
     elif letters.endswith("b"):
-        found = [View(value.ravel())] if _only_axis(value, right[0]) else []
+        layout = f"shape {list(value.shape)} read as {[value.size]}" if value.ndim > 1 else ""
+        found = [View(value.ravel(), layout=layout)] if _only_axis(value, right[0]) else []
     elif name == "E":
         found = list(_loss(value, model, examples))
     else:

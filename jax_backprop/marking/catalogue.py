@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from importlib.resources import files
+from itertools import product
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -29,11 +30,14 @@ _OF_BIASES = _LETTERS | {"W": "b", "dW": "db"}  # what moves weights moves biase
 _OF_NUMPY = (
     *(np.exp, np.expm1, np.log, np.log1p, np.logaddexp, np.sqrt, np.tanh, np.tan, np.arctan),
     *(np.sin, np.sign, np.minimum, np.maximum, np.clip, np.where, np.argmax, np.median, np.roll),
-    *(np.tile, np.eye, np.arange, np.outer, np.ones_like, np.zeros_like),
+    *(np.tile, np.eye, np.arange, np.outer, np.ones_like, np.zeros_like, np.trunc),
+    *(np.gradient, np.linalg.pinv),
 )
 _FUNCTIONS = {
     **{each.__name__: each for each in _OF_NUMPY},
     "abs": np.abs,
+    "c_": np.c_,
+    "r_": np.r_,
     "round": np.round,
     "sigmoid": sigmoid,
     "softmax": softmax,
@@ -94,6 +98,7 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
     "inputs": lambda at: at.values["A0"],
     "rate": lambda at: at.rate,
     "penalty": lambda at: at.penalty,
+    "decay": lambda at: at.penalty * at("W"),
     "in_loss": lambda at: at.in_loss,
     "in_delta": lambda at: at.in_delta,
     "in_weights": lambda at: at.in_weights,
@@ -114,8 +119,25 @@ def _expressions() -> dict[str, list[tuple[str, str, str]]]:
         (f"another function: {name}", f"What you computed of Z is {name}.", expression)
         for name, expression in tables.pop("functions")
     ]
-    tables |= {"A": functions, "Y": tables["Y"] + functions, "newb": tables["newW"]}
+    biases = [[each.replace("weights", "biases") for each in entry] for entry in tables["newW"]]
+    outputs = [*_softmaxes(tables.pop("sums")), *tables["Y"], *functions]
+    tables |= {"A": functions, "Y": outputs, "newb": biases}
     return {kind: [*map(tuple, entries)] for kind, entries in tables.items()}
+
+
+def _softmaxes(sums: Iterable[list[str]]) -> Iterator[tuple[str, str, str]]:
+    """Yield softmaxes with another sum, or with a number taken off on one side of the line."""
+    off = ("", " - Z.max(1, keepdims=True)", " - Z.max()")
+    for (name, what, total), each in product(sums, off[:2]):
+        yield name, what, f"exp(Z{each}) / exp(Z{each}){total}"
+    for each in off[1:]:
+        for above, below, side, other in (
+            (each, "", "above", "below"),
+            ("", each, "below", "above"),
+        ):
+            what = f"The largest Z is taken off {side} the line and not {other} it."
+            text = f"exp(Z{above}) / exp(Z{below}).sum(1, keepdims=True)"
+            yield f"the largest taken off {side} the line alone", what, text
 
 
 def _compiled(
@@ -141,14 +163,26 @@ def _slips(kind: str) -> Iterator[tuple[str, str, str]]:
 
 
 @cache
-def unbiased() -> tuple[Mistake, ...]:
-    """Return the mistakes of a Z, each without the biases."""
-    entries = [
-        (
-            f"{name}, the biases missing as well",
-            f"{what} And the biases are missing.",
-            f"({text}) - b",
-        )
-        for name, what, text in (*_expressions()["Z"], *_slips("Z"))
-    ]
-    return _compiled("Z", entries)
+def rarer(kind: str) -> tuple[Mistake, ...]:
+    """Return a kind's mistakes with another beside them, or where Z has one sign alone."""
+    known = _expressions().get(kind, [])
+    if kind == "Z":
+        also = [(", the biases missing as well", " And the biases are missing.", "({}) - b")]
+        known = [*known, *_slips("Z")]
+    elif kind == "A":
+        also = [
+            (
+                f" where Z is {sign}",
+                f" It is right where Z isn't {sign}.",
+                f"where({test}, {{}}, right)",
+            )
+            for sign, test in (("negative", "Z < 0"), ("positive", "Z > 0"))
+        ]
+    else:
+        return ()
+    entries = (
+        (f"{name}{more}", f"{what}{said}", form.format(text))
+        for name, what, text in known
+        for more, said, form in also
+    )
+    return _compiled(kind, entries)

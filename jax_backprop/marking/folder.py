@@ -22,7 +22,7 @@ from jax_backprop.marking.submissions import CODE, Submission, cells, unpack
 from jax_backprop.reading import parse_json, read_npz, read_object
 from jax_backprop.storage import sha256, write_atomic
 
-VERSION = "2"  # of the marks: raised when the same submission may be marked otherwise
+VERSION = "3"  # of the marks: raised when the same submission may be marked otherwise
 
 
 class Mark(NamedTuple):

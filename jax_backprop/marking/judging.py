@@ -159,8 +159,31 @@ def _named(
         return row._replace(causes=named)
     base = follow(found.model, found.setting.point, own, effect)
     at = At(found.model, base, row.step.layer)
-    seen = pattern(row.step.kind, row.value, row.right, at, allowed[row.step.name])
+    seen = _held_later(found, row, values, allowed, truth) or pattern(
+        row.step.kind, row.value, row.right, at, allowed[row.step.name]
+    )
     steps = order(found.model)
     before = [each for each in steps[: steps.index(row.step)] if each.name not in own]
     unseen = tuple(each for each in before if each.kind not in ("X", "L", "E"))
     return row._replace(pattern=seen, unseen=unseen)
+
+
+def _held_later(
+    found: Hypothesis,
+    row: Judged,
+    values: dict[str, np.ndarray],
+    allowed: dict[str, float],
+    truth: dict[str, np.ndarray],
+) -> Pattern | None:
+    """Return whether a wrong step is a later one that is right: an array changed in place."""
+    assert row.value is not None
+    steps = order(found.model)
+    for step in steps[steps.index(row.step) + 1 :] if row.value.any() else ():
+        right = step.name in values and near(
+            values[step.name], truth[step.name], allowed[step.name]
+        )
+        if right and near(values[step.name], row.value, allowed[row.step.name]):
+            called = found.handed.called.get(step.name, step.name)
+            text = f"It holds what {called} holds: copy an array before you change it in place."
+            return Pattern("changed in place", text, own=True)
+    return None

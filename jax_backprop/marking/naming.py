@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_backprop.marking.catalogue import Mistake, catalogue, unbiased
+from jax_backprop.marking.catalogue import Mistake, catalogue, rarer
 from jax_backprop.marking.network import RIGHT, At, Model, Number, Rule, Step, Values, follow, order
-from jax_backprop.marking.patterns import LEAST, near, ratio
+from jax_backprop.marking.patterns import LEAST, ROUNDING, is_nothing, near, ratio
 
-ROUNDING = 1e-13  # of the right value: numbers below it are none
 OTHER = "other labels"
 MOST_SEARCHED = 12  # examples whose labels are tried, 2^12 for each class
 _FACTORS: tuple[tuple[Callable[[int], float], str, str], ...] = (
@@ -74,14 +73,19 @@ def causes(found: Evidence, name: str) -> list[Cause]:
         known = [*_candidates(steps, places), *_other_labels(found, base)]
         best = _best(found, name, known, base)
         if not best:
-            rarer = [
-                *_candidates(steps, places, lambda kind: unbiased() if kind == "Z" else ()),
+            more = [
+                *_candidates(steps, places, rarer),
                 *_scaled(found, base, places, name),
                 *_factors(found, base, places, name),
             ]
-            best = _best(found, name, rarer, base) or _inlined(found, steps[place])
+            best = _best(found, name, more, base) or _inlined(found, steps[place])
     known_by_name = {cause.steps for cause in best if not cause.mistake.slip}
-    best = [each for each in best if not each.mistake.slip or each.steps not in known_by_name]
+    nothing = is_nothing(found.given[name], found.truth[name])
+    best = [
+        each
+        for each in best  # of numbers that are 0 no slip can be told from any other
+        if not each.mistake.slip or (each.steps not in known_by_name and not nothing)
+    ]
     labels = [cause for cause in best if cause.mistake.kind == "L"]
     if len(labels) > 1:  # those that are known by name say more
         best = [cause for cause in best if cause.mistake.name != OTHER]

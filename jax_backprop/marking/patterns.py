@@ -8,6 +8,7 @@ import numpy as np
 
 from jax_backprop.marking.network import At
 
+ROUNDING = 1e-13  # of the right value: numbers below it are none
 SHARE = 1e-6  # of the largest, below which an example doesn't enter
 MOST_SOLVED = 64  # examples whose shares of a sum are asked for
 LEAST = 3  # elements: of fewer, any number is some factor of any other
@@ -35,7 +36,7 @@ def pattern(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: fl
 
     if not np.isfinite(value).all():
         return Pattern("not finite", "There are numbers that aren't finite: nan or inf.", own=True)
-    if not value.any():
+    if is_nothing(value, right):
         return Pattern("all zeros", "Every number is 0.")
     if digits := [n for n in range(1, 7) if same(value, np.asarray(np.round(right, n)))]:
         text = f"It is rounded to {digits[0]} digits: hand in more, or allow for it (tolerance)."
@@ -54,6 +55,10 @@ def _changed(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: f
         return Pattern("a constant added", "The same number is added everywhere.", own=True)
     if kind == "Z" and (seen := _products(value, at, allowed)).name:
         return seen
+    if kind in ("newW", "newb") and (old := at(kind[-1])).size >= LEAST:
+        times = ratio(value - old, right - old)
+        if times and near(value, old + times * (right - old), allowed):
+            return Pattern("another step", f"The step is {times:.4g} times too long.", own=True)
     low, high = value.min(), value.max()
     if low < high and near(value, np.clip(right, low, high), allowed):
         text = "Small or large numbers are clipped: they are to stay."
@@ -63,10 +68,47 @@ def _changed(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: f
             "A share of the weights themselves is in it: a penalty or decay that isn't asked for."
         )
         return Pattern("a weight decay that isn't asked for", text, own=True)
-    for seen in (_told_by_sums(kind, value, at, allowed), _places(value, right, allowed)):
+    for seen in (
+        _left(kind, value, right, at, allowed),
+        _told_by_sums(kind, value, at, allowed),
+        _signed(kind, value, right, at, allowed),
+        _places(value, right, allowed),
+    ):
         if seen.name:
             return seen
     return _shared(kind, value, right, at, allowed)
+
+
+def _left(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return which rows or columns a loop has left out: 0, or as they were before the update."""
+    new = kind in ("newW", "newb")
+    wrong = wrong_places(value, right, allowed)
+    start = at(kind[-1]) if new else np.zeros_like(value)
+    if wrong.all() or not near(value[wrong], start[wrong], allowed):
+        return NOTHING
+    for axis, name in enumerate(("row", "column")[: value.ndim]):
+        lines = np.flatnonzero(wrong.any(axis=1 - axis) if value.ndim > 1 else wrong)
+        if np.take(wrong, lines, axis).all():
+            ends = {
+                (wrong.shape[axis] - 1,): " A loop may stop one short.",
+                (0,): " A loop may begin one late.",
+            }
+            what = "are as before the update" if new else "are still 0"
+            text = f"Its {name}s {list(map(int, lines))} (counted from 0) {what}, the others right."
+            text += ends.get(tuple(lines), "")
+            return Pattern(f"{name}s left out", text, own=new or name == "row")
+    return NOTHING
+
+
+def _signed(kind: str, value: np.ndarray, right: np.ndarray, at: At, allowed: float) -> Pattern:
+    """Return for which sign of Z alone an activation or its slope is wrong."""
+    wrong = wrong_places(value, right, allowed)
+    for sign in (-1, 1) if kind in ("A", "dZ") and wrong.any() and not wrong.all() else ():
+        if np.array_equal(wrong, sign * at("Z") > 0):
+            where = "positive" if sign > 0 else "negative"
+            text = f"It is wrong where Z is {where}, and right elsewhere."
+            return Pattern(f"wrong where Z is {where}", text, own=kind == "A")
+    return NOTHING
 
 
 def _told_by_sums(kind: str, value: np.ndarray, at: At, allowed: float) -> Pattern:
@@ -136,6 +178,11 @@ def _products(value: np.ndarray, at: At, allowed: float) -> Pattern:
 
 
 NOTHING = Pattern("", "")
+
+
+def is_nothing(value: np.ndarray, right: np.ndarray) -> bool:
+    """Tell whether numbers are 0 but for rounding."""
+    return bool(np.abs(value).max(initial=0) <= ROUNDING * np.abs(right).max(initial=0))
 
 
 def ratio(value: np.ndarray, other: np.ndarray) -> float:

@@ -14,10 +14,10 @@ RIGHT = {
     "Y": "exp(Z) / exp(Z).sum(1, keepdims=True)",
     "E": "-(L * log(A)).sum() * in_loss",
     "dY": "(A - L) * in_delta",
-    "dW": "X.T @ D * in_weights + penalty * W",
+    "dW": "X.T @ D * in_weights + decay",
     "db": "D.sum(0) * in_weights",
     "dA": "_D @ _W.T",
-    "dZ": "G * slope(A); G * A * (1 - A); G * (1 - A**2)",
+    "dZ": "G * slope(A); G * A * (1 - A); G * (1 - A**2); G * exp(-Z) / (1 + exp(-Z))**2",
     "newW": "W - rate * dW",
 }
 _WORDS = {
@@ -54,6 +54,10 @@ _DONE = {
     "{}.mean()": "the mean of {} stands for {}",
     "sign({})": "of {} only the sign is taken",
     "round({})": "{} is rounded",
+    "trunc({})": "{} is cut to whole numbers",
+    "({} / {}.sum(0))": "{} is divided by the columns' sums",
+    "({} * L)": "only the label's column of {} is left",
+    "{}.reshape({}.shape[::-1]).T": "{} is reshaped in place of a transpose",
 }
 _WHOLE = {
     "-({})": "its sign is turned",
@@ -61,6 +65,11 @@ _WHOLE = {
     "2 * ({})": "it is twice what it should be",
     "3 * ({})": "it is three times what it should be",
     "abs({})": "its sign is lost",
+    "trunc({})": "it is cut to whole numbers, as in an array of integers",
+    "({0}).T.reshape(({0}).shape)": "it is reshaped in place of a transpose",
+    "({0}).cumsum().reshape(({0}).shape)": "its sum isn't set back to 0 for the next number",
+    "({}) + W": "the weights themselves are added: the sum is to start at 0",
+    "({}) + b": "the biases themselves are added: the sum is to start at 0",
     "({}) + A": "this layer's output is added as well",
     "({}) * A": "it is multiplied by this layer's output as well",
     "({}) * (1 - A)": "it is multiplied by 1 less this layer's output as well",
@@ -85,7 +94,7 @@ def slips(kind: str) -> Iterator[tuple[str, str, str]]:
     seen = set(rights)
     for right in rights:
         whole = ((said, form.format(right)) for form, said in _WHOLE.items() if right)
-        for what, text in (*whole, *_names(right), *_signs(right)):
+        for what, text in (*whole, *_names(right), *_signs(right), *_slopes(right)):
             if text not in seen:
                 seen.add(text)
                 first = what[0] if what.startswith("dE/d") else what[0].upper()
@@ -104,6 +113,13 @@ def _names(right: str) -> Iterator[tuple[str, str]]:
         for form, done in _DONE.items():
             what = _agreed(done.format(_WORDS[name], _WORDS[name]), name)
             yield what, f"{before}{form.format(name, name)}{after}"
+
+
+def _slopes(right: str) -> Iterator[tuple[str, str]]:
+    for other, word in (*_WORDS.items(), ("Z - b", "Z of this layer without its biases")):
+        if "slope(A)" in right and other != "Z":
+            what = f"the slope is taken at {word}, where it belongs at Z of this layer"
+            yield what, right.replace("slope(A)", f"slope(act({other}))")
 
 
 def _agreed(text: str, name: str) -> str:

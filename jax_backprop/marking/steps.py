@@ -114,6 +114,7 @@ class _Search:
         self.tolerance, self.single, self.asked = tolerance, single, asked
         self.best: tuple[int, Hypothesis] | None = None
         self.loss = ""  # its verdict there
+        self.right: set[str] = set()  # of the loss and the output deltas, what is right there
 
     def tried(self, hypothesis: Hypothesis) -> bool:
         """Judge by a reading; True if all is right by it."""
@@ -125,12 +126,15 @@ class _Search:
             loss_given = any(row.step.kind == "E" for row in rows)
             if wrong or not loss_given:
                 return False
-        # With the loss at hand a single step fewer is no sign of another convention, unless it is
-        # the loss that this one makes right.
+        # No other convention makes a loss or output deltas wrong that were right, and with the loss
+        # at hand a single step fewer is no sign of one, unless it is the loss that it makes right.
+        right = {row.step.kind for row in rows if row.verdict == "right"} & {"E", "dY"}
+        if not self.right <= right:
+            return False
         loss = next((row.verdict for row in rows if row.step.kind == "E"), "")
         margin = 2 if wrong and loss and loss in ("wrong", self.loss) else 1
         if self.best is None or wrong <= self.best[0] - margin:
-            self.best, self.loss = (wrong, hypothesis), loss
+            self.best, self.loss, self.right = (wrong, hypothesis), loss, right
         return wrong == 0
 
     def report(self, hints: str) -> StepsReport:
