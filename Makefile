@@ -24,7 +24,7 @@ SOURCES := $(shell find jax_backprop -name '*.py' -o -name '*.j2')
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge schedules no-rate \
+.PHONY: help setup test lint docs verify derive learn mutants audit train ablation boundaries edge flows schedules no-rate \
   transfer horizons batch warmup reproduce findings map torture mutation mnist fashion data-mnist data-fashion_mnist schedules-mnist schedules-fashion report bench \
   gpu test-experiments test-browser test-tfds test-cluster finders test-finders clean
 
@@ -87,6 +87,7 @@ ablation: $(RESULTS)/report.html ## Run the learning-rate study, write its repor
 
 boundaries: $(HELD)/boundaries/boundaries.json ## Where the loss first rises, is best, and training fails
 edge: $(HELD)/edge/edge.json ## Loss and sharpness on one time axis: the edge of stability
+flows: $(HELD)/flows/flows.json ## Gradient descent beside gradient flow and the central flow (ten minutes)
 schedules: $(HELD)/schedules/report.html ## Schedules and optimizers, each at its own tuned rate
 	@cat $(<D)/answer.txt
 no-rate: $(HELD)/no_rate/no_rate.json ## What it costs to leave the learning rate out
@@ -97,7 +98,7 @@ warmup: $(HELD)/warmup/warmup.json ## What a warm-up tolerates, beyond what a qu
 
 # Everything that experiments/README.md says, resumable; what is there already isn't run again.
 # The studies take two hours on two cores, by their own clocks; with SHORT=1 a third of that.
-reproduce: ablation boundaries edge schedules no-rate transfer horizons batch warmup map findings ## Run every study but MNIST's, and write what they found
+reproduce: ablation boundaries edge flows schedules no-rate transfer horizons batch warmup map findings ## Run every study but MNIST's, and write what they found
 
 findings: $(READY) ## Write experiments/README.md and its figures from the results that are there
 	$(BIN)/python experiments/analyses/findings.py $(if $(SHORT),--out $(HELD)/README.md --results $(HELD))
@@ -162,6 +163,10 @@ $(HELD)/edge/edge.json: experiments/edge.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside
 	$(BIN)/jax-backprop report $(@D)
 	$(BIN)/python experiments/analyses/edge.py $(@D)
+$(HELD)/flows/flows.json: experiments/flows.toml $(SOURCES) | $(READY)
+	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(if $(SHORT),--set epochs=500)
+	$(BIN)/jax-backprop report $(@D)
+	$(BIN)/python experiments/analyses/beside_flows.py $(@D)
 $(HELD)/transfer/transfer.json: experiments/transfer.toml $(SOURCES) | $(READY)
 	$(BIN)/jax-backprop sweep $< --out $(@D) --set-aside $(FEWER)
 	$(BIN)/jax-backprop report $(@D)

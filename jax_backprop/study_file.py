@@ -15,6 +15,7 @@ from jax_backprop.ranges import Counted, Range, drawn
 from jax_backprop.settings import LENGTHS, Optimizer, Rule, Run, Schedule, check_base_width
 
 CurvesName = Literal["none", "evaluations", "steps"]
+_FACTOR = TypeAdapter(NonNegative)
 MOST_WIDTH = 2**16  # cells that run side by side
 Together = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 # A choice with parameters of its own: ``optimizer.momentum`` is an axis, too.
@@ -48,6 +49,8 @@ class Study(Run, frozen=True):
         ``{low, high, spacing}``, walked together instead of crossed.
       halving: of so many settings one goes on from each length of a run, a value of the axis
         ``epochs`` or ``steps``, to the next (successive halving); each run begins anew.
+      refine: so many rounds after the grid. Each tries, for every series, the rates halfway in log
+        between its best one and the two beside it.
       zip: groups of axes that are walked together, not crossed.
       include: more cells, each table the same grid with those axes' values replaced.
       exclude: cells to leave out: those that match every field of a table (a value, a list, or
@@ -74,6 +77,7 @@ class Study(Run, frozen=True):
     design: Literal["sobol", "random"] | None = None
     design_points: Annotated[int, Field(ge=2, le=2**24)] | None = None
     halving: Annotated[int, Field(ge=2, le=1_000)] | None = None
+    refine: Annotated[int, Field(ge=1, le=8)] | None = None
     zip: Annotated[tuple[Together, ...], Field(strict=False)] = ()
     include: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
@@ -108,9 +112,8 @@ class Study(Run, frozen=True):
 
     @model_validator(mode="after")
     def _includes_add(self) -> Study:
-        walked = {name for group in self.zip for name in group}
         for table in self.include:
-            if not walked & set(table) and all(
+            if not {*table} & set().union(*self.zip) and all(
                 _holds(self.axes.get(name), name, given) for name, given in table.items()
             ):
                 raise unused(
@@ -134,27 +137,34 @@ class Study(Run, frozen=True):
 
     @model_validator(mode="after")
     def _base_width_of_something(self) -> Study:
-        tables = (self.axes, *self.include)
-        ways = [way for table in tables for way in _values_of(table, "parametrization")]
+        ways = [way for t in (self.axes, *self.include) for way in _values_of(t, "parametrization")]
         if ways and all(way == "standard" for way in ways):
             check_base_width("standard", self.base_width, ())
         return self
 
     @model_validator(mode="after")
-    def _halves_lengths(self) -> Study:
-        if self.halving is None:
-            return self
+    def _in_rounds(self) -> Study:
+        """Refuse rounds, of halving or refinement, without an axis that they can go along."""
         try:
             rungs = [axis_values(n, listed(self.axes[n])) for n in LENGTHS if n in self.axes]
         except ValueError:
             return self  # the sweep says what is wrong with an axis
-        elsewhere = {name for table in (*self.zip, *self.include) for name in table}
-        if len(rungs) != 1 or len(rungs[0]) < 2 or elsewhere & {*LENGTHS}:
+        alone = not {*LENGTHS} & set().union(*self.zip, *self.include)
+        lengths = len(rungs) == 1 and len(rungs[0]) > 1 and alone
+        if self.halving is not None and not lengths:
             raise unused(
                 "halving",
                 f"{self.halving} without an axis of two lengths or more, by itself",
                 "an axis epochs or steps, in neither zip nor include",
                 "Such as epochs = [2, 6, 18] with halving = 3.",
+            )
+        rates = {*self.axes}.difference(*self.zip, *self.exclude) & {"learning_rate"}
+        if self.refine is not None and (self.halving is not None or not rates):
+            raise unused(
+                "refine",
+                f"{self.refine} without rates of their own, or beside halving",
+                "an axis learning_rate, in neither zip nor exclude, and no halving",
+                "Such as learning_rate = { low = 1e-2, high = 1e2, points_per_decade = 4 }.",
             )
         return self
 
@@ -259,9 +269,6 @@ def axis_names() -> list[str]:
         for parameter in sorted({name for known in table.values() for name in known})
     ]
     return [*fields, *dotted, "layer_factors.0"]
-
-
-_FACTOR = TypeAdapter(NonNegative)
 
 
 def _listed(value: Any) -> Any:

@@ -19,6 +19,7 @@ from saying import (
     say_batch,
     say_boundaries,
     say_edge,
+    say_flows,
     say_horizons,
     say_map,
     say_no_rate,
@@ -129,6 +130,12 @@ ENTRIES = [
             "edge_map": "The state of the sharpness by rate and horizon.",
         },
         with_remarks("edge", say_edge),
+    ),
+    Entry(
+        "flows",
+        "make flows",
+        {"flows": "Loss, sharpness and distance from descent along the steps, a column a rate."},
+        say_flows,
     ),
     Entry(
         "schedules",

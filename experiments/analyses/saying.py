@@ -72,6 +72,20 @@ def say_edge(folder: Path) -> list[str]:
     ]
 
 
+def say_flows(folder: Path) -> list[str]:
+    """Return how far gradient descent went from two flows."""
+    found = json.loads((folder / "flows.json").read_text())
+    heads = list(found["rows"][0])
+    return [
+        bullets(found["sentences"]),
+        "Distances at the last step, over the length of descent's way. Where the start lies beyond "
+        "2/rate the central flow isn't defined: both flows begin at the first row below it.",
+        markdown(heads, [list(row.values()) for row in found["rows"]]),
+        "One network, one seed, squared error. Swings take time to grow from rounding; the central "
+        "flow has them at once.",
+    ]
+
+
 def say_no_rate(folder: Path) -> list[str]:
     """Return what leaving the rate out cost."""
     found, sentences = write_no_rate(folder)

@@ -76,7 +76,8 @@ def sweep(
     [[include]] adds the grid again with other values of an axis; [[exclude]] leaves out cells that
     match ({ low, high } matches a range); about = "learning_rate" names the axis that the question
     is about, where that isn't the axes beside the rate; halving = 3, with an axis epochs = [2, 6,
-    18], runs all settings at the first length, and of each three the best one at the next; curves =
+    18], runs all settings at the first length, and of each three the best one at the next; refine =
+    1 tries the rates halfway between each series' best and its neighbours after the grid; curves =
     "none" keeps summaries alone, "steps" also loss, rate and gradient norm along the steps;
     sharpness_iterations = 15 measures the sharpness of the training loss at each evaluation, by so
     many Lanczos iterations; tile_width is the number of cells that run side by side.

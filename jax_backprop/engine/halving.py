@@ -42,13 +42,7 @@ def run_halving(
     Raises:
       InputError: as ``run_rounds``, or only a share of the work is to be done.
     """
-    if options.share != (1, 1):
-        raise InputError(
-            "--part",
-            got="it beside halving",
-            expected="the whole study: what comes next depends on all results",
-            remedy="Leave it out; --cluster spreads the work over machines.",
-        )
+    check_whole(options, "halving")
     axis, rungs = rungs_of(grid)
     first = replace(grid, axes={**grid.axes, axis: tuple(rungs[:1])})
     chosen_by = str(study.get("choose_by", "loss"))
@@ -58,6 +52,17 @@ def run_halving(
         return promoted(cells, score, axis, rungs, int(study["halving"]))
 
     run_rounds(workload, first, out, options, study, propose, axis=axis)
+
+
+def check_whole(options: Options, what: str) -> None:
+    """Raise InputError where only a share of the work is to be done."""
+    if options.share != (1, 1):
+        raise InputError(
+            "--part",
+            got=f"it beside {what}",
+            expected="the whole study: what comes next depends on all results",
+            remedy="Leave it out; --cluster spreads the work over machines.",
+        )
 
 
 def promoted(

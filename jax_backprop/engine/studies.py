@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from jax_backprop.data import load_dataset
+from jax_backprop.engine import halving, refining
 from jax_backprop.engine.cells import resolve
 from jax_backprop.engine.distribution import Workers
 from jax_backprop.engine.folders import holds_other, run_in_folder
 from jax_backprop.engine.grid import Grid, Named
-from jax_backprop.engine.halving import expected, run_halving
 from jax_backprop.engine.networks import network_workload
 from jax_backprop.engine.options import Options
 from jax_backprop.engine.runner import Runner
@@ -66,7 +66,8 @@ def run_study(
     described = study.model_dump(mode="json", exclude_none=True)
     options = options or Options()
     options = options if executor is None else replace(options, executor=executor)
-    run = run_in_folder if study.halving is None else run_halving
+    run = run_in_folder if study.halving is None else halving.run_halving
+    run = run if study.refine is None else refining.run_refined
     run(study_workload(study), grid, Path(out), options, described)
 
 
@@ -75,7 +76,11 @@ def make_runner(study: Study, options: Options) -> Runner:
     workload, grid = study_workload(study), study_grid(study)
     runner = Runner(workload, list(grid.axes), options)
     cells = resolve(grid.cells(options.max_cells), workload.fixed)
-    runner.add(cells if study.halving is None else expected(cells, grid, study.halving))
+    if study.halving is not None:
+        cells = halving.expected(cells, grid, study.halving)
+    if study.refine is not None:
+        cells = refining.expected(cells, study.refine)
+    runner.add(cells)
     return runner
 
 

@@ -50,6 +50,14 @@ def search_boundaries(
 
 def _check_kept(study: Study) -> None:
     """Raise InputError for what a search, which chooses rates for itself, wouldn't keep to."""
+    for name in ("halving", "refine"):
+        if getattr(study, name) is not None:
+            raise InputError(
+                name,
+                got=getattr(study, name),
+                expected="no such field in a search for boundaries, which has rounds of its own",
+                remedy="Leave it out, or run that study by `jax-backprop sweep`.",
+            )
     for name, tables in (("zip", study.zip), ("exclude", study.exclude)):
         if any("learning_rate" in table for table in tables):
             raise InputError(
