@@ -67,6 +67,21 @@ def test_verify_fails_on_a_damaged_set(capsys, folder: Path) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.parametrize(("label", "ends"), [("y", "label=y --loss squared_error"), ("c", "c")])
+def test_info_names_a_training_of_these_labels(
+    label: str, ends: str, capsys, tmp_path: Path, monkeypatch
+) -> None:
+    """As a command that runs: without a loss of numbers it would be refused."""
+    rows = [f"{n},{n / 7:.3f},{n % 2}" for n in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,c", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    assert call("data", "info", f"csv:t.csv,label={label}") == 0
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("next: jax-backprop train --dataset csv:t.csv,label=")
+    assert line.endswith(ends)
+    assert call(*line.split()[2:], "--epochs", "1", "--learning-rate", "0.1") == 0
+
+
 def test_info_draws_a_contact_sheet(capsys, folder: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     assert call("data", "info", "mnist", "--sheet", sheet) == 0

@@ -71,6 +71,14 @@ def bars(text: str, names: list[str]) -> list[str]:
     return [re.findall(rf"{name} ([▁▂▃▄▅▆▇█x]+) ", shown)[0] for name in names]
 
 
+def test_show_of_one_series_compares_nothing(folder: Path, tmp_path: Path, capsys) -> None:
+    changes = ("--set", 'axes.schedule=["constant"]', "--set", "epochs=1")
+    assert call("sweep", folder / "study.toml", "--out", tmp_path / "one", *changes) == 0
+    text = printed(capsys, "show", tmp_path / "one")
+    assert "best rates, chosen on validation" in text
+    assert "(control)" not in text and "p (Holm)" not in text
+
+
 def test_show_prints_what_the_study_says(folder: Path, capsys) -> None:
     text = printed(capsys, "show", folder / "a")
     summary = summarize(folder / "a")

@@ -44,13 +44,13 @@ class Command(NamedTuple):
     """A command.
 
     Args:
-      run: what runs.
+      run: what runs; a text that it returns is added to the line that comes next.
       example: a line to try.
       then: the line that comes next (see ``_next``).
       reads: the arguments that name folders, which are looked for before anything is imported.
     """
 
-    run: Callable[..., None]
+    run: Callable[..., object]
     example: str
     then: str = ""
     reads: tuple[str, ...] = ()
@@ -182,9 +182,9 @@ def _continued(command: Command) -> Callable[..., None]:
         said = inspect.signature(command.run).bind(*args, **given).arguments
         for name in command.reads:
             _check_there(said[name], "model" if name == "model" else "results")
-        command.run(*args, **given)
+        needed = command.run(*args, **given)
         if line := _next(command.then, said):
-            complain(f"next: {PROG} {line}")
+            complain(f"next: {PROG} {line}{needed or ''}")
 
     return run
 

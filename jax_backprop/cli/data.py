@@ -84,7 +84,7 @@ def info(
     sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
     split_seed: int = 0,
     data_dir: MaybeFolder = None,
-) -> None:
+) -> str:
     """Describe a data set: splits, classes, means, scaling, checksum, licence.
 
     Args:
@@ -113,6 +113,7 @@ def info(
     if sheet is not None:
         write_atomic(sheet, picture)
         console.say(f"Samples: {sheet}")
+    return "" if data.classes else " --loss squared_error"  # for the command that comes next
 
 
 def verify(

@@ -45,8 +45,8 @@ def one_of(names: object) -> str:
 
 
 def for_each_field(
-    function: Callable[..., None], *, without: Collection[str] = ()
-) -> Callable[..., None]:
+    function: Callable[..., object], *, without: Collection[str] = ()
+) -> Callable[..., object]:
     """Give a command a flag for each field of a run, and call it with the run that they make.
 
     Args:

@@ -35,7 +35,7 @@ def listed(prog: str, about: str, groups: Mapping[str, Mapping[str, str]]) -> st
     return _wrapped("\n".join([*lines, START, ""]))
 
 
-def explain(run: Callable[..., None], prog: str, example: str) -> None:
+def explain(run: Callable[..., object], prog: str, example: str) -> None:
     """Print a command's help: tyro's, and an example."""
     found = io.StringIO()
     with contextlib.redirect_stdout(found), contextlib.suppress(SystemExit):
@@ -45,7 +45,7 @@ def explain(run: Callable[..., None], prog: str, example: str) -> None:
     sys.stdout.write(_wrapped(f"{text}\nexample: jax-backprop {example}\n"))
 
 
-def complete(prog: str, runs: Mapping[str, Callable[..., None]], args: Sequence[str]) -> None:
+def complete(prog: str, runs: Mapping[str, Callable[..., object]], args: Sequence[str]) -> None:
     """Print or write a script by which a shell completes command lines: tyro's own."""
     plain = {name: run for name, run in runs.items() if " " not in name}
     tyro.extras.subcommand_cli_from_dict(

@@ -13,7 +13,7 @@ KINDS = {"INT": "a whole number", "FLOAT": "a number"}
 
 
 @contextlib.contextmanager
-def in_one_voice(prog: str, command: Callable[..., None], example: str) -> Iterator[None]:
+def in_one_voice(prog: str, command: Callable[..., object], example: str) -> Iterator[None]:
     """Raise InputError for what tyro would refuse in a box, where its hook for that is there."""
     try:
         from tyro import _errors  # private and new: an older tyro keeps its boxes
@@ -54,7 +54,7 @@ def in_one_voice(prog: str, command: Callable[..., None], example: str) -> Itera
         yield
 
 
-def flags_of(command: Callable[..., None]) -> dict[str, Any]:
+def flags_of(command: Callable[..., object]) -> dict[str, Any]:
     """Return a command's flags, with the annotation of each."""
     flags = {}
     for parameter, hint in typing.get_type_hints(command, include_extras=True).items():
@@ -65,7 +65,7 @@ def flags_of(command: Callable[..., None]) -> dict[str, Any]:
     return flags
 
 
-def unknown_flag(prog: str, command: Callable[..., None], flag: str) -> InputError:
+def unknown_flag(prog: str, command: Callable[..., object], flag: str) -> InputError:
     """Build the error for a flag that a command doesn't have, naming the nearest."""
     found = nearest(flag, [*flags_of(command), "--help"])
     help_ = f"`{prog} --help` lists them."
@@ -77,7 +77,7 @@ def unknown_flag(prog: str, command: Callable[..., None], flag: str) -> InputErr
     )
 
 
-def _strange(prog: str, command: Callable[..., None], token: str, help_: str) -> InputError:
+def _strange(prog: str, command: Callable[..., object], token: str, help_: str) -> InputError:
     if token.startswith("-"):
         return unknown_flag(prog, command, token.partition("=")[0])
     return InputError(

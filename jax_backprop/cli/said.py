@@ -74,7 +74,7 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
 }
 
 
-def check_flags(prog: str, command: Callable[..., None], args: Sequence[str]) -> None:
+def check_flags(prog: str, command: Callable[..., object], args: Sequence[str]) -> None:
     """Raise InputError for a flag that is unknown, given twice, or not used beside others."""
     before = args[: args.index("--")] if "--" in args else args
     flags = [each.partition("=")[0].replace("_", "-") for each in before if each.startswith("--")]

@@ -143,9 +143,8 @@ def _print_series(found: Overview, summary: Summary) -> None:
     if found.sensitivities:
         title, content = bars(summary)
         _print_table(title, short(content))
-    if found.contrasts or found.sensitivities:
-        control = names[summary.best[0].series]
-        title = f"against {control}, {_tuned(found)}" if found.contrasts else None
+    if found.contrasts:
+        title = f"against {names[summary.best[0].series]}, {_tuned(found)}"
         _print_table(title, short(control_table(summary, found.contrasts, found.sensitivities)))
     for line in answer(summary, found.contrasts):
         console.say(line)

@@ -102,7 +102,7 @@ def control_table(
     summary: Summary, contrasts: Sequence[Contrast], sensitivities: Mapping[str, Sensitivity]
 ) -> Table:
     """Return heads and rows: each series at its tuned rate, minus the control; its sensitivity."""
-    unit = contrasts[0].unit if contrasts else summary.design.unit
+    unit = contrasts[0].unit
     score = f"test {words(summary.score)}"
     columns = ["series", "test loss", "p (Holm)", score, "p (Holm)", f"{unit}s"]
     columns += ["failed", "sensitivity"]
