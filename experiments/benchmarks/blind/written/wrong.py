@@ -106,7 +106,7 @@ def build(function, what, old, new):
     builder = next(f for f in right.CASES if f.__name__ == function)
     source = inspect.getsource(builder)
     assert source.count(old) == 1, (function, what, source.count(old))
-    header = inspect.getsource(right).split("\n# -----")[0]
+    header = inspect.getsource(inspect.getmodule(builder)).split("\n# -----")[0]
     module = bug.load_source(header + "\n\n" + source.replace(old, new), f"blind_wrong_{function}_{what}".replace(".", "_"))
     name, loss, gradient, params, args = getattr(module, function)()
     return f"{what}__{name}", loss, gradient, params, args
