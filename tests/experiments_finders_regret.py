@@ -13,6 +13,7 @@ from jax_backprop.finding.experience import Known, experience, known_tasks, task
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments" / "finders"))
 
+import run
 from regret import Truth, regret, window_hits
 
 RATES = np.array([0.1, 1.0, 10.0, 100.0])
@@ -47,6 +48,19 @@ def test_hits_are_the_windows_rates_that_are_near_the_best() -> None:
     assert window_hits(TRUTH, (1.0, 10.0)) == 1.0
     assert window_hits(TRUTH, (0.1, 10.0)) == pytest.approx(2 / 3)
     assert window_hits(TRUTH, (0.12, 0.2)) == 0.0  # nearest to 0.1
+
+
+def test_the_clock_goes_by_the_work_of_tasks_that_took_time(monkeypatch) -> None:
+    now = iter([0.0, 0.5, 60.5, 240.5, 300.0])  # the first is found in the folder
+    monkeypatch.setattr(run.time, "monotonic", lambda: next(now))
+    clock = run.Clock([50.0, 10.0, 30.0, 20.0])
+    told = [clock.tick() for _ in range(4)]
+    assert told == [
+        "1 of 4 tasks",
+        "2 of 4 tasks, about 5 min left",  # a minute for 10, and 50 are left
+        "3 of 4 tasks, about 2 min left",
+        "4 of 4 tasks",
+    ]
 
 
 def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from dense import dense_sweep
 from picks import Pick, all_picks
 from regret import Truth, regret, window_hits
 from table import Judged, draw_regrets, known_tasks_json, lines, tables
-from tasks import make_task, read_tasks
+from tasks import Task, make_task, read_tasks
 
 from jax_backprop.cli.console import use_all_cores
 from jax_backprop.storage import write_atomic
 
+AT_ONCE = 2.0  # seconds
+COMPILING = 20.0  # billions of products that take as long
 RULE = 3  # raised whenever our rule changes: what was picked by another is picked again
 
 
@@ -29,19 +34,50 @@ def main() -> None:
     use_all_cores()
     common, settings = read_tasks()
     seeds, judges = common["finder_seeds"], common["judge_seeds"]
-    judged, skipped = [], []
-    for name in args.tasks or settings:
-        task = make_task(name, settings[name], args.originals)
-        if isinstance(task, str):
-            skipped.append(f"{name} is left out: {task}")
-            continue
+    made = {n: make_task(n, settings[n], args.originals) for n in args.tasks or settings}
+    skipped = [f"{name} is left out: {why}" for name, why in made.items() if isinstance(why, str)]
+    tasks = {name: task for name, task in made.items() if isinstance(task, Task)}
+    judged, clock = [], Clock([work(task) for task in tasks.values()])
+    for name, task in tasks.items():
         truth = dense_sweep(task, seeds, judges, args.out / name / "dense")
         picks = kept_picks(args.out / name / "picks.json", lambda t=task: all_picks(t, seeds))
         judged += judge(name, task.half, truth, [*picks, *oracle(truth)])
-        print(f"{name}: best rate {truth.rates[truth.best]:.3g}", flush=True)
+        print(f"{name}: best rate {truth.rates[truth.best]:.3g}; {clock.tick()}", flush=True)
     report(judged, skipped, args.out, settings)
     if args.publish is not None:
         write_atomic(args.publish, json.dumps(known_tasks_json(judged, settings), indent=1) + "\n")
+
+
+class Clock:
+    """Tells how many tasks are done, and about when the rest will be.
+
+    By the work of those that took time: finished ones are found in the folder at once.
+    """
+
+    def __init__(self, works: Sequence[float]) -> None:
+        self.works, self.done = list(works), 0
+        self.at, self.spent, self.worked = time.monotonic(), 0.0, 0.0
+
+    def tick(self) -> str:
+        """Count a task; return the words."""
+        now = time.monotonic()
+        took, self.at = now - self.at, now
+        if took > AT_ONCE:
+            self.spent, self.worked = self.spent + took, self.worked + self.works[self.done]
+        self.done += 1
+        told = f"{self.done} of {len(self.works)} tasks"
+        rest = sum(self.works[self.done :])
+        if not self.worked or not rest:
+            return told
+        return f"{told}, about {self.spent / self.worked * rest / 60:.0f} min left"
+
+
+def work(task: Task) -> float:
+    """Return a task's expected work: of its products, and of compiling, in billions of products."""
+    sizes = task.network.layer_sizes
+    weights = sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+    examples = task.batch_size or len(task.data.train.labels)
+    return COMPILING + len(task.rates) * task.steps * weights * examples / 1e9
 
 
 def kept_picks(path: Path, make) -> list[Pick]:
