@@ -13,7 +13,7 @@ from jax_backprop.finding.experience import Known, experience, known_tasks, task
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments" / "finders"))
 
-import run
+import clock
 from regret import Truth, regret, window_hits
 
 RATES = np.array([0.1, 1.0, 10.0, 100.0])
@@ -52,9 +52,9 @@ def test_hits_are_the_windows_rates_that_are_near_the_best() -> None:
 
 def test_the_clock_goes_by_the_work_of_tasks_that_took_time(monkeypatch) -> None:
     now = iter([0.0, 0.5, 60.5, 240.5, 300.0])  # the first is found in the folder
-    monkeypatch.setattr(run.time, "monotonic", lambda: next(now))
-    clock = run.Clock([50.0, 10.0, 30.0, 20.0])
-    told = [clock.tick() for _ in range(4)]
+    monkeypatch.setattr(clock.time, "monotonic", lambda: next(now))
+    told_by = clock.Clock([50.0, 10.0, 30.0, 20.0])
+    told = [told_by.tick() for _ in range(4)]
     assert told == [
         "1 of 4 tasks",
         "2 of 4 tasks, about 5 min left",  # a minute for 10, and 50 are left
