@@ -221,7 +221,7 @@ gpu: $(if $(GPU_PYTHON),,$(READY)) ## Measure one GPU, under eight minutes: make
 # Tasks on images need the original files: make finders ORIGINALS=FOLDER (with mnist/, fashion_mnist/).
 FINDERS := experiments/results/finders
 
-finders: $(READY) ## What each rule for the learning rate loses, against dense sweeps (half an hour)
+finders: $(READY) ## What each rule for the learning rate loses, against dense sweeps (half an hour; an hour with ORIGINALS)
 	$(BIN)/python experiments/finders/run.py --out $(FINDERS) \
 	  --publish jax_backprop/finding/experience.json $(if $(ORIGINALS),--originals $(ORIGINALS))
 
