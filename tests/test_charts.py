@@ -258,3 +258,15 @@ def test_the_pictures_of_a_search(summary: Summary) -> None:
     assert "first rises at a rate of 1 [0.9, 1.25] (2 times 2/sharpness)" in said
     assert "is best at 3 [2.7, 3.75]" in said and "fails from 40 [36, 50]" in said
     assert "over 6 seeds, of which 50% cross" in said
+
+
+def test_axes_that_are_walked_together_are_one_panel_of_a_search(summary: Summary) -> None:
+    sizes = {"16": (16, 10), "64": (64, 50), "full": (None, 200)}
+    found = {name: FOUND._replace(series=name) for name in sizes}
+    settings = {name: {"batch_size": b, "epochs": e} for name, (b, e) in sizes.items()}
+    study = {**summary.study, "zip": [["batch_size", "epochs"]]}
+    search = replace(summary, settings=settings, manifest={**summary.manifest, "study": study})
+    (points,) = of_kind(drawn(boundaries.figure(search, found)), "point")
+    assert points.fields("x") == {"x": ("batch_size", "batch size (with it epochs)")}
+    assert points.encoding["x"]["sort"] == ["16", "64", "full"]
+    assert {row["batch_size"] for row in points.rows} == {"16", "64", "full"}

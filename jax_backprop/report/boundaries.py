@@ -73,7 +73,8 @@ def sentence(name: str, row: Boundaries) -> str:
 def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
     """Return rates against each axis that varies, a row a loss: boundaries and 2/sharpness.
 
-    The axis that the study is about comes first; the others are as in the first series.
+    The axis that the study is about comes first; the others are as in the first series. Axes that
+    are walked together are one.
     """
     first = next(iter(summary.settings.values()))
     about = summary.study.get("about")
@@ -81,11 +82,15 @@ def figure(summary: Summary, found: Mapping[str, Boundaries]) -> Any:
     long = _long(list(found.values()), summary.settings, axes)
     axes = sorted(axes, key=lambda name: (name != about, [*LABELS, name].index(name)))
     axes = [name for name in axes if name in long and long[name].nunique() > 1]
+    groups = [group for group in summary.study.get("zip", ()) if {*group} & {*axes}]
+    along = {name: next((g for g in groups if name in g), [name]) for name in axes}
+    axes = [name for name in axes if name == next(each for each in axes if each in along[name])]
     base = {name: setting_text(first, name) for name in axes}
     losses = list(long["loss"].unique()) if "loss" in long else [""]
     rows = []
     for loss in losses:
-        panels = [_panel(long, name, base, loss) for name in axes] or [_single(long)]
+        panels = [_panel(long, name, along[name], base, loss) for name in axes]
+        panels = panels or [_single(long)]
         rows.append(alt.hconcat(*panels, spacing=12))
     return alt.vconcat(*rows, spacing=16)
 
@@ -112,8 +117,8 @@ def _long(
     return long[finite]
 
 
-def _panel(long: Frame, name: str, base: dict[str, str], loss: str) -> Any:
-    """Return the series that differ from the base in one axis alone."""
+def _panel(long: Frame, name: str, along: Sequence[str], base: dict[str, str], loss: str) -> Any:
+    """Return the series that differ from the base in one axis, and those along with it, alone."""
     mine = long
     for other, value in base.items():
         if other != name:
@@ -123,7 +128,9 @@ def _panel(long: Frame, name: str, base: dict[str, str], loss: str) -> Any:
     order = list(mine.sort_values(f"{name}_rank")[name].unique())
     tilted = max(map(len, order), default=0) > LONG
     axis = alt.Axis(labelAngle=-35 if tilted else 0, labelLimit=LIMIT)
-    x = alt.X(f"{name}:N", sort=order, title=LABELS.get(name, words_of(name)), axis=axis)
+    others = [LABELS.get(each, words_of(each)) for each in along if each != name]
+    label = LABELS.get(name, words_of(name)) + (f" (with it {', '.join(others)})" if others else "")
+    x = alt.X(f"{name}:N", sort=order, title=label, axis=axis)
     title = loss.replace("_", " ").replace("softmax cross entropy", "cross-entropy")
     width = 50 * len(order) if tilted else WIDTH
     return _layers(mine, x).properties(width=max(WIDTH, width), height=HEIGHT, title=title)
