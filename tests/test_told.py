@@ -35,6 +35,8 @@ POWERS = np.exp(S["Z2"] - S["Z2"].max(1, keepdims=True))
 CUT_OFF = np.r_[G["b2"][None], G["W2"]][:-1]
 UNMOVED = np.r_[S["new_W2"][:-1], G["W2"][-1:]]
 TWO_PIECES = np.where(S["Z1"] < 0, np.exp(S["Z1"]) / (1 + np.exp(-S["Z1"])), S["A1"])
+BY_OUTPUTS = -G["L"] / S["A2"] / N
+UNWEIGHTED = S["A2"] * (BY_OUTPUTS - BY_OUTPUTS.sum(1, keepdims=True))
 # step, its wrong value, the place, a part of what is said
 TOLD: list[tuple[str, np.ndarray, str, str]] = [
     ("Z1", G["X"] @ G["W1"].reshape(5, 4).T + G["b1"], "(1)", "in place of a transpose"),
@@ -44,13 +46,18 @@ TOLD: list[tuple[str, np.ndarray, str, str]] = [
     ("A1", TWO_PIECES, "(2)", "right where Z isn't negative"),
     ("A2", POWERS / POWERS.sum(0), "(4)", "axis 0"),
     ("A2", POWERS / POWERS.sum(1).cumsum()[:, None], "(4)", "set back to 0"),
-    ("dA1", S["dZ2"] @ (G["W2"] / G["W2"].sum(0)).T, "(18N)", "the columns' sums"),
+    ("dA1", S["dZ2"] @ (G["W2"] / G["W2"].sum(0)).T, "(18N)", "each column's sum"),
     ("dA1", S["dZ2"] @ CUT_OFF.T, "(18N)", "the last was cut off"),
     ("dZ1", S["dA1"] * (a := sigmoid(G["X"] @ G["W1"])) * (1 - a), "(19N)", "without its biases"),
     ("dW2", S["dW2"].T.reshape(5, 3), "(16N)", "in place of a transpose"),
     ("dW2", S["dW2"] + G["W2"], "(16N)", "to start at 0"),
     ("dW2", S["A1"].T @ (S["dZ2"] * G["L"]), "(16N)", "Only the label's column"),
     ("dW1", np.r_[S["dW1"][:-1], np.zeros((1, 5))], "(21N)", "rows [3]"),
+    ("Z1", S["Z1"] + 3 * G["b1"], "(1)", "Of the biases alone: it is taken several times"),
+    ("A2", POWERS / (POWERS.sum(1, keepdims=True) + 0.01), "(4)", "0.01 is added below"),
+    ("dZ2", UNWEIGHTED, "(14N)", "missing, as in A * (dE/dY - dE/dY.sum"),
+    ("dZ1", S["dA1"] * S["A1"] - S["A1"] ** 2, "(19N)", "brackets around A - A**2"),
+    ("dW1", S["dW1"] / np.linalg.norm(S["dW1"]), "(21N)", "its own length"),
 ]
 TOLD_AT_IT = [  # where the step itself is handed in
     ("A1", np.where(S["Z1"] > 0, S["A1"] ** 3.3, S["A1"]), "(2)", "wrong where Z is positive"),
@@ -60,6 +67,10 @@ TOLD_AT_IT = [  # where the step itself is handed in
     ("new_W2", G["W2"] - 1.7 * RATE * S["dW2"], "(U)", "1.7 times"),
     ("new_b2", G["b2"] - 5 * RATE * S["db2"], "(U)", "the units below"),
     ("new_b2", G["b2"], "(U)", "biases didn't move"),
+    ("new_b2", G["b2"] - RATE * S["db2"] ** 2, "(U)", "as in b - rate * (db**2)"),
+    ("new_W2", G["W2"] - 0.1 * RATE * S["dW2"], "(U)", "running average"),
+    ("Z2", S["Z2"] - S["Z2"].max(1, keepdims=True), "(3)", "Each row's largest is taken off it"),
+    ("A1", sigmoid(S["Z1"] - S["Z1"].max(1, keepdims=True)), "(2)", "row's largest is taken off Z"),
 ]
 
 
@@ -92,6 +103,25 @@ def test_no_slip_is_made_out_of_zeros() -> None:
     alone = onward(S, G, "dA1", S["dZ2"] @ np.ones((3, 5)))
     first = check_steps({name: alone[name] for name in DW}, P, BATCH).first
     assert first is not None and [m.name for m in first.mistakes] == ["the weights left out"]
+
+
+def test_a_slip_in_every_layer_is_told_though_one_layer_has_zeros() -> None:
+    """The rows of Y - L sum to 0, and two of them make a row of K deltas reshaped to K rows."""
+    wrong = {f"db{n}": S[f"dZ{n}"].reshape(-1, N).sum(1) for n in (1, 2)}
+    first = check_steps(S | wrong, P, BATCH, learning_rate=RATE).first
+    assert first is not None and not np.round(wrong["db2"], 12).any()
+    assert (
+        first.mistake == "dE/dZ of this layer is reshaped in place of a transpose, in every layer"
+    )
+
+
+def test_numbers_that_are_all_but_as_wrong_are_not_called_right() -> None:
+    """Beside the tolerance a column may be within it, and no more right than its neighbours."""
+    model, point = Model((4, 5, 3)), {"A0": G["X"], "L": G["L"], "W1": G["W1"], "W2": G["W2"]}
+    values = follow(model, point | {"b1": G["b1"], "b2": G["b2"]})
+    off = np.where(np.arange(3) == 0, 2e-5, 0.9e-5) * S["A2"].max() * np.sign(S["A2"] - 0.3)
+    seen = pattern("Y", S["A2"] + off, S["A2"], At(model, values, 2), 1e-5)
+    assert "column" not in seen.what
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from importlib.resources import files
-from itertools import product
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -27,6 +27,12 @@ from jax_backprop.marking.slips import slips
 
 _LETTERS = {"W": "W", "b": "b", "Z": "Z", "A": "A", "D": "dZ", "G": "dA", "dW": "dW", "db": "db"}
 _OF_BIASES = _LETTERS | {"W": "b", "dW": "db"}  # what moves weights moves biases
+_SMALL = ("0.2", "0.1", "0.05", "0.01", "0.001", "0.0001")  # what ``eps`` stands for
+_TERMS = {  # what a factor may be put to: whose it is, the term, and the step with it
+    "Z": (("biases", "b", "X @ W + {}"), ("products", "(X @ W)", "{} + b")),
+    **dict.fromkeys(("dY", "dW", "db", "dA", "dZ"), (("", "right", "{}"),)),
+    "newW": (("step", "dW", "W - rate * {}"),),
+}
 _OF_NUMPY = (
     *(np.exp, np.expm1, np.log, np.log1p, np.logaddexp, np.sqrt, np.tanh, np.tan, np.arctan),
     *(np.sin, np.sign, np.minimum, np.maximum, np.clip, np.where, np.argmax, np.median, np.roll),
@@ -95,6 +101,7 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
     "E": lambda at: RIGHT["E"](at._replace(layer=at.model.depth)),
     "N": lambda at: at.N,
     "K": lambda at: at.labels.shape[1],
+    "dEdY": lambda at: -at.labels / at.values[f"A{at.model.depth}"] * at.in_delta,
     "inputs": lambda at: at.values["A0"],
     "rate": lambda at: at.rate,
     "penalty": lambda at: at.penalty,
@@ -114,37 +121,56 @@ _SPECIAL: dict[str, Callable[[At], Any]] = {
 @cache
 def _expressions() -> dict[str, list[tuple[str, str, str]]]:
     """Return what is known by name of each kind of step: a name, a sentence, an expression."""
-    tables = tomllib.loads(files("jax_backprop.marking").joinpath("mistakes.toml").read_text())
+    text = files("jax_backprop.marking").joinpath("mistakes.toml").read_text()
+    tables: dict[str, list[Any]] = {
+        kind: [
+            [re.sub(r"\beps\b", small, each) for each in entry]
+            for entry in entries
+            for small in (_SMALL if "eps" in entry[-1] else ("",))
+        ]
+        for kind, entries in tomllib.loads(text).items()
+    }
     functions = [
         (f"another function: {name}", f"What you computed of Z is {name}.", expression)
         for name, expression in tables.pop("functions")
     ]
-    biases = [[each.replace("weights", "biases") for each in entry] for entry in tables["newW"]]
-    outputs = [*_softmaxes(tables.pop("sums")), *tables["Y"], *functions]
-    tables |= {"A": functions, "Y": outputs, "newb": biases}
+    factors = tables.pop("factors")
+    for kind in _TERMS:
+        tables[kind] += _scaled(factors, kind, {text for *_, text in tables[kind]})
+    softmaxes = [
+        (name, what, f"exp(Z{off}) / (exp(Z{off}){total})")
+        for name, what, total in tables.pop("sums")
+        for off in ("", " - Z.max(1, keepdims=True)")
+    ]
+    outputs = [*softmaxes, *tables["Y"], *functions]
+    tables |= {"A": functions, "Y": outputs, "newb": tables["newW"]}
     return {kind: [*map(tuple, entries)] for kind, entries in tables.items()}
 
 
-def _softmaxes(sums: Iterable[list[str]]) -> Iterator[tuple[str, str, str]]:
-    """Yield softmaxes with another sum, or with a number taken off on one side of the line."""
-    off = ("", " - Z.max(1, keepdims=True)", " - Z.max()")
-    for (name, what, total), each in product(sums, off[:2]):
-        yield name, what, f"exp(Z{each}) / exp(Z{each}){total}"
-    for each in off[1:]:
-        for above, below, side, other in (
-            (each, "", "above", "below"),
-            ("", each, "below", "above"),
-        ):
-            what = f"The largest Z is taken off {side} the line and not {other} it."
-            text = f"exp(Z{above}) / exp(Z{below}).sum(1, keepdims=True)"
-            yield f"the largest taken off {side} the line alone", what, text
+def _scaled(factors: Iterable[list[str]], kind: str, known: set[str]) -> Iterator[list[str]]:
+    """Yield what a factor too much, of a step or a term of it, makes, unless it has a name."""
+    for whose, term, form in _TERMS[kind]:
+        for name, what, factor in factors:
+            text = form.format(f"{term} {factor.format(it=term)}")
+            if text not in known:
+                of = f", of the {whose}" if whose else ""
+                said = f"Of the {whose} alone: {what[0].lower()}{what[1:]}" if whose else what
+                yield [f"{name}{of}", said, text]
 
 
 def _compiled(
     kind: str, entries: Iterable[tuple[str, str, str]], *, slip: bool = False
 ) -> tuple[Mistake, ...]:
+    def said(text: str) -> str:
+        of_biases = re.sub(r"\b(d?)W\b", r"\1b", text.replace("weights", "biases"))
+        return of_biases if kind == "newb" else text
+
     return tuple(
-        Mistake(kind, name, what, partial(_evaluated, compile(text, name, "eval"), kind), slip)
+        Mistake(
+            *(kind, said(name), said(what)),
+            partial(_evaluated, compile(text, name, "eval"), kind),
+            slip,
+        )
         for name, what, text in entries
     )
 
@@ -158,14 +184,14 @@ def catalogue() -> dict[str, tuple[Mistake, ...]]:
     }
 
 
-def _slips(kind: str) -> Iterator[tuple[str, str, str]]:
-    return slips(kind.replace("newb", "newW"))
+def _slips(kind: str, *, rarer: bool = False) -> Iterator[tuple[str, str, str]]:
+    return slips(kind.replace("newb", "newW"), rarer=rarer)
 
 
 @cache
 def rarer(kind: str) -> tuple[Mistake, ...]:
-    """Return a kind's mistakes with another beside them, or where Z has one sign alone."""
-    known = _expressions().get(kind, [])
+    """Return rarer slips, and mistakes with another beside them or where Z has one sign alone."""
+    known, also = _expressions().get(kind, []), []
     if kind == "Z":
         also = [(", the biases missing as well", " And the biases are missing.", "({}) - b")]
         known = [*known, *_slips("Z")]
@@ -178,11 +204,9 @@ def rarer(kind: str) -> tuple[Mistake, ...]:
             )
             for sign, test in (("negative", "Z < 0"), ("positive", "Z > 0"))
         ]
-    else:
-        return ()
     entries = (
         (f"{name}{more}", f"{what}{said}", form.format(text))
         for name, what, text in known
         for more, said, form in also
     )
-    return _compiled(kind, entries)
+    return _compiled(kind, _slips(kind, rarer=True), slip=True) + _compiled(kind, entries)

@@ -79,13 +79,8 @@ def causes(found: Evidence, name: str) -> list[Cause]:
                 *_factors(found, base, places, name),
             ]
             best = _best(found, name, more, base) or _inlined(found, steps[place])
-    known_by_name = {cause.steps for cause in best if not cause.mistake.slip}
-    nothing = is_nothing(found.given[name], found.truth[name])
-    best = [
-        each
-        for each in best  # of numbers that are 0 no slip can be told from any other
-        if not each.mistake.slip or (each.steps not in known_by_name and not nothing)
-    ]
+    named = {cause.steps for cause in best if not cause.mistake.slip}
+    best = [each for each in best if not _idle(found, name, each, named)]
     labels = [cause for cause in best if cause.mistake.kind == "L"]
     if len(labels) > 1:  # those that are known by name say more
         best = [cause for cause in best if cause.mistake.name != OTHER]
@@ -106,6 +101,13 @@ def _best(found: Evidence, name: str, candidates: Iterable[Cause], base: Values)
                 matches.append((count, cause))
     most = max((count for count, _ in matches), default=0)
     return [cause for count, cause in matches if count == most]
+
+
+def _idle(found: Evidence, name: str, cause: Cause, named: set[tuple[Step, ...]]) -> bool:
+    """Tell whether a slip says nothing: its steps have a better name, or numbers that are all 0."""
+    names = {name, *(step.name for step in cause.steps)} & found.given.keys()
+    zeros = all(is_nothing(found.given[each], found.truth[each]) for each in names)
+    return cause.mistake.slip and (zeros or cause.steps in named)
 
 
 def _candidates(
