@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jax_backprop import InputError
 from jax_backprop.finding import NoRateError, search
-from jax_backprop.finding.searched import Round
+from jax_backprop.finding.searched import Round, Searched
 
 START = 2.3
 
@@ -96,7 +97,7 @@ def never_rises(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
 
 
 def disagree(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
-    own = 10.0 ** (np.arange(seeds) % 2 / 4 - 1 / 8)
+    own = 10.0 ** (np.arange(seeds) % 2 / 2 - 1 / 4)
     return np.minimum(START, 0.1 * 100 ** np.abs(np.log10(np.maximum(rates, 1e-9)[:, None] / own)))
 
 
@@ -105,8 +106,7 @@ def disagree(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
     [
         (bowl(floor=2.2)[0], "nothing is learned"),
         (never_rises, "never rises"),
-        (lambda rates, seeds, steps: np.full((len(rates), seeds), np.nan), "never finite"),
-        (disagree, "best rates from 0.75 to 1.33 by seed"),
+        (disagree, "by seed, more apart than the window"),
     ],
 )
 def test_no_rate_is_recommended_where_there_is_none(measure, message: str) -> None:
@@ -127,3 +127,60 @@ def test_a_plateau_is_left_by_longer_runs() -> None:
     assert abs(np.log10(search(late, centre=1.0, steps=1000, budget=8).rate)) <= 1 / 8
     with pytest.raises(NoRateError, match="larger --budget"):
         search(late, centre=1.0, steps=1000, budget=1)
+    with pytest.raises(NoRateError, match="in runs of 188 of 1000"):
+        search(late, centre=1.0, steps=1000, budget=2)  # all of the budget is spent on it
+    sooner = search(lambda *of: late(*of[:2], int(1.1 * of[2])), centre=1.0, steps=1000, budget=2)
+    assert sooner.rounds[0].steps == 188 and sooner.cost <= 2.1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_never_finite_is_no_search_without_a_result(value: float) -> None:
+    """It is a mistake in what was given: exit code 2."""
+
+    def later(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        return np.repeat(np.where(rates > 0, value, START)[:, None], seeds, axis=1)
+
+    with pytest.raises(InputError, match="never finite") as found:
+        search(later, centre=1.0, steps=1000, budget=4)
+    assert not isinstance(found.value, NoRateError)
+    with pytest.raises(InputError, match="loss at the start") as found:
+        search(lambda *given: later(given[0] + 1, *given[1:]), centre=1.0, steps=1000, budget=4)
+    assert not isinstance(found.value, NoRateError)
+
+
+def test_rates_that_are_not_used_are_refused_within_twice_the_budget() -> None:
+    """A step that ignores its rate learns at any; one that saturates rises by rounding alone."""
+    draw = np.random.default_rng(0)
+
+    def unused(rates: np.ndarray, seeds: int, steps: int) -> np.ndarray:
+        learned = np.where(rates > 0, 0.5, START)[:, None]
+        return learned * (1 + 1e-5 * draw.normal(size=(len(rates), seeds)))
+
+    for steps in (1000, 45):
+        with pytest.raises(NoRateError, match="never rises") as found:
+            search(unused, centre=1.0, steps=steps, budget=1)
+        assert found.value.searched.cost <= 2 * max(1, 8 * 10 / 45) + 1
+
+
+def rounds(*given: tuple[int, dict[float, float]]) -> Searched:
+    made = [Round(n, np.array([*of]), np.array([*of.values()])[:, None]) for n, of in given]
+    return Searched(tuple(made), 1.0, START)
+
+
+def test_the_window_is_of_runs_that_have_learned() -> None:
+    short = {0.1: 2.0, 1.0: 1.9, 10.0: 2.0}  # all within a tenth, of hardly anything
+    found = rounds((10, short), (100, {0.5: 0.4, 1.0: 0.2, 2.0: 0.3}))
+    low, high = found.window  # 0.02 more than 0.2: a tenth of the way to 0.4, a fifth to 0.3
+    assert (low, high) == pytest.approx((0.5**0.1, 2**0.2))
+    wide = {0.1: 1.5, 0.25: 0.52, 1.0: 0.5, 4.0: 0.51, 16.0: 1.5}  # most of the learning
+    beyond = rounds((50, wide), (100, {0.5: 0.205, 1.0: 0.2, 2.0: 0.21}))
+    assert beyond.window == pytest.approx((0.25, 4 * 4 ** (0.01 / 0.99)), rel=1e-6)
+    inside = rounds((50, wide), (100, {0.5: 0.4, 1.0: 0.2, 2.0: 0.21}))
+    assert inside.window[0] == pytest.approx(0.5**0.1), "a longer run has said where it ends"
+
+
+def test_the_window_ends_below_the_rates_that_fail() -> None:
+    scan = {0.25: 0.9, 1.0: 0.3, 2.0: 0.31, 4.0: 0.32, 8.0: np.inf}
+    assert rounds((10, scan)).window[1] == 4.0
+    failed_later = rounds((10, {**scan, 4.0: 0.3, 8.0: 0.3, 16.0: 3.0}), (50, {1.0: 0.1, 2.0: 3.0}))
+    assert failed_later.fails_from == 2.0 and failed_later.window[1] == 1.0

@@ -16,7 +16,7 @@ from tasks import Task, make_task, read_tasks
 from jax_backprop.cli.console import use_all_cores
 from jax_backprop.storage import write_atomic
 
-RULE = 3  # raised whenever our rule changes: what was picked by another is picked again
+RULE = 4  # raised whenever our rule changes: what was picked by another is picked again
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from jax_backprop.finding.searched import NEAR, NoRateError, Round, Searched
+from jax_backprop.errors import InputError
+from jax_backprop.finding.searched import NoRateError, Round, Searched
 
 # (rates, how many seeds, steps) -> final losses
 Measure: TypeAlias = Callable[
@@ -26,6 +27,7 @@ LEARNED = 0.9  # of the loss at the start: above it nothing was learned
 FLAT = 1e-3  # of the loss: rates that differ by less are all too small
 WIDENINGS = 6  # by a decade each, on either side
 MOST_SEEDS = 8
+AGREE = 1.5  # times its best loss: seeds that are further off at any rate disagree
 DECADES = 10.0 ** np.arange(-7, 4)  # tried first where nothing is known of the rate
 
 
@@ -74,8 +76,8 @@ def search(
     share = SCAN_SHARE
     grid = _grid(centre or run.guess()) if span is None else _span_grid(span)
     run.scan(grid, share)
-    while not run.has_learned() and share < 1 and run.left() >= BLOCK * 4 * share:
-        share = min(1.0, 4 * share)  # a plateau, perhaps: longer runs leave it
+    while not run.has_learned() and (longer := min(1.0, 4 * share, run.left() / BLOCK)) > share:
+        share = longer  # a plateau, perhaps: longer runs leave it
         run.scan(grid, share)
     run.check_scan()
     for stage in _plan(run, share):
@@ -94,6 +96,13 @@ class _Run:
         self._rounds: list[Round] = []
         self._cost = 0.0
         self._start = float(np.mean(measure(np.zeros(1), 1, 1)))
+        if not np.isfinite(self._start):
+            raise InputError(
+                "loss at the start",
+                got=f"{self._start}, on validation",
+                expected="a finite number",
+                remedy="Check the data, the initial parameters and the loss.",
+            )
 
     def found(self) -> Searched:
         return Searched(tuple(self._rounds), self._cost, self._start)
@@ -119,9 +128,10 @@ class _Run:
     def scan(self, rates: np.ndarray, share: float) -> None:
         """Run the first round, widened until its best is inside."""
         found = self._round(self.length(share), rates, 1)
+        most = self._cost + max(self._budget, len(rates) * found.steps / self._steps)
         for _ in range(2 * WIDENINGS):
             more = _beyond(found, self._start)
-            if not len(more):
+            if not len(more) or self._cost >= most:
                 break
             found = _joined(found, self._round(found.steps, more, 1))
         self._rounds = [found]
@@ -156,22 +166,25 @@ class _Run:
         where = (
             f"rates from {low:.3g} to {high:.3g}, in runs of {scan.steps} of {self._steps} steps"
         )
-        if not np.isfinite(start) or not np.isfinite(scan.scores).any():
-            raise NoRateError(
-                f"a loss that is never finite, at {where}",
-                "a finite loss at the start and at some rate",
-                "Check the data, the initial parameters and the loss.",
-                self.found(),
+        if not np.isfinite(scan.scores).any():
+            raise InputError(
+                "loss of the trials",
+                got=f"one that is never finite, at {where}",
+                expected="a finite loss at some rate",
+                remedy="Check the gradient, or give --low and --high further down.",
             )
         if not self.has_learned():
             raise NoRateError(
                 f"a validation loss of {scan.scores.min():.4g} at best, {start:.4g} at the start: "
                 f"nothing is learned at {where}",
                 f"one below {LEARNED:g} times the start's",
-                "Give a larger --budget, which runs longer, or check that the data can be learned.",
+                "Train for more steps, or check that the data can be learned."
+                if scan.steps == self._steps
+                else "Give a larger --budget, which runs longer, or check that the data can be "
+                "learned.",
                 self.found(),
             )
-        if scan.best == len(scan.rates) - 1:
+        if not _rises(scan):
             raise NoRateError(
                 f"a loss that never rises at {where}",
                 "a rate that is too large",
@@ -186,17 +199,17 @@ class _Run:
 
 
 def check_seeds(found: Searched) -> None:
-    """Raise NoRateError if no rate is within a tenth of every seed's own best."""
+    """Raise NoRateError if every rate is far off some seed's best, these beyond the window."""
     last = found.rounds[-1]
     own = last.losses.min(axis=0)
-    near = last.losses <= NEAR * own[None, :]
+    near = last.losses <= AGREE * own[None, :]
     bests = last.rates[last.losses.argmin(axis=0)]
     low, high = found.window
     if not near.all(axis=1).any() and bests.max() / bests.min() > high / low:
         raise NoRateError(
             f"best rates from {bests.min():.3g} to {bests.max():.3g} by seed, more apart than the "
             f"window {low:.3g} to {high:.3g}",
-            "a rate that is within a tenth of the best for every seed",
+            f"a rate whose loss is within {AGREE:g} times every seed's best",
             "Give more validation examples, longer runs or a larger --budget.",
             found,
         )
@@ -228,7 +241,9 @@ def _beyond(scan: Round, start: float) -> np.ndarray:
     None below a rate so small that it leaves the loss at its start, either.
     """
     steps, scores = np.arange(1, BLOCK // 2 + 1) / COARSE, scan.scores
-    if scan.best == len(scan.rates) - 1 or scores.max() <= (1 + FLAT) * scores.min() < np.inf:
+    if not np.isfinite(scores).any():
+        more = scan.rates[0] / 10 ** steps[::-1]
+    elif not _rises(scan):
         more = scan.rates[-1] * 10**steps
     elif scan.best == 0 and not abs(scores[0] - start) <= FLAT * start:
         more = scan.rates[0] / 10 ** steps[::-1]
@@ -236,6 +251,12 @@ def _beyond(scan: Round, start: float) -> np.ndarray:
         return np.empty(0)
     limits = np.finfo(np.float32)
     return more[(more < limits.max / 10) & (more > limits.tiny * 10)]
+
+
+def _rises(scan: Round) -> bool:
+    """Tell whether some rate above the best ends with a higher loss."""
+    above = scan.scores[scan.best + 1 :]
+    return bool(len(above) and above.max() > (1 + FLAT) * scan.scores[scan.best])
 
 
 def _joined(scan: Round, more: Round) -> Round:

@@ -44,6 +44,27 @@ class Round(NamedTuple):
         """The rate there."""
         return float(self.rates[self.best])
 
+    def nearest(self, rate: float) -> int:
+        """Return the place of the rate that is nearest in log."""
+        return int(np.argmin(np.abs(np.log(self.rates / rate))))
+
+    def around(self, rate: float, most: float, fails_from: float) -> tuple[float, float]:
+        """Return the ends of the rates about one whose mean loss is at most so much."""
+        mean, place = self.losses.mean(axis=1), self.nearest(rate)
+        ends = []
+        for step in (-1, 1):
+            at = place
+            while 0 <= at + step < len(mean) and mean[at + step] <= most:
+                at += step
+            end, beyond = float(self.rates[at]), at + step
+            if 0 <= beyond < len(mean) and most < mean[beyond] <= CLIFF * mean[at]:
+                share = (most - mean[at]) / (mean[beyond] - mean[at])
+                end *= float((self.rates[beyond] / end) ** max(0.0, share))
+            ends.append(end)
+        if ends[1] >= fails_from:
+            ends[1] = float(max(self.rates[self.rates < fails_from], default=rate))
+        return ends[0], ends[1]
+
 
 class Searched(NamedTuple):
     """What was tried, and at what cost.
@@ -65,21 +86,24 @@ class Searched(NamedTuple):
 
     @property
     def window(self) -> tuple[float, float]:
-        """The rates about the best, of all rounds, whose loss is within a tenth of the best's.
+        """The rates about the best whose loss is within a tenth of the best's, below any failure.
 
-        Losses of two rounds are compared each with its own round's loss at the best rate.
+        Of the last round; beyond its rates, of the shorter ones that had done half of its learning,
+        by the same loss in nats. Between two rates the loss is taken to be even in the rate's
+        logarithm.
         """
-        near = {self.rate}
-        for each in self.rounds:
-            mean = each.losses.mean(axis=1)
-            inside = mean <= NEAR * mean[np.argmin(np.abs(np.log(each.rates / self.rate)))]
-            first = last = int(np.argmin(np.abs(np.log(each.rates / self.rate))))
-            while first > 0 and inside[first - 1]:
-                first -= 1
-            while last < len(inside) - 1 and inside[last + 1]:
-                last += 1
-            near |= {float(each.rates[first]), float(each.rates[last])}
-        return min(near), max(near)
+        last = self.rounds[-1]
+        best = float(last.losses[last.best].mean())
+        tried = ends = (self.rate, self.rate)
+        for each in reversed(self.rounds):
+            own = float(each.losses[each.nearest(self.rate)].mean())
+            if each is last or self.start_loss - own >= (self.start_loss - best) / 2:
+                found = each.around(self.rate, own + (NEAR - 1) * best, self.fails_from)
+                low = min(ends[0], found[0]) if ends[0] <= tried[0] else ends[0]
+                high = max(ends[1], found[1]) if ends[1] >= tried[1] else ends[1]
+                ends = low, high
+                tried = min(tried[0], each.rates[0]), max(tried[1], each.rates[-1])
+        return ends
 
     @property
     def fails_from(self) -> float:
