@@ -74,6 +74,7 @@ def test_what_a_narrow_networks_rate_does_for_a_wide_one(tmp_path: Path) -> None
             "dataset": "noise:60,4,3",
             "epochs": 5,
             "base_width": 4,
+            "refine": 1,
             "zip": [["seed", "split_seed"]],
             "axes": {
                 "parametrization": ["standard", "mup"],
@@ -107,8 +108,12 @@ def test_what_a_narrow_networks_rate_does_for_a_wide_one(tmp_path: Path) -> None
         (each["parametrization"], each["width"]): each
         for each in drawn["datasets"][drawn["data"]["name"]]
     }
-    assert points["mup", 64]["rate"] == rows[1].wide_rate
-    assert points["standard", 4]["rate"] == rows[0].narrow_rate
+    assert {row.narrow_rate for row in rows} <= {0.01, 1.0, 100.0}, "which both widths have"
+    best = {row.series: row.learning_rate for row in summary.best}
+    for name, given in summary.settings.items():
+        key = given["parametrization"], sum(given["hidden_sizes"])
+        assert points[key]["rate"] == best[name]
+    assert not set(best.values()) <= {0.01, 1.0, 100.0}, "one was refined"
     heads, lines = table(write_transfer(tmp_path))
     assert len(heads) == len(lines[0]) and (tmp_path / "transfer.svg").exists()
     assert f"costs {rows[1].times:.3g} times the tuned loss" in sentences(rows)[1]

@@ -19,7 +19,7 @@ import numpy as np
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import SERIES
 from jax_backprop.storage import write_atomic
-from jax_backprop.study import summarize
+from jax_backprop.study import RateRow, summarize
 from jax_backprop.study.comparisons import Difference, paired_difference
 from jax_backprop.study.drift import Drift, drift, level
 from jax_backprop.study.runs import by_unit, unit_key
@@ -36,12 +36,12 @@ class Carried(NamedTuple):
       what: the settings beside widths and parametrisation.
       parametrization: its name.
       narrow, wide: the two widths.
-      narrow_rate, wide_rate: the rate of each that is best on validation.
+      narrow_rate, wide_rate: the rate of each that is best on validation, of the grid's.
       regret: test loss of the widest at the narrow one's rate, minus at its own, in nats, paired.
       times: the median of the ratio of these losses.
       failed: runs of the widest, of all, that diverged at the narrow one's rate.
       tuned: test loss of the widest at its own rate.
-      drift: how the best rate moves with the width.
+      drift: how the best rate, refined, moves with the width.
       at_narrow_rate, at_own_rate: the widest one's test losses, a number for each seed and split.
     """
 
@@ -76,11 +76,11 @@ def _carried(summary: Summary, what: str, way: str, names: list[str]) -> Carried
     widths = {name: level(summary, WIDTH, summary.settings[name][WIDTH]) or 0.0 for name in names}
     ends = min(names, key=widths.__getitem__), max(names, key=widths.__getitem__)
     cells = summary.cells[summary.cells["series"].isin(names)]
-    rates = [next(r for r in summary.best if r.series == n).learning_rate for n in ends]
+    rows = [{row.learning_rate: row for row in summary.of_series(name)} for name in ends]
+    both = rows[0].keys() & rows[1].keys()  # the grid's: refinements are of one width each
+    rates = [min(both, key=lambda rate: _failing_last(of[rate])) for of in rows]
     losses, _ = by_unit(cells, ["series", "learning_rate"], "test_loss", unit_key(summary.cells))
     given, tuned = (losses.loc[(ends[1], rate)].to_numpy(np.float64) for rate in rates)
-    at_narrow = next(r for r in summary.of_series(ends[1]) if r.learning_rate == rates[0])
-    at_wide = next(r for r in summary.best if r.series == ends[1])
     kept = {name: summary.settings[name] for name in names}
     mine = dataclasses.replace(summary, cells=cells, settings=kept)
     return Carried(
@@ -92,12 +92,16 @@ def _carried(summary: Summary, what: str, way: str, names: list[str]) -> Carried
         wide_rate=rates[1],
         regret=paired_difference(given, tuned, overlap=summary.design.overlap),
         times=float(np.median(np.where(np.isfinite(given), given, np.inf) / tuned)),
-        failed=at_narrow.diverged,
-        tuned=at_wide.test_loss.mean,
+        failed=rows[1][rates[0]].diverged,
+        tuned=rows[1][rates[1]].test_loss.mean,
         drift=drift(mine, WIDTH),
         at_narrow_rate=given,
         at_own_rate=tuned,
     )
+
+
+def _failing_last(row: RateRow) -> float:
+    return row.validation_loss.mean if np.isfinite(row.validation_loss.mean) else np.inf
 
 
 def _what(summary: Summary, given: dict[str, Any], depth: int) -> str:
