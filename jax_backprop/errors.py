@@ -207,6 +207,17 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     )
 
 
+def kind_of(value: object) -> str:
+    """Return the type of a value, after its article.
+
+    Example:
+      >>> kind_of(3), kind_of("three")
+      ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
+
+
 def shown(value: object) -> str:
     """Return a value as Python writes it, its middle left out where it is long."""
     text = repr(value)

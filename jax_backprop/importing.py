@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jax_backprop.errors import InputError, unknown_name
+from jax_backprop.errors import InputError, kind_of, unknown_name
 
 PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 FORM = "MODULE:NAME, such as my_module:my_function"
@@ -59,7 +59,7 @@ def imported(path: str) -> Callable[..., Any]:
     if not callable(getattr(found, name)):
         raise InputError(
             f"{path}",
-            got=f"a {type(getattr(found, name)).__name__}",
+            got=kind_of(getattr(found, name)),
             expected="a function",
             remedy="Name a function.",
         )
@@ -89,6 +89,15 @@ def explained(
         raise
     except Exception as error:  # whatever it raises
         raise InputError(what, got=failure(error), expected=expected, remedy=remedy) from error
+
+
+# Around a function of the user's that is traced.
+traceable = functools.partial(
+    explained,
+    expected="functions that JAX can trace, of parameters of floats",
+    remedy="Mend that; jnp instead of np, jnp.where instead of if.",
+    passes=(InputError,),
+)
 
 
 def failure(error: BaseException) -> str:

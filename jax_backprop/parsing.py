@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
@@ -35,6 +36,7 @@ PLAIN = {
     "bool_type": "true or false",
 }
 _Model = TypeVar("_Model", bound=Settings)
+_Chosen = TypeVar("_Chosen")
 
 
 def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
@@ -218,9 +220,40 @@ def _fields_at(model: type[Settings], loc: list[int | str]) -> list[str]:
     return list(model.model_fields)
 
 
-def check_number(name: str, value: int | float, low: int | float, high: int | float) -> None:
-    """Raise InputError unless a number is finite and from low to high, both included."""
-    if not low <= value <= high:
+def choice_of(field: str, value: str | _Chosen) -> _Chosen:
+    """Return a choice that is given by its name as its model; anything else as it is.
+
+    Raises InputError for a name that isn't known.
+    """
+    if not isinstance(value, str):
+        return value
+    model = CHOICES[field][0]
+    try:
+        return cast(_Chosen, model.model_validate({"name": value}))
+    except ValidationError as error:
+        raise explain(error, model, field, {"name": field}) from None
+
+
+def is_number(value: object) -> bool:
+    """Tell whether something is a real number, which a truth value isn't."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_number(
+    name: str, value: object, low: int | float, high: int | float, *, whole: bool = False
+) -> None:
+    """Raise InputError unless a value is a number from low to high, both included.
+
+    Args:
+      name: of what it is.
+      value, low, high: it is finite, as both ends are.
+      whole: whether it has to be a whole one.
+    """
+    fits = is_number(value) and (isinstance(value, Integral) or not whole)
+    if not fits or not low <= value <= high:  # pyright: ignore[reportOperatorIssue]
         raise InputError(
-            name, got=value, expected=f"{low:g} to {high:g}", remedy="Give another number."
+            name,
+            got=value if is_number(value) else shown(value),
+            expected=f"a {'whole ' if whole else ''}number, {low:.9g} to {high:.9g}",
+            remedy="Give another number.",
         )

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.extras import extras_named
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def read_object(path: Path) -> dict[str, object]:
     """Return the object that a JSON file holds. Raises whatever is wrong with it."""
     found = parse_json(_text(path))
     if not isinstance(found, dict):
-        raise ValueError(f"a {type(found).__name__} instead of an object")
+        raise ValueError(f"{kind_of(found)} instead of an object")
     return found
 
 

@@ -15,7 +15,7 @@ import tyro
 
 from jax_backprop.cli import console
 from jax_backprop.cli.flags import MaybeFile
-from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.errors import InputError, did_you_mean, kind_of
 from jax_backprop.parsing import MOST_SEED, check_number
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _function(target: str) -> Any:
     if not callable(found):
         raise InputError(
             target,
-            got=f"a {type(found).__name__}",
+            got=kind_of(found),
             expected="a function of (params, *args)",
             remedy="Name a function.",
         )
@@ -178,7 +178,7 @@ def _example(target: str) -> tuple[Any, ...]:
     if not isinstance(found, tuple) or hasattr(found, "_fields") or not found:
         raise InputError(
             target,
-            got=f"a {type(found).__name__}",
+            got=kind_of(found),
             expected="a tuple (params, *args), or a function that returns one",
             remedy="Where there are no further arguments, return (params,).",
         )

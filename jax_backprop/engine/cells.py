@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from jax_backprop.choices import OPTIMIZER_PARAMETERS
 from jax_backprop.engine.grid import Cells, Named, named, own_name
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.fields import Settings
 from jax_backprop.schedules import evaluate_schedule
 from jax_backprop.settings import Run, Schedule
@@ -245,7 +245,7 @@ def _default(value: Any) -> Any:
         return own_name(value)
     raise InputError(
         "axis value",
-        got=f"{value!r}, a {type(value).__name__}",
+        got=f"{value!r}, {kind_of(value)}",
         expected="a number, a text, None, a tuple of these, or a function",
         remedy="Give functions as {name: function}.",
     )

@@ -24,6 +24,7 @@ from jax_backprop.errors import InputError, unknown_name
 from jax_backprop.fields import PrecisionName, ReductionName
 from jax_backprop.metrics import Chosen
 from jax_backprop.network import init_params
+from jax_backprop.parsing import choice_of
 from jax_backprop.schedules import StepToRate, peak_and_shape
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
 from jax_backprop.study_file import CHOICES, SAID_TWICE, said_twice
@@ -211,8 +212,7 @@ def _check_functions(given: Mapping[str, Any]) -> None:
 
 def _model(name: str, value: Any) -> Any:
     """Return a choice that is given by its name as its model."""
-    is_name = name in CHOICES and isinstance(value, str)
-    return CHOICES[name][0].model_validate({"name": value}) if is_name else value
+    return choice_of(name, value) if name in CHOICES else value
 
 
 def _is_named(choice: Any) -> bool:

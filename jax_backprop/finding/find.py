@@ -6,21 +6,29 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import optax
 from jaxtyping import Array
 
-from jax_backprop.errors import InputError
 from jax_backprop.fields import PrecisionName, ReductionName
+from jax_backprop.finding.checks import (
+    SEED_STRIDE,
+    check_alone,
+    check_function,
+    check_search,
+    checked_gradient,
+    checked_params,
+    checked_trainer,
+    shape_of,
+    with_rate,
+)
 from jax_backprop.finding.found import FoundRate
 from jax_backprop.finding.limits import EXAMPLES, Limits, limits_at
 from jax_backprop.finding.rounds import search
-from jax_backprop.finding.trainers import learner_trainer, step_trainer
+from jax_backprop.finding.trainers import learner_trainer
 from jax_backprop.finding.trials import Trainer, TrainingStep, Trial, Trials
-from jax_backprop.optimizers import RATE_FREE, check_descends
-from jax_backprop.parsing import check_number
-from jax_backprop.schedules import StepToRate, learning_rates
+from jax_backprop.parsing import choice_of
+from jax_backprop.schedules import StepToRate
 from jax_backprop.settings import Optimizer, Rule, Schedule
 from jax_backprop.training import (
     SCHEDULED,
@@ -37,7 +45,6 @@ from jax_backprop.training.rules import BatchVectorProduct
 from jax_backprop.types import Batch, Dataset, Params, ValueAndGrad
 
 BUDGET = 4.0
-SEED_STRIDE = 1000  # between the seeds of two searches: no run is in both
 
 
 class Progress(NamedTuple):
@@ -94,8 +101,8 @@ def find_learning_rate(
         ``training_step``.
       data: its train split is trained on, its validation split judges.
       training_step: ``(state, batch, rate) -> (state, loss)``, the loss of the batch before the
-        update: a step of your own, of any library that JAX can trace. Leaves of the state that
-        aren't numbers stay as they are.
+        update: a step of your own, of any library that JAX can trace. The state keeps its
+        structure, shapes and types; leaves of it that aren't numbers stay as they are.
       evaluate: ``(params, batch) -> Evaluation``; with ``training_step``, ``(state, batch) ->
         loss``. By default the loss alone, which a step at rate 0 tells.
       optimizer: a name, an Optimizer, or an optax transformation that has no rate in it.
@@ -115,7 +122,8 @@ def find_learning_rate(
       What was found: ``rate``, ``window``, ``fails_from``, the rounds, and what they cost.
 
     Raises:
-      InputError: something that can't be used; nothing has run then.
+      InputError: something that can't be used, functions that return something else too; nothing
+        was trained then.
       NoRateError: no rate can be recommended: nothing is learned, the loss never rises, seeds
         disagree.
 
@@ -137,13 +145,15 @@ def find_learning_rate(
     """
     started = time.perf_counter()
     check_dataset(data)
-    examples = data.train.examples
-    plan = make_plan(examples, batch_size=batch_size, epochs=epochs, steps=steps)
-    check_number("budget, in trainings", budget, 1e-3, 1e6)
-    _check_span(rates)
-    shape = _shape(schedule, plan.steps, reduction_factor(reduction, plan.batch))
+    lengths = {"epochs": epochs, "steps": steps}
+    lengths["accumulate_steps"] = getattr(optimizer, "accumulate_steps", None)
+    plan = make_plan(data.train.examples, batch_size=batch_size, **lengths)
+    check_search(budget, rates, seed)
+    shape = shape_of(schedule, plan.steps, reduction_factor(reduction, plan.batch))
+    check_function("init", init, "key -> params or state")
+    key, train = role_keys(SEED_STRIDE * seed).init, data.train.take(slice(plan.batch))
     if training_step is not None:
-        _check_alone(
+        check_alone(
             value_and_grad=value_and_grad is not None,
             optimizer=not (isinstance(optimizer, str) and optimizer == "gradient_descent"),
             rate_rule=rate_rule is not SCHEDULED,
@@ -151,24 +161,21 @@ def find_learning_rate(
             factors=factors is not None,
             layer_factors=layer_factors is not None,
         )
-        trainer, limits = step_trainer(init, training_step, evaluate, data.scaling), None
+        trainer, limits = checked_trainer(init, training_step, evaluate, data, train, key), None
     else:
         learner = make_learner(
-            _gradient(value_and_grad),
+            checked_gradient(value_and_grad),
             evaluate,
-            optimizer=_with_rate(optimizer),
-            rate_rule=Rule.model_validate(rate_rule) if isinstance(rate_rule, str) else rate_rule,
+            optimizer=with_rate(optimizer),
+            rate_rule=choice_of("rate_rule", rate_rule),
             vector_product=vector_product,
             scaling=data.scaling,
             factors=factors,
             matmul_precision=matmul_precision,
         )
-        params = jax.jit(init)(role_keys(SEED_STRIDE * seed).init)
-        if not isinstance(optimizer, str | Optimizer):
-            check_descends(optimizer, trained_part(params))
-        trainer = learner_trainer(
-            init, learner, factors_of(trained_part(params), layer_factors, {})({})
-        )
+        params = checked_params(init, learner, optimizer, data, train, key)
+        layers = factors_of(trained_part(params), layer_factors, {})({})
+        trainer = learner_trainer(init, learner, layers)
         first = data.train.take(slice(EXAMPLES))
         limits = Limits(*map(float, limits_at(params, first, learner=learner)))
     measuring = _Measuring(trainer, data, shape, batch_size, seed, budget, on_progress, should_stop)
@@ -215,67 +222,3 @@ class _Measuring:
             if self._should_stop():
                 raise InterruptedSearchError(f"stopped after {self._done:,} steps of trial runs")
         return losses.reshape(seeds, len(rates)).T
-
-
-def _gradient(value_and_grad: ValueAndGrad | None) -> ValueAndGrad:
-    if value_and_grad is None:
-        raise InputError(
-            "find_learning_rate",
-            got="no gradient",
-            expected="value_and_grad, or a training_step of your own",
-            remedy="Pass (params, batch) -> (loss, grads), such as jax.value_and_grad(loss).",
-        )
-    return value_and_grad
-
-
-def _with_rate(
-    optimizer: str | Optimizer | optax.GradientTransformation,
-) -> Optimizer | optax.GradientTransformation:
-    """Return the optimizer; raise InputError for one that finds its own rate."""
-    if isinstance(optimizer, str):
-        optimizer = Optimizer.model_validate({"name": optimizer})
-    if isinstance(optimizer, Optimizer) and optimizer.name in RATE_FREE:
-        raise InputError(
-            "optimizer",
-            got=f"{optimizer.name!r}, which finds its own rate",
-            expected="one that is told a rate",
-            remedy="Leave its learning rate at 1: there is nothing to find.",
-        )
-    return optimizer
-
-
-def _check_alone(**given: bool) -> None:
-    """Raise InputError for what a user's own training step would leave unused."""
-    for name, is_given in given.items():
-        if is_given:
-            raise InputError(
-                name,
-                got="it beside a training_step",
-                expected="the one or the other",
-                remedy="A training step brings its own: put it in there.",
-            )
-
-
-def _check_span(rates: tuple[int | float, int | float] | None) -> None:
-    if rates is None:
-        return
-    low, high = rates
-    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-    if not least <= low < high <= most:
-        raise InputError(
-            "range of rates",
-            got=f"{low:g} to {high:g}",
-            expected=f"a lower rate, then a higher one, from {least:.2g} to {most:.2g}",
-            remedy="Such as 0.001 to 10, or leave it out.",
-        )
-
-
-def _shape(
-    schedule: str | Schedule | StepToRate | np.ndarray, steps: int, factor: int
-) -> np.ndarray:
-    """Return the schedule of a whole training at rate 1."""
-    if isinstance(schedule, str):
-        schedule = Schedule.model_validate({"name": schedule})
-    if isinstance(schedule, Schedule):
-        return learning_rates(1.0, steps, schedule, factor=factor).astype(np.float64)
-    return learning_rates(schedule, steps, factor=factor).astype(np.float64)

@@ -39,10 +39,10 @@ def step_trainer(
     def scaled(batch: Batch) -> Batch:
         return batch._replace(inputs=scaling.apply(batch.inputs))
 
-    def update(state: Any, batch: Batch, rate: Scalar) -> tuple[Any, Scalar]:
+    def update(state: Any, batch: Batch, rate: Scalar) -> Any:  # (state, loss), or a mistake
         return training_step(state, scaled(batch), rate)
 
-    def judge(state: Any, batch: Batch) -> Scalar:
+    def judge(state: Any, batch: Batch) -> Any:
         if evaluate is not None:
             return evaluate(state, scaled(batch))
         return training_step(state, scaled(batch), jnp.zeros(()))[1]

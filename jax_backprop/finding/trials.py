@@ -19,6 +19,7 @@ from jax_backprop.training import epoch_orders, role_keys
 from jax_backprop.types import Batch, Device, Scalar
 
 TrainingStep: TypeAlias = Callable[[Any, Batch, Scalar], tuple[Any, Scalar]]
+NUMBER = jax.Array | np.ndarray | np.generic | float | int  # what a step may change of a state
 WIDEST = 16  # rates a tile: a round has few more
 SLOTS = 2  # tiles a device and call: progress is told, and signals are looked at, between calls
 
@@ -71,7 +72,7 @@ class Trials:
         self._sharding = NamedSharding(make_mesh(devices), PartitionSpec("tiles"))
         self._data = jax.tree.map(jnp.asarray, (train, validation))
         self._slots, self._devices = SLOTS * len(devices), len(devices)
-        arrays, self._fixed = _parted(self._state(0))
+        arrays, self._fixed = parted(self._state(0))
         examples = batch_size or train.examples
         rows = int(np.prod(train.inputs.shape[1:])) * train.inputs.dtype.itemsize
         shapes = [jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in arrays]
@@ -125,7 +126,7 @@ class Trials:
         tiles = [chosen[min(place, len(chosen) - 1)] for place in places]
         seeds = [trials[lanes[0]].seed for lanes in tiles]
         peaks = np.array([[trials[n].rate for n in _filled(lanes, self.width)] for lanes in tiles])
-        states = [_parted(self._state(seed))[0] for seed in seeds]
+        states = [parted(self._state(seed))[0] for seed in seeds]
         stacked = [jnp.stack(leaves) for leaves in zip(*states, strict=True)]
         counts = (places.reshape(self._devices, -1) < len(chosen)).sum(axis=1).astype(np.int32)
         put = functools.partial(jax.device_put, device=self._sharding)
@@ -148,12 +149,10 @@ def _filled(lanes: list[int], width: int) -> list[int]:
     return lanes + lanes[-1:] * (width - len(lanes))
 
 
-def _parted(state: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+def parted(state: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """Return a state's numbers, and what puts them back among its other leaves, functions say."""
     leaves, structure = jax.tree.flatten(state)
-    is_number = [
-        isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int) for leaf in leaves
-    ]
+    is_number = [isinstance(leaf, NUMBER) for leaf in leaves]
     others = [None if number else leaf for leaf, number in zip(leaves, is_number, strict=True)]
 
     def whole(numbers: list[Any]) -> Any:
@@ -183,7 +182,7 @@ def _run_tile(
 
     def one(numbers: list[Any], batch: Batch, rate: Scalar) -> tuple[list[Any], Scalar]:
         state, loss = trainer.step(whole(numbers), batch, rate)
-        moved = zip(_parted(state)[0], numbers, strict=True)
+        moved = zip(parted(state)[0], numbers, strict=True)
         same = [new.astype(old.dtype) for new, old in moved]
         return same, jnp.asarray(loss, shape.dtype)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.marking.arrays import ROWS_TURNED, WEIGHTS_TURNED, numbers
 from jax_backprop.marking.parameters import Pair, layers, pairs
 
@@ -99,7 +99,7 @@ def _batch(batch: object) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     if inputs is None or labels is None:
         raise InputError(
             "batch",
-            got=f"a {type(batch).__name__}",
+            got=kind_of(batch),
             expected="inputs and labels: a pair, a Batch or a dictionary",
             remedy="Give (inputs, labels).",
         )

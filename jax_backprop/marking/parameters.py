@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.marking.arrays import numbers
 from jax_backprop.marking.names import flat_table, parse
 
@@ -70,7 +70,7 @@ def _pair(weights: object, biases: object) -> Pair:
 def _wrong(params: object) -> list[Pair]:
     raise InputError(
         "parameters",
-        got=f"a {type(params).__name__}",
+        got=kind_of(params),
         expected="layers of weights and biases, a dictionary of W1, b1 and so on, or a vector",
         remedy="Give ((W1, b1), (W2, b2)).",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jax_backprop.errors import InputError, did_you_mean
+from jax_backprop.errors import InputError, did_you_mean, kind_of
 from jax_backprop.marking.arrays import numbers, views
 from jax_backprop.marking.names import HIDDEN, LAST, Name, flat_table, parse
 from jax_backprop.marking.network import Model, order
@@ -69,7 +69,7 @@ def _said(steps: object) -> str:
         return ", ".join(repr(str(key)) for key in list(steps)[:8]) or "none"
     if isinstance(steps, Sequence) and not isinstance(steps, str):
         return f"arrays {[each.shape for each in flat_numbers(steps)]}"
-    return f"a {type(steps).__name__}"
+    return kind_of(steps)
 
 
 def _suggestion(steps: object) -> str:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.referee.arrays import as_array, dtype_of, is_array
 from jax_backprop.referee.called import Called, Function, MutationError
 from jax_backprop.referee.form import Form, Leaf, described, gradient_leaves
@@ -233,7 +233,7 @@ def _parted(found: Any, form: Form, options: Options) -> Arrays | Complaint:
     if options.has_value or options.has_aux:
         what = "(value, gradient)" if options.has_value else "(gradient, aux)"
         if not isinstance(found, tuple | list) or len(found) != 2:
-            return Complaint("structure", f"got a {type(found).__name__}; expected a pair {what}")
+            return Complaint("structure", f"got {kind_of(found)}; expected a pair {what}")
         if options.has_value:
             first, _ = found
             head = first[0] if options.has_aux and isinstance(first, tuple | list) else first

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.referee.arrays import as_array, digits, dtype_of, is_array, is_floating
 from jax_backprop.referee.report import Complaint
 
@@ -173,7 +173,7 @@ def _entry(form: Form, position: int, entry: Any) -> Any:
     if entry is None:
         return None if isinstance(leaf, float) else np.zeros_like(as_array(leaf))
     if not is_array(entry) and not isinstance(entry, float | int):
-        got = f"a {type(entry).__name__}"
+        got = kind_of(entry)
         return Complaint("structure", f"the gradient of {path} is {got}; expected one array")
     return as_array(entry if is_array(entry) else float(entry))
 

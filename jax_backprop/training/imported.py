@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_backprop.errors import InputError
-from jax_backprop.importing import explained, imported, keywords
+from jax_backprop.errors import InputError, kind_of
+from jax_backprop.importing import explained, imported, keywords, traceable
 from jax_backprop.metrics import METRICS
 from jax_backprop.storage import sha256
 from jax_backprop.training.checkpoint import environment, plain_leaves, restored
@@ -48,7 +48,7 @@ def imported_network(path: str, data: Dataset) -> OwnNetwork:
     if not all(callable(parts[name]) for name in ("init", "value_and_grad")):
         raise InputError(
             f"network {path!r}",
-            got=f"a {type(made).__name__}",
+            got=kind_of(made),
             expected="something with init and value_and_grad, as jb.from_functions makes",
             remedy="Return jb.from_flax(...), jb.from_equinox(...) or jb.from_functions(...).",
         )
@@ -73,12 +73,7 @@ def _try(what: str, network: OwnNetwork, data: Dataset) -> None:
     key, batch = jax.random.key(0), _examples(data, 2)
     keyed = {"key": key} if "key" in keywords(network.value_and_grad) else {}
     gradient, evaluate = partial(network.value_and_grad, **keyed), network.evaluate
-    with explained(
-        what,
-        expected="functions that JAX can trace, of parameters of floats",
-        remedy="Mend that; jnp instead of np, jnp.where instead of if.",
-        passes=(InputError,),
-    ):
+    with traceable(what):
         params = jax.eval_shape(network.init, key)
         traced = [
             (

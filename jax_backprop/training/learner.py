@@ -36,7 +36,6 @@ from jax_backprop.types import (
     Params,
     Penalties,
     Scalar,
-    Scalars,
     Scaling,
     ValueAndGrad,
 )
@@ -141,7 +140,7 @@ def without_aux(value_and_grad: ValueAndGrad) -> ValueAndGrad:
     """Return a gradient whose value is the loss alone, where that came with more (``has_aux``)."""
 
     @functools.wraps(value_and_grad)
-    def run(*args: Any, **named: Any) -> tuple[Scalars, Any]:
+    def run(*args: Any, **named: Any) -> tuple[Any, Any]:
         loss, grads = value_and_grad(*args, **named)
         return loss[0] if isinstance(loss, tuple) else loss, grads
 

@@ -17,13 +17,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from jax_backprop.data import check_batch
-from jax_backprop.errors import InputError
+from jax_backprop.errors import InputError, kind_of
 from jax_backprop.fields import PrecisionName, ReductionName, Settings
 from jax_backprop.losses import check_targets
 from jax_backprop.metrics import Chosen
 from jax_backprop.optimizers import check_descends
 from jax_backprop.parametrization import rate_factors
-from jax_backprop.parsing import check_number
+from jax_backprop.parsing import check_number, choice_of
 from jax_backprop.schedules import StepToRate, learning_rates
 from jax_backprop.settings import Network, Optimizer, Rule, Run, Schedule
 from jax_backprop.training.factors import layer_factors as factors_of
@@ -133,8 +133,7 @@ def fit(
     length["accumulate_steps"] = getattr(optimizer, "accumulate_steps", None)
     plan = make_plan(examples, batch_size=batch_size, **length)
     factor = reduction_factor(reduction, plan.batch)
-    if isinstance(schedule, str):
-        schedule = Schedule.model_validate({"name": schedule})
+    schedule = choice_of("schedule", schedule)
     rates = learning_rates(learning_rate, plan.steps, schedule, factor=factor)
     if not isinstance(optimizer, str | Optimizer):
         check_descends(optimizer, trained_part(params))
@@ -181,7 +180,7 @@ def check_dataset(dataset: object) -> None:
     if not isinstance(dataset, Dataset):
         raise InputError(
             "data",
-            got=f"a {type(dataset).__name__}",
+            got=kind_of(dataset),
             expected="a Dataset",
             remedy="Make one by make_dataset(inputs, labels), or load_dataset(name).",
         )
@@ -236,10 +235,7 @@ def _learner(
     mesh: Mesh | None,
 ) -> Learner:
     """Return what a step is made of: a network's functions where one's own aren't given."""
-    if isinstance(optimizer, str):
-        optimizer = Optimizer.model_validate({"name": optimizer})
-    if isinstance(rate_rule, str):
-        rate_rule = Rule.model_validate({"name": rate_rule})
+    optimizer, rate_rule = choice_of("optimizer", optimizer), choice_of("rate_rule", rate_rule)
     own, curved = functions[0] is not None, getattr(rate_rule, "name", "") == "curvature"
     if penalties != Penalties() and own and not (network is not None and curved):
         raise InputError(
