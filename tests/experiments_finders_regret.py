@@ -70,6 +70,7 @@ def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
             f"t{n}",
             loss,
             optimizer,
+            "linear",
             full,
             n < 8,
             {"1": [1.0, 2.0], "4": [1.1, 1.3]},
@@ -91,6 +92,6 @@ def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
     of_numbers = tasks_like(Run(loss="squared_error"), of_classes=False)
     assert [task.task for task in of_numbers] == ["t8", "t9", "t10", "t11"]  # two are too few
     (said,) = experience(tasks[:3], cost=3.2)
-    assert "3 tasks like this one, at a budget of 4: " in said
+    assert "3 tasks most like it, at a budget of 4: " in said
     assert "1.20 in the median, 1.30 at 90%, 1.3 at worst; 90% of" in said
     assert experience([], 1.0) == []

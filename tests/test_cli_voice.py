@@ -47,6 +47,8 @@ MISTAKES = {
     "boundaries s.toml": "got no --out; expected --out DIR.",
     "compare a": "got no B; expected B. Such as: jax-backprop compare results others",
     "verify --layer-sizes 5": "--layer-sizes: got [5]; expected 2 or more items.",
+    "find-rate --lr 0.1": "expected no --learning-rate here. It is what is found: --low and --high "
+    "bound it.",
     "find-lr": "Did you mean '",
     "edge x": "`jax-backprop report DIR` shows what it holds",
     "map": "`jax-backprop report DIR` shows what it holds",

@@ -150,10 +150,13 @@ def test_the_command_prints_the_train_command_with_the_rate(tmp_path, capsys) ->
     assert call("find-rate", *chosen, "--budget", 1, "--out", page) == 0
     printed = capsys.readouterr().out
     command = printed.partition("Train with it: jax-backprop ")[2].splitlines()[0]
+    assert "All of them have its kind of targets, loss" in printed
+    assert "none its optimizer (heavy_ball(momentum=0.5))" in printed
     assert "--optimizer heavy_ball --momentum 0.5" in command and "--hidden 4" in command
     assert call(*command.split()) == 0
     capsys.readouterr()
     assert "<svg" in page.read_text() and "Learning rate: " in page.read_text()
+    assert "<h1>The learning rate of 2-4-2 on csv:" in page.read_text()
     assert call("find-rate", *chosen, "--budget", 1, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert f"--learning-rate {told['rate']:.4g}" in command and told["command"].endswith(command)
@@ -163,6 +166,7 @@ def test_the_command_prints_the_train_command_with_the_rate(tmp_path, capsys) ->
     wider = json.loads(capsys.readouterr().out)
     assert wider["rate"] == told["rate"] and wider["trials"] == told["trials"]
     assert "--hidden 8 --parametrization mup --base-width 4" in wider["command"]
+    assert ", proxy" in wider["experience"][-2]
     assert "another network than the standard one" in wider["experience"][-1]
     assert call("find-rate", *chosen, "--proxy-width", 4) == 2
     assert "proxy width: got 4; expected from 1 to 3" in capsys.readouterr().err

@@ -183,6 +183,7 @@ def known_tasks_json(judged: list[Judged], settings: Mapping[str, Any]) -> list[
             name,
             settings[name]["loss"],
             settings[name]["optimizer"],
+            settings[name]["schedule"],
             settings[name]["batch_size"] == "full",
             settings[name]["dataset"] not in OF_NUMBERS,
             ratios,

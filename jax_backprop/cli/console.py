@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
-from jax_backprop.cli.streams import complain, wrapped
+from jax_backprop.cli.streams import complain, fitted
 from jax_backprop.errors import printable
 
 __all__ = [
@@ -64,9 +64,8 @@ class Terminal(Console):
 
 def say(text: str) -> None:
     """Write a text to standard output, wrapped between words where a width is given."""
-    for line in text.split("\n"):
-        for part in wrapped(line, out.width) if HAS_WIDTH else [line]:
-            out.print(part, soft_wrap=True)
+    for line in fitted(text, sys.stdout):
+        out.print(line, soft_wrap=True)
 
 
 # Wide enough for the tables where the output is neither a terminal nor given a width.

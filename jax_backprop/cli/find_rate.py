@@ -70,7 +70,7 @@ def find_rate(
     searched, run = carried_over(run, proxy_width)
     console.use_all_cores()
     from jax_backprop.finding import InterruptedSearchError, NoRateError
-    from jax_backprop.finding.experience import experience, tasks_like
+    from jax_backprop.finding.experience import experience, likeness, tasks_like
 
     data = load(run.dataset, split_seed=run.split_seed, data_dir=data_dir)
     with stop_on_signal(STOPPING) as stop, console.progress("steps of trials") as advance:
@@ -86,12 +86,14 @@ def find_rate(
             refused = None
     if found is None:
         assert refused is not None
-        _refuse(refused, as_json)
+        _refuse(refused, out, as_json)
     else:
-        tasks = tasks_like(searched, of_classes=data.classes > 0)
-        known = [] if run.network else experience(tasks, found.cost)
+        asked = {"of_classes": data.classes > 0}
+        tasks = [] if run.network else tasks_like(searched, **asked)
+        known = experience(tasks, found.cost)
+        known += [likeness(searched, tasks, **asked, is_proxy=searched != run)] if known else []
         known += [] if searched == run else [_of_proxy(searched, run, data)]
-        _tell(found, known, run, data_dir, out, as_json)
+        _tell(found, known, run, data, data_dir, out, as_json)
 
 
 def _span(low: float | None, high: float | None) -> tuple[float, float] | None:
@@ -155,13 +157,14 @@ def _parts(run: Run, data: Dataset) -> tuple[Any, ...]:
     from jax_backprop.derivation.autodiff import autodiff_value_and_grad
     from jax_backprop.network import init_params
     from jax_backprop.parametrization import rate_factors
-    from jax_backprop.training import imported_network, network_functions
+    from jax_backprop.training import check_loss, imported_network, network_functions, share_of
     from jax_backprop.types import Penalties
 
     if run.network is not None:
         own = imported_network(run.network, data)
         return own.init, own.value_and_grad, own.evaluate, own.vector_product, None
     network = run.network_of(data.features, data.outputs)
+    check_loss(share_of(data, run.data_fraction), network.loss)
     penalties = Penalties(l2=run.l2, label_smoothing=run.label_smoothing)
     gradient, *others = network_functions(network, penalties)
     if run.gradient == "autodiff":
@@ -206,6 +209,7 @@ def _tell(
     found: FoundRate,
     known: list[str],
     run: Run,
+    data: Dataset,
     data_dir: Path | None,
     out: Path | None,
     as_json: bool,
@@ -218,24 +222,38 @@ def _tell(
     if out is not None:
         from jax_backprop.report.finding import write_page
 
-        write_page(found, lines, out)
+        write_page(found, _title(run, data), lines, out)
     if as_json:
         sys.stdout.write(json.dumps(_as_json(found, known, command)) + "\n")
         return
-    _picture(found.searched)
+    picture(found.searched, found.rate)
     for line in lines:
         console.say(line)
     if out is not None:
         console.say(f"Page: {out}")
 
 
-def _refuse(error: Any, as_json: bool) -> None:
-    """Say why no rate is recommended, and end with exit code 1."""
+def _title(run: Run, data: Dataset) -> str:
+    """Return the title of a page: the data and the network."""
+    if run.network is not None:
+        return f"The learning rate of {run.network} on {data.name}"
+    sizes = run.network_of(data.features, data.outputs).layer_sizes
+    return f"The learning rate of {'-'.join(map(str, sizes))} on {data.name}, {run.loss}"
+
+
+def _refuse(error: Any, out: Path | None, as_json: bool) -> None:
+    """Say why no rate is recommended and what was tried, and end with exit code 1."""
+    from jax_backprop.finding.found import trial_rows
+
     if as_json:
-        sys.stdout.write(json.dumps({"rate": None, "refused": str(error)}) + "\n")
+        tried = {"cost": error.searched.cost, "trials": trial_rows(error.searched)}
+        told = finite({"rate": None, "refused": str(error), **tried})
+        sys.stdout.write(json.dumps(told) + "\n")
     else:
-        _picture(error.searched)
+        picture(error.searched)
         console.complain(f"no rate is recommended: {error}")
+    if out is not None:
+        console.complain(f"no page is written to {out}: there is no rate to show")
     sys.exit(1)
 
 
@@ -256,17 +274,20 @@ def _as_json(found: FoundRate, known: list[str], command: str) -> dict[str, Any]
     return finite(told)
 
 
-def _picture(searched: Searched) -> None:
-    """Show the first round: a bar a rate, the shorter the better."""
+def picture(searched: Searched, rate: float | None = None) -> None:
+    """Show the first round and the last: a bar a rate, the shorter the better; and the pick."""
     from jax_backprop.cli.tables import Table
 
-    scan = searched.rounds[0]
-    rows = []
-    start, best = searched.start_loss, float(scan.scores.min())
-    span = math.log(start / best) if 0 < best < start else 1.0
-    for rate, loss in zip(scan.rates, scan.scores, strict=True):
-        share = min(1.0, math.log(loss / best) / span) if 0 < loss < math.inf and best > 0 else 1.0
-        mark = "fails" if not loss <= start else "█" * (1 + round(BAR * share))
-        rows.append([f"{rate:.3g}", f"{loss:.4g}", mark])
-    title = f"validation loss after {scan.steps:,} steps, worst seed"
-    console.out.print(Table(("rate", "loss", ""), rows, title=title, texts=("",)))
+    start = searched.start_loss
+    for scan in searched.rounds[:1] + searched.rounds[1:][-1:]:
+        rows = []
+        best = float(scan.scores.min())
+        span = math.log(start / best) if 0 < best < start else 1.0
+        for tried, loss in zip(scan.rates, scan.scores, strict=True):
+            is_logged = 0 < loss < math.inf and best > 0
+            share = min(1.0, math.log(loss / best) / span) if is_logged else 1.0
+            mark = "fails" if not loss <= start else "█" * (1 + round(BAR * share))
+            pick = " recommended" if tried == rate and scan is searched.rounds[-1] else ""
+            rows.append([f"{tried:.3g}", f"{loss:.4g}", mark + pick])
+        title = f"validation loss after {scan.steps:,} steps, worst seed"
+        console.out.print(Table(("rate", "loss", ""), rows, title=title, texts=("",)))

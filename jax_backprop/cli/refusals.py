@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jax_backprop.errors import InputError, nearest, shown
@@ -65,9 +66,23 @@ def flags_of(command: Callable[..., object]) -> dict[str, Any]:
     return flags
 
 
-def unknown_flag(prog: str, command: Callable[..., object], flag: str) -> InputError:
-    """Build the error for a flag that a command doesn't have, naming the nearest."""
-    found = nearest(flag, [*flags_of(command), "--help"])
+def unknown_flag(
+    prog: str,
+    command: Callable[..., object],
+    flag: str,
+    lacking: Mapping[str, str] = MappingProxyType({}),
+) -> InputError:
+    """Build the error for a flag that a command doesn't have, naming the nearest.
+
+    Args:
+      prog, command, flag: the command and what was typed after it.
+      lacking: the flags that it lacks on purpose, and why.
+    """
+    found = nearest(flag, [*flags_of(command), *lacking, "--help"])
+    if found is not None and found in lacking:
+        return InputError(
+            flag, got=f"it after {prog}", expected=f"no {found} here", remedy=lacking[found]
+        )
     help_ = f"`{prog} --help` lists them."
     return InputError(
         f"unknown flag {flag}",

@@ -73,23 +73,32 @@ UNUSED: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
     ],
 }
 
+# Of each command: flags that one may look for, and why it has none.
+LACKING = {
+    "find-rate": {
+        "--learning-rate": "It is what is found: --low and --high bound it.",
+        "--eval-every": "Each trial is judged at its end.",
+    }
+}
+
 
 def check_flags(prog: str, command: Callable[..., object], args: Sequence[str]) -> None:
     """Raise InputError for a flag that is unknown, given twice, or not used beside others."""
     before = args[: args.index("--")] if "--" in args else args
     flags = [each.partition("=")[0].replace("_", "-") for each in before if each.startswith("--")]
     hints = flags_of(command)
+    name = prog.partition(" ")[2]
     known = {*hints, *(each.replace("--", "--no-", 1) for each in hints), "--help"}
     for flag in flags:
         if flag not in known:
-            raise unknown_flag(prog, command, flag)
+            raise unknown_flag(prog, command, flag, LACKING.get(name, {}))
     times = Counter(each.replace("--no-", "--", 1) for each in flags)
     for flag, count in times.items():
         if count > 1 and tyro.conf.UseAppendAction not in typing.get_args(hints.get(flag)):
             raise InputError(
                 flag, got=f"it {count} times", expected="each flag once", remedy="Leave one out."
             )
-    for kind, others, unused, why in UNUSED.get(prog.partition(" ")[2], []):
+    for kind, others, unused, why in UNUSED.get(name, []):
         found = [other for other in others if other in flags]
         for flag in unused if bool(found) == (kind == "with") else ():
             if flag in flags:

@@ -28,13 +28,18 @@ def wrapped(line: str, width: int, indent: str = "") -> list[str]:
     ) or [""]
 
 
+def fitted(text: str, stream: Any) -> list[str]:
+    """Return the lines of a text: wrapped for a terminal, and where COLUMNS gives a width."""
+    lines = text.split("\n")
+    if not (stream.isatty() or "COLUMNS" in os.environ):
+        return lines
+    width = shutil.get_terminal_size().columns
+    return [part for line in lines for part in wrapped(line, width)]
+
+
 def complain(text: str) -> None:
-    """Write a text to standard error: a line, wrapped between words where that is a terminal."""
-    lines = printable(text).split("\n")
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        lines = [part for line in lines for part in wrapped(line, width)]
-    sys.stderr.write("\n".join(lines) + "\n")
+    """Write a text to standard error: a line, or wrapped between words where there is a width."""
+    sys.stderr.write("\n".join(fitted(printable(text), sys.stderr)) + "\n")
 
 
 class _Stream(io.RawIOBase):

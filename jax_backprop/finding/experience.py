@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_backprop.settings import Optimizer, Run
+from jax_backprop.settings import Optimizer, Rule, Run, Schedule
 
 FILE = "experience.json"
 LIKE = 3  # tasks, at least, that are spoken of
@@ -20,7 +20,7 @@ class Known(NamedTuple):
 
     Args:
       task: its name.
-      loss, optimizer: by name.
+      loss, optimizer, schedule: by name; the optimizer and the schedule with their defaults.
       full_batch: whether each step takes all examples.
       of_classes: whether the targets are classes; numbers otherwise.
       ratios: by budget, validation loss at the rate found over that at the best rate.
@@ -30,6 +30,7 @@ class Known(NamedTuple):
     task: str
     loss: str
     optimizer: str
+    schedule: str
     full_batch: bool
     of_classes: bool
     ratios: dict[str, list[float]]
@@ -62,6 +63,38 @@ def tasks_like(run: Run, *, of_classes: bool = True) -> list[Known]:
     return found
 
 
+def likeness(run: Run, tasks: Sequence[Known], *, of_classes: bool, is_proxy: bool = False) -> str:
+    """Return which settings of a run all of some tasks have, which some of them, which none.
+
+    The tasks leave the rate to the schedule, and search with the network itself.
+    """
+    shares = {
+        "kind of targets": [task.of_classes == of_classes for task in tasks],
+        f"loss ({run.loss})": [task.loss == run.loss for task in tasks],
+        f"optimizer ({run.optimizer.label})": [
+            run.optimizer == Optimizer.model_validate(task.optimizer) for task in tasks
+        ],
+        "full batch" if run.batch_size is None else "small batches": [
+            task.full_batch == (run.batch_size is None) for task in tasks
+        ],
+        f"schedule ({run.schedule.label})": [
+            run.schedule == Schedule.model_validate(task.schedule) for task in tasks
+        ],
+        f"rate rule ({run.rate_rule.label})": [run.rate_rule == Rule()] * len(tasks),
+        "proxy": [not is_proxy] * len(tasks),
+    }
+    if not is_proxy:
+        del shares["proxy"]
+    kinds = {
+        "all": [name for name, share in shares.items() if all(share)],
+        "some": [name for name, share in shares.items() if any(share) and not all(share)],
+        "none": [name for name, share in shares.items() if not any(share)],
+    }
+    told = [f"{kind} its {', '.join(names)}" for kind, names in kinds.items() if names]
+    said = "; ".join(told).replace(" its", " of them have its", 1)
+    return said[:1].upper() + said[1:]
+
+
 def is_adaptive(optimizer: Optimizer) -> bool:
     """Tell whether the gradient's size has no part in a step's."""
     return optimizer.name in ("adam", "adamw")
@@ -77,8 +110,8 @@ def experience(tasks: Sequence[Known], cost: float) -> list[str]:
     ratios = np.concatenate([task.ratios[key] for task in tasks if task.ratios.get(key)])
     hits = [task.hits[key] for task in tasks if key in task.hits]
     return [
-        f"On {len(tasks)} tasks like this one, at a budget of {key}: loss over the best rate's "
-        f"{np.median(ratios):.2f} in the median, {np.quantile(ratios, 0.9):.2f} at 90%, "
+        f"On the {len(tasks)} tasks most like it, at a budget of {key}: loss over the best "
+        f"rate's {np.median(ratios):.2f} in the median, {np.quantile(ratios, 0.9):.2f} at 90%, "
         f"{ratios.max():.3g} at worst; {np.mean(hits):.0%} of the estimated windows' rates were "
         "within a tenth of the best (make finders)"
     ]

@@ -14,6 +14,21 @@ from jax_backprop.finding.limits import Limits
 from jax_backprop.finding.searched import CLIFF, Round, Searched
 
 
+def trial_rows(searched: Searched) -> list[dict[str, Any]]:
+    """Return a row a round and rate: steps, rate, mean and worst loss, seeds."""
+    return [
+        {
+            "steps": each.steps,
+            "rate": float(rate),
+            "mean_loss": float(np.mean(losses)),
+            "worst_loss": float(np.max(losses)),
+            "seeds": len(losses),
+        }
+        for each in searched.rounds
+        for rate, losses in zip(each.rates, each.losses, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class FoundRate:
     """The recommended rate, and what it rests on.
@@ -89,17 +104,7 @@ class FoundRate:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row a round and rate: steps, rate, mean and worst loss, seeds."""
-        return [
-            {
-                "steps": each.steps,
-                "rate": float(rate),
-                "mean_loss": float(np.mean(losses)),
-                "worst_loss": float(np.max(losses)),
-                "seeds": len(losses),
-            }
-            for each in self.curve
-            for rate, losses in zip(each.rates, each.losses, strict=True)
-        ]
+        return trial_rows(self.searched)
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())

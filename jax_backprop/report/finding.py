@@ -37,7 +37,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def write_page(found: FoundRate, lines: Sequence[str], path: Path) -> None:
+def write_page(found: FoundRate, title: str, lines: Sequence[str], path: Path) -> None:
     """Write what a search found as one page that opens offline."""
     rows = [
         [f"{r['steps']:,}", f"{r['rate']:.4g}", f"{r['mean_loss']:.4g}", f"{r['worst_loss']:.4g}"]
@@ -45,9 +45,7 @@ def write_page(found: FoundRate, lines: Sequence[str], path: Path) -> None:
     ]
     heads = ["steps", "rate", "mean loss", "worst loss"]
     svg = str(draw(trials_chart(found).to_dict()))
-    page = render(
-        "The learning rate", lines, [Figure(CAPTION, svg)], [Table("Trials", heads, rows)]
-    )
+    page = render(title, lines, [Figure(CAPTION, svg)], [Table("Trials", heads, rows)])
     write_atomic(path, page)
 
 
