@@ -93,5 +93,5 @@ def test_find_rate_tells_of_tasks_like_the_asked_one(monkeypatch) -> None:
     assert [task.task for task in of_numbers] == ["t8", "t9", "t10", "t11"]  # two are too few
     (said,) = experience(tasks[:3], cost=3.2)
     assert "3 tasks most like it, at a budget of 4: " in said
-    assert "1.20 in the median, 1.30 at 90%, 1.3 at worst; 90% of" in said
+    assert "1.20 in the median, 1.30 at 90%, 1.3 at worst; on 3 of them 90% of" in said
     assert experience([], 1.0) == []

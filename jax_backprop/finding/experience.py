@@ -24,7 +24,8 @@ class Known(NamedTuple):
       full_batch: whether each step takes all examples.
       of_classes: whether the targets are classes; numbers otherwise.
       ratios: by budget, validation loss at the rate found over that at the best rate.
-      hits: by budget, the share of the estimated window's rates that are in the true one.
+      hits: by budget, the share of the estimated window's rates that are in the true one; {} if
+        that isn't measured of the present windows.
     """
 
     task: str
@@ -109,9 +110,14 @@ def experience(tasks: Sequence[Known], cost: float) -> list[str]:
     key = f"{nearest:g}"
     ratios = np.concatenate([task.ratios[key] for task in tasks if task.ratios.get(key)])
     hits = [task.hits[key] for task in tasks if key in task.hits]
-    return [
+    told = (
         f"On the {len(tasks)} tasks most like it, at a budget of {key}: loss over the best "
         f"rate's {np.median(ratios):.2f} in the median, {np.quantile(ratios, 0.9):.2f} at 90%, "
-        f"{ratios.max():.3g} at worst; {np.mean(hits):.0%} of the estimated windows' rates were "
-        "within a tenth of the best (make finders)"
-    ]
+        f"{ratios.max():.3g} at worst"
+    )
+    if hits:
+        told += (
+            f"; on {len(hits)} of them {np.mean(hits):.0%} of the estimated windows' rates were "
+            "within a tenth of the best"
+        )
+    return [f"{told} (make finders)"]

@@ -200,13 +200,16 @@ class _Run:
 
 
 def check_seeds(found: Searched) -> None:
-    """Raise NoRateError if every rate is far off some seed's best, these beyond the window."""
+    """Raise NoRateError if every rate is far off some seed's best, and the bests far apart.
+
+    Further than the window and a step of the grid.
+    """
     last = found.rounds[-1]
     own = last.losses.min(axis=0)
     near = last.losses <= AGREE * own[None, :]
     bests = last.rates[last.losses.argmin(axis=0)]
     low, high = found.window
-    if not near.all(axis=1).any() and bests.max() / bests.min() > high / low:
+    if not near.all(axis=1).any() and bests.max() / bests.min() > high / low * 10 ** (1 / FINE):
         raise NoRateError(
             f"best rates from {bests.min():.3g} to {bests.max():.3g} by seed, more apart than the "
             f"window {low:.3g} to {high:.3g}",
