@@ -222,3 +222,10 @@ def test_one_example_needs_no_batch_axis() -> None:
         steps | {"dA1": -steps["dA1"]}, P, (G["X"][0], G["y"][0]), learning_rate=RATE
     )
     assert wrong.first is not None and (wrong.first.step, wrong.first.equation) == ("dA1", "(18)")
+
+
+def test_a_sum_of_losses_beside_a_penalty_over_n_is_no_convention() -> None:
+    """Whoever forgets the 1/N of the data alone has made a mistake."""
+    steps = {f"dW{n}": N * S[f"dW{n}"] + 1.5 / N * G[f"W{n}"] for n in (1, 2)}
+    report = check_steps(steps, P, BATCH, l2=1.5)
+    assert not report.passed and not any("SUM" in each for each in report.assumed)

@@ -165,6 +165,8 @@ def _hypotheses(
     divisions = [each for each in divisions if reduction in ("any", each[0])]
     shares = (False, True) if model.l2 and examples > 1 else (False,)
     for (name, said), share, (over, place) in product(losses, shares, divisions):
+        if share and over == "sum":  # lambda / 2m is of a mean: beside a sum 1/N was forgotten
+            continue
         one = model._replace(loss=name, reduction=over, division=place, penalty_over_examples=share)
         notes: list[str] = [*said]
         if over == "sum":
