@@ -146,3 +146,28 @@ def test_a_right_gradient_after_it_acquits_an_earlier_step() -> None:
     steps = {"dW1": S["dW1"], "dW2": S["A1"].T @ S["A2"] / N}
     first = check_steps(steps, P, BATCH).first
     assert first is not None and {each.equation for each in first.mistakes} == {"(16N)"}
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "said"),
+    [
+        ("dZ2", S["dZ2"] * S["A2"] * (1 - S["A2"]), "Y (1 - Y)"),
+        ("A2", POWERS / POWERS.sum(0), "axis 0"),
+        ("dW2", S["Z1"].T @ S["dZ2"], "Z of the layer before"),
+    ],
+)
+@pytest.mark.parametrize("share", [1, N])
+def test_mistakes_are_told_by_the_penalty_that_explains_them(
+    step: str, value: np.ndarray, said: str, share: int
+) -> None:
+    """Of weights' gradients none may be right by either reading of the penalty."""
+    steps, l2 = onward(S, G, step, value), 0.7
+    handed = {f"dW{n}": steps[f"dW{n}"] + l2 / share * G[f"W{n}"] for n in (1, 2)}
+    report = check_steps(handed, P, BATCH, l2=l2)
+    assert report.first is not None and said in " ".join(report.first.hint("what"))
+    assert ("the penalty is l2 / 2N" in report.assumed) == (share == N)
+    per = " / N" if share == N else ""
+    lines = {row.line for row in report.rows}
+    assert all(f"+ l2{per.replace(' ', '')} W" in line for line in lines)
+    if report.first.place == "(16N)":
+        assert f"share, l2{per} times the weights" in report.first.remedy

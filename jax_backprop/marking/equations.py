@@ -69,7 +69,8 @@ def label(step: Step, model: Model, examples: int) -> str:
 def line(step: Step, model: Model, examples: int) -> str:
     """Return the derivation's line in plain text, for the network at hand."""
     over = "1/N " if examples > 1 and model.reduction == "mean" else ""
-    penalty = " + l2 W" if model.l2 else ""
+    per = "/N" if model.penalty_over_examples else ""
+    penalty = f" + l2{per} W" if model.l2 else ""
     match step.kind:
         case "Z":
             return "Z = i W + b" if step.layer == 1 else "Z = O W + b"
@@ -79,7 +80,7 @@ def line(step: Step, model: Model, examples: int) -> str:
             return _OUTPUTS[model.loss]
         case "E":
             total = f"{over}sum_n " if examples > 1 else ""
-            squares = " + l2/2 sum W^2" if model.l2 else ""
+            squares = f" + l2/2{per[1:]} sum W^2" if model.l2 else ""
             return f"E = {total}({_LOSSES[model.loss]}){squares}"
         case "dY":
             return f"dE/dZ = {over if model.division == 'delta' else ''}(Y - L)"
@@ -100,5 +101,6 @@ def remedy(step: Step, model: Model) -> str:
     if step.kind == "dZ":
         return text[:-1] + f": {_SLOPES[model.activation]}."
     if step.kind == "dW" and model.l2:
-        return text[:-1] + "; then add the penalty's share, l2 times the weights."
+        share = "l2 / N" if model.penalty_over_examples else "l2"
+        return f"{text[:-1]}; then add the penalty's share, {share} times the weights."
     return text
