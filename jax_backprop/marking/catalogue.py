@@ -137,6 +137,10 @@ def _expressions() -> dict[str, list[tuple[str, str, str]]]:
     factors = tables.pop("factors")
     for kind in _TERMS:
         tables[kind] += _scaled(factors, kind, {text for *_, text in tables[kind]})
+    tables["dW"] = [  # another product has the penalty's share beside it as well
+        [*said, text if re.search("right|penalty", text) else f"{text} + decay"]
+        for *said, text in tables["dW"]
+    ]
     softmaxes = [
         (name, what, f"exp(Z{off}) / (exp(Z{off}){total})")
         for name, what, total in tables.pop("sums")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5
 SOFTMAX, SIGMOIDS = "softmax_cross_entropy", "sigmoid_cross_entropy"
 REDUCTIONS = ("mean", "sum", "any")
+PENALTY_OVER_N = "the penalty is l2 / 2N"
 
 
 def check_steps(
@@ -138,14 +139,42 @@ class _Search:
         return wrong == 0
 
     def report(self, hints: str) -> StepsReport:
-        """Return the report by the best reading, causes named."""
+        """Return the report by the best reading, causes named.
+
+        Where the penalty may be read in two ways, that one in which mistakes explain more.
+        """
         assert self.best is not None
-        hypothesis = self.best[1]
-        rows: list[Judged] = judge(hypothesis, self._allowed(hypothesis), name_causes=True)
+        wrong, hypothesis = self.best
+        rows = judge(hypothesis, self._allowed(hypothesis), name_causes=True)
+        for other in _other_penalty(hypothesis) if wrong else ():
+            plain = judge(other, self._allowed(other), name_causes=False)
+            right = {row.step.kind for row in plain if row.verdict == "right"}
+            if self.right <= right and sum(row.verdict == "wrong" for row in plain) <= wrong:
+                named = judge(other, self._allowed(other), name_causes=True)
+                if _unexplained(named) < _unexplained(rows):
+                    hypothesis, rows = other, named
         return StepsReport.of(hypothesis, rows, hints, self.single)
 
     def _allowed(self, found: Hypothesis) -> dict[str, float]:
         return allowed_distances(found.model, found.setting.point, self.tolerance, self.single)
+
+
+def _unexplained(rows: list[Judged]) -> tuple[int, int]:
+    """Return how many wrong steps no mistake gives, and how many are wrong."""
+    wrong = [row for row in rows if row.verdict == "wrong"]
+    return sum(not row.causes for row in wrong), len(wrong)
+
+
+def _other_penalty(found: Hypothesis) -> Iterator[Hypothesis]:
+    """Yield a reading with l2 for l2 / N, or l2 / N for l2, where that is left open."""
+    model, examples = found.model, len(found.setting.point["A0"])
+    if not model.l2 or examples == 1 or model.reduction == "sum":
+        return
+    share = not model.penalty_over_examples
+    notes = [note for note in found.notes if note != PENALTY_OVER_N]
+    notes += [PENALTY_OVER_N] * share
+    model = model._replace(penalty_over_examples=share)
+    yield found._replace(model=model, notes=tuple(notes))
 
 
 def _hypotheses(
@@ -164,9 +193,10 @@ def _hypotheses(
         divisions = divisions[:1]
     divisions = [each for each in divisions if reduction in ("any", each[0])]
     shares = (False, True) if model.l2 and examples > 1 else (False,)
-    for (name, said), share, (over, place) in product(losses, shares, divisions):
-        if share and over == "sum":  # lambda / 2m is of a mean: beside a sum 1/N was forgotten
-            continue
+    ways = [  # lambda / 2m is of a mean: beside a sum its 1/N was forgotten
+        (share, each) for share in shares for each in divisions if not share or each[0] == "mean"
+    ]
+    for (name, said), (share, (over, place)) in product(losses, ways):
         one = model._replace(loss=name, reduction=over, division=place, penalty_over_examples=share)
         notes: list[str] = [*said]
         if over == "sum":
@@ -174,7 +204,7 @@ def _hypotheses(
         elif place == "weights":
             notes.append("1/N of the mean is taken in the weights' gradients, not in the deltas")
         if share:
-            notes.append("the penalty is l2 / 2N")
+            notes.append(PENALTY_OVER_N)
         for handed in readings(steps, one, examples):
             for turned in _turned(handed, setting):
                 yield Hypothesis(setting, one, handed, turned, tuple(notes))
