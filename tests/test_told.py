@@ -171,3 +171,11 @@ def test_mistakes_are_told_by_the_penalty_that_explains_them(
     assert all(f"+ l2{per.replace(' ', '')} W" in line for line in lines)
     if report.first.place == "(16N)":
         assert f"share, l2{per} times the weights" in report.first.remedy
+
+
+@pytest.mark.parametrize("zero", [["dW1"], ["dW1", "db1"], ["dW1", "db1", "dW2", "db2"], DW])
+def test_zeros_are_said_whatever_else_was_handed_in(zero: list[str]) -> None:
+    handed = {name: (name not in zero) * S[name] for name in ("dW1", "db1", "dW2", "db2")}
+    first = check_steps(handed, P, BATCH).first
+    assert first is not None and first.mistake == "all zeros"
+    assert "Every number is 0." in first.hint("what")

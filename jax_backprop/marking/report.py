@@ -240,7 +240,7 @@ def _mistakes(found: Hypothesis, row: Judged) -> tuple[Mistaken, ...]:
         )
         for cause in row.causes
     )
-    if named and row.value is not None and not row.value.any():
+    if row.verdict == "wrong" and row.value is not None and not row.value.any():
         named = (Mistaken(*told, "all zeros", "Every number is 0."), *named)
     return named
 
