@@ -229,3 +229,17 @@ def test_a_sum_of_losses_beside_a_penalty_over_n_is_no_convention() -> None:
     steps = {f"dW{n}": N * S[f"dW{n}"] + 1.5 / N * G[f"W{n}"] for n in (1, 2)}
     report = check_steps(steps, P, BATCH, l2=1.5)
     assert not report.passed and not any("SUM" in each for each in report.assumed)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_targets_of_a_squared_error_are_any_numbers(outputs: int) -> None:
+    given = draw((4, 5, outputs))
+    targets = np.random.default_rng(3).normal(size=(N, outputs))
+    steps = solve(given | {"L": targets}, loss="squared")
+    for handed in (targets, targets.T, *([targets[:, 0]] if outputs == 1 else [])):
+        report = check_steps(
+            *(steps, parameters(given), (given["X"], handed)),
+            **{"loss": "squared_error", "learning_rate": RATE},
+        )
+        said = ("targets in columns",) if outputs == 2 and handed is not targets else ()
+        assert report.passed and report.assumed == said, report.text()

@@ -258,6 +258,7 @@ def test_float32_passes_also_where_the_network_is_sure_and_right(scale: float) -
         ({"new_hidden_biases": np.ones(5)}, P, BATCH, "Give learning_rate"),
         (DW, P, (G["X"], G["y"] + 2), "expected 0 to 2, or 1 to 3"),
         (DW, P, (G["X"], G["y"] / 2), "expected whole numbers"),
+        (DW, P, (G["X"], 2 * G["L"] - 1), "from -1 to 1; expected one-hot rows"),
         (DW, P, (G["X"] * np.nan, G["y"]), "expected finite numbers"),
         (DW, P + P, BATCH, "network: got inputs"),
         (DW, 5, BATCH, "parameters: got"),

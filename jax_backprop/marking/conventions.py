@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ import numpy as np
 from jax_backprop.errors import InputError, kind_of
 from jax_backprop.marking.arrays import ROWS_TURNED, WEIGHTS_TURNED, numbers
 from jax_backprop.marking.parameters import Pair, layers, pairs
+
+Labels = tuple[np.ndarray, tuple[str, ...]]  # as rows, and what was assumed
 
 
 class Setting(NamedTuple):
@@ -34,13 +37,18 @@ class Setting(NamedTuple):
     notes: tuple[str, ...]
 
 
-def settings(params: object, batch: object, sizes: Sequence[int] | None = None) -> list[Setting]:
+def settings(
+    params: object, batch: object, sizes: Sequence[int] | None = None, *, targets: bool = False
+) -> list[Setting]:
     """Return every reading of parameters and a batch whose shapes fit, the usual ones first.
+
+    Targets are labels that may be any numbers.
 
     Raises:
       InputError: none fits.
     """
     inputs, labels, notes = _batch(batch)
+    read = partial(_targets if targets else _labels, labels)
     if not np.isfinite(inputs).all():
         raise InputError(
             "inputs", got="nan or inf", expected="finite numbers", remedy="Mend the inputs."
@@ -52,7 +60,15 @@ def settings(params: object, batch: object, sizes: Sequence[int] | None = None) 
             continue
         table = np.atleast_2d(inputs) if rows or single else inputs.T
         for given, layout in layers(params, table.shape[1], labels, sizes):
-            found += list(_fitted(table, labels, given, turned, rows, single, (*notes, *layout)))
+            found += list(_fitted(table, read, given, turned, rows, single, (*notes, *layout)))
+    tabled = labels.ndim == 2 and min(labels.shape) > 1
+    if not found and not targets and tabled and not _shares(labels):
+        raise InputError(
+            "labels",
+            got=f"a table of numbers from {labels.min():g} to {labels.max():g}",
+            expected="one-hot rows, of 0 and 1, or the numbers of classes",
+            remedy="Of labels of -1 and 1 give (labels + 1) / 2.",
+        )
     if not found:
         arrays = [each for pair in pairs(params) or () for each in pair if each is not None]
         shapes = [each.shape for each in arrays]
@@ -119,7 +135,7 @@ def _batch(batch: object) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 def _fitted(
     table: np.ndarray,
-    labels: np.ndarray,
+    read: Callable[[int, int], Labels | None],
     pairs: list[Pair],
     turned: bool,
     rows: bool,
@@ -141,7 +157,7 @@ def _fitted(
                 point[f"W{n}"], point[f"b{n}"] = layer
                 before = len(layer[1])
             else:
-                found = _labels(labels, len(inputs), before)
+                found = read(len(inputs), before)
                 if found is None:
                     continue
                 point["L"], said = found
@@ -176,14 +192,30 @@ def _layer(
     return (weights, biases.ravel()) if biases.size == units == max(biases.shape) else None
 
 
-def _labels(
-    labels: np.ndarray, examples: int, classes: int
-) -> tuple[np.ndarray, tuple[str, ...]] | None:
+def _shares(labels: np.ndarray) -> bool:
+    return bool(((labels >= 0) & (labels <= 1)).all())
+
+
+def _targets(labels: np.ndarray, examples: int, outputs: int) -> Labels | None:
+    """Return targets as rows, a column an output; class numbers and one-hot rows are labels."""
+    one_hot = np.isin(labels, (0, 1)).all() and labels.sum() == examples
+    classes = outputs > 1 and (max(labels.shape, default=1) == labels.size or one_hot)
+    if classes and (examples > 1 or labels.size == 1):
+        return _labels(labels, examples, outputs)
+    if labels.shape == (examples, outputs) or (labels.size == outputs and examples == 1):
+        return labels.reshape(examples, outputs), ()
+    if labels.shape == (outputs, examples):
+        return labels.T, ("targets in columns",) if outputs > 1 else ()
+    fits = outputs == 1 and labels.shape == (examples,)
+    return (labels[:, None], ()) if fits else None
+
+
+def _labels(labels: np.ndarray, examples: int, classes: int) -> Labels | None:
     """Return the labels as rows, a column a class, and what was assumed; None if they don't fit."""
-    if labels.shape == (examples, classes) and (classes > 1 or labels.max(initial=0) <= 1):
+    if labels.shape == (examples, classes) and _shares(labels):
         return labels, () if classes == 1 else ("labels as one-hot rows",)
     one_hot = examples > 1 or labels.sum() == 1
-    if labels.shape == (classes, examples) and classes > 1 and one_hot:
+    if labels.shape == (classes, examples) and classes > 1 and one_hot and _shares(labels):
         return labels.T, ("labels as one-hot columns",)
     if examples == 1 and labels.shape == (classes,) and classes > 1 and labels.sum() == 1:
         return labels[None], ("labels as one-hot rows",)
@@ -207,7 +239,7 @@ def _labels(
         raise InputError(
             "labels",
             got=f"{low} to {high}",
-            expected=f"0 to {classes - 1}, or 1 to {classes}",
+            expected="0 and 1" if classes == 1 else f"0 to {classes - 1}, or 1 to {classes}",
             remedy="Count the classes from 0.",
         )
     return np.eye(classes)[numbers_.astype(int)], ()

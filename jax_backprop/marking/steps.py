@@ -55,7 +55,8 @@ def check_steps(
     Args:
       steps: a dictionary, a tuple or list of arrays, or a vector.
       params: ((W1, b1), (W2, b2), ...), a dictionary, or a vector.
-      batch: inputs and labels: a pair, a ``Batch``, or a dictionary.
+      batch: inputs and labels, or real targets of a squared error: a pair, a ``Batch``, or a
+        dictionary.
       network: gives ``activation`` and ``loss`` in one.
       activation: of the hidden layers: sigmoid, tanh or relu.
       loss: softmax_cross_entropy, sigmoid_cross_entropy (K sigmoid outputs) or squared_error (half
@@ -90,7 +91,8 @@ def check_steps(
     rate = float("nan") if learning_rate is None else float(learning_rate)
     model = Model((), activation, loss or SOFTMAX, float(l2), learning_rate=rate)
     found = _Search(tolerance, _single(steps), loss)
-    for setting in settings(params, batch, layer_sizes):
+    targets = loss == "squared_error"
+    for setting in settings(params, batch, layer_sizes, targets=targets):
         for hypothesis in _hypotheses(steps, setting, model, loss, reduction):
             if found.tried(hypothesis):
                 return found.report(hints)
