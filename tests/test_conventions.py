@@ -29,7 +29,7 @@ from students import (
     solve,
 )
 
-from jax_backprop import Batch, Layer, Network, check_steps
+from jax_backprop import Batch, InputError, Layer, Network, check_steps
 from jax_backprop.marking.names import parse
 
 GRADS = [S[name] for name in ("dW1", "db1", "dW2", "db2")]
@@ -243,3 +243,15 @@ def test_targets_of_a_squared_error_are_any_numbers(outputs: int) -> None:
         )
         said = ("targets in columns",) if outputs == 2 and handed is not targets else ()
         assert report.passed and report.assumed == said, report.text()
+
+
+def test_parameters_of_unknown_names_are_not_dropped_in_silence() -> None:
+    """Of W, b, V and c a network without its second layer might be judged."""
+    named_ = dict(zip(("W", "b", "V", "c"), (a for pair in P for a in pair), strict=True))
+    labels = np.arange(N) % 5  # as many classes as there are hidden units
+    report = check_steps({"Z1": S["Z1"]}, named_, (G["X"], labels))
+    assert "parameters left out, their names unknown: V, c" in report.assumed
+    with pytest.raises(InputError, match="'V' of an unknown name"):
+        check_steps(DW, named_, (G["X"][:, :3], labels))
+    with_options = dict(zip(("W1", "b1", "W2", "b2"), named_.values(), strict=True)) | {"lr": 0.1}
+    assert check_steps(DW, with_options, BATCH).assumed == ()

@@ -12,7 +12,7 @@ import numpy as np
 
 from jax_backprop.errors import InputError, kind_of
 from jax_backprop.marking.arrays import ROWS_TURNED, WEIGHTS_TURNED, numbers
-from jax_backprop.marking.parameters import Pair, layers, pairs
+from jax_backprop.marking.parameters import Pair, layers, pairs, unknown
 
 Labels = tuple[np.ndarray, tuple[str, ...]]  # as rows, and what was assumed
 
@@ -74,7 +74,8 @@ def settings(
         shapes = [each.shape for each in arrays]
         raise InputError(
             "network",
-            got=f"inputs {inputs.shape}, labels {labels.shape}, parameters {shapes}",
+            got=f"inputs {inputs.shape}, labels {labels.shape}, parameters {shapes}"
+            + "".join(f", {name!r} of an unknown name" for name in unknown(params)),
             expected="weights (fan_in, fan_out) or (fan_out, fan_in) that lead from the inputs to "
             "the classes, and a label for each example",
             remedy="Of unrolled parameters give layer_sizes as well.",

@@ -63,6 +63,14 @@ def _named_pairs(params: Mapping[object, object]) -> list[Pair]:
     return [_pair(weights[n], biases.get(n)) for n in sorted(weights)] or _wrong(params)
 
 
+def unknown(params: object) -> list[str]:
+    """Return the names of arrays, within tables of parameters, that stand for none."""
+    tables = params if isinstance(params, list | tuple) else [params]
+    named = [pair for each in tables if isinstance(each, Mapping) for pair in flat_table(each)]
+    known = {key for key, _ in named if (name := parse(key)) and name.letters in ("W", "b")}
+    return [key for key, value in named if key not in known and np.ndim(value) > 0]
+
+
 def _pair(weights: object, biases: object) -> Pair:
     return numbers("weights", weights), None if biases is None else numbers("biases", biases)
 
@@ -82,7 +90,9 @@ def layers(
     """Yield the layers, of an unrolled vector in each order that it may have been unrolled in."""
     found = pairs(params)
     if found is not None:
-        yield found, ()
+        left = unknown(params)
+        said = f"parameters left out, their names unknown: {', '.join(left)}"
+        yield found, (said,) if left else ()
         return
     vector = numbers("parameters", params).ravel()
     for shape in [tuple(sizes)] if sizes else _possible_sizes(vector.size, inputs, labels):
