@@ -175,7 +175,7 @@ VARIANTS: dict[str, Variant] = {
     "an error that is a delta": ({"hidden_error": S["dZ1"]}, P, BATCH, {}, ""),
     "an error that the slope multiplies": ({"hidden_error": S["dA1"]}, P, BATCH, {}, ""),
     "l1, l2_delta": ({"l1": S["A1"], "l2_delta": S["dZ2"]}, P, BATCH, {}, ""),
-    "AL": ({"AL": S["A2"], "dAL": None, "dZL": S["dZ2"]}, P, BATCH, {}, "'dAL' is no step"),
+    "AL": ({"AL": S["A2"], "dAL": None, "dZL": S["dZ2"]}, P, BATCH, {}, "'dAL' is None"),
     "lists, from the top's biases": (([S["db1"][:, None], S["db2"][:, None]], [S["dW1"].T, S["dW2"].T]), {"weights": [w.T for w, _ in P], "biases": [b[:, None] for _, b in P]}, BATCH, {}, ""),
     "zs and activations with the inputs": ({"zs": [S["Z1"], S["Z2"]], "activations": [G["X"], S["A1"], S["A2"]], "deltas": [None, S["dZ1"], S["dZ2"]]}, P, BATCH, {}, ""),
     "modules": ({"fc1.weight.grad": S["dW1"].T, "fc2.bias.grad": S["db2"]}, {f"fc{n}.{k}": v for n, (w, b) in enumerate(P, 1) for k, v in (("weight", w.T), ("bias", b))}, BATCH, {}, ""),

@@ -253,6 +253,7 @@ def test_float32_passes_also_where_the_network_is_sure_and_right(scale: float) -
     [
         ({"d_lgits": 0}, P, BATCH, "Did you mean 'd_logits'"),
         ({}, P, BATCH, "got none"),
+        ({"dW1": None}, P, BATCH, "got 'dW1' = None; .* Return the arrays"),
         ({"d_logits": "abc"}, P, BATCH, "expected an array of numbers"),
         ({"loss": 1j}, P, BATCH, "complex"),
         ({"new_hidden_biases": np.ones(5)}, P, BATCH, "Give learning_rate"),

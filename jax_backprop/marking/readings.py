@@ -66,7 +66,8 @@ def _table(steps: object) -> Mapping[Any, Any] | None:
 
 def _said(steps: object) -> str:
     if isinstance(steps, Mapping):
-        return ", ".join(repr(str(key)) for key in list(steps)[:8]) or "none"
+        shown = [f"{str(key)!r}{' = None' * (steps[key] is None)}" for key in list(steps)[:8]]
+        return ", ".join(shown) or "none"
     if isinstance(steps, Sequence) and not isinstance(steps, str):
         return f"arrays {[each.shape for each in flat_numbers(steps)]}"
     return kind_of(steps)
@@ -74,6 +75,8 @@ def _said(steps: object) -> str:
 
 def _suggestion(steps: object) -> str:
     if isinstance(steps, Mapping) and steps:
+        if all(each is None for each in steps.values()):
+            return "Return the arrays: a function without a return gives None."
         return did_you_mean(str(next(iter(steps))), KNOWN)
     return "Give them by name, such as {'dW1': ..., 'dW2': ...}."
 
@@ -145,7 +148,8 @@ def _collect(
     for key, value in flat_table(steps):
         name = parse(key)
         if name is None or value is None:
-            notes.append(f"{key[:40]!r} is no step that is known: left out")
+            why = "no step that is known" if name is None else "None"
+            notes.append(f"{key[:40]!r} is {why}: left out")
         elif name.letters in ("grads", "more") or _of_all(name, value, model):
             rest.append((key, value))
         elif name.layer is None and name.letters not in ("E", "L") and _several(value):
