@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from jax_backprop.errors import printable
 from jax_backprop.report.palette import look
 from jax_backprop.report.policy import content_security_policy
 
@@ -39,6 +40,7 @@ def render(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(read),
     )
