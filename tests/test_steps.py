@@ -275,3 +275,8 @@ def test_what_can_not_be_checked(steps, params, batch, message: str) -> None:
 def test_a_shape_that_fits_nothing_is_a_wrong_step() -> None:
     report = check_steps({"logits": S["Z2"][:, :2]}, P, BATCH)
     assert report.first is not None and "[6, 2], where [6, 3] belongs" in str(report)
+
+
+def test_one_step_is_no_steps() -> None:
+    one = check_steps({"dW2": S["dW2"]}, P, BATCH)
+    assert str(one) == "the step is right" and "<p>The step is right.</p>" in one._repr_html_()

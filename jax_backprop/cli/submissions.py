@@ -131,7 +131,8 @@ def _mark_all(
         page = write_mark_pages(marks, given, place)
     counts = Counter(mark.verdict for mark in marks)
     console.err.print(
-        f"{len(marks)} submissions: {counts['pass']} pass, {counts['fail']} fail, "
+        f"{len(marks)} submission{'s' * (len(marks) != 1)}: "
+        f"{counts['pass']} pass, {counts['fail']} fail, "
         f"{counts['error']} can't be judged. Overview: {page}",
         soft_wrap=True,
     )

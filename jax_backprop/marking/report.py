@@ -169,11 +169,15 @@ class StepsReport(NamedTuple):
         """The first step that isn't right."""
         return next((row for row in self.rows if row.verdict != "right"), None)
 
+    def _all_right(self) -> str:
+        steps = len(self.rows)
+        return "the step is right" if steps == 1 else f"all {steps} steps are right"
+
     def text(self, hints: str | None = None, *, numbers: bool = True) -> str:
         """Return what was found and assumed, and where the array is wrong, as lines."""
         row = self.first
         if row is None:
-            lines = [f"all {len(self.rows)} steps are right"]
+            lines = [self._all_right()]
         else:
             level = hints or self.hints
             lines = row.hint(level, numbers=numbers)
@@ -197,7 +201,7 @@ class StepsReport(NamedTuple):
         head = "<tr><th>step</th><th>equation</th><th>line</th><th>verdict</th></tr>"
         parts = [f"<table>{head}{cells}</table>"]
         if (row := self.first) is None:
-            parts.insert(0, f"<p>All {len(self.rows)} steps are right.</p>")
+            parts.insert(0, f"<p>{self._all_right().capitalize()}.</p>")
         else:
             said = "".join(f"<p>{html.escape(each)}</p>" for each in row.hint(self.hints))
             parts = [said, _grid(row) if self.hints != "where" else "", *parts]
