@@ -188,7 +188,7 @@ class _Run:
             raise NoRateError(
                 f"a loss that never rises at {where}",
                 "a rate that is too large",
-                "Check that the step uses its rate; a rate-free optimizer needs none, and data that "
+                "Check that the step uses its rate; a rate-free optimizer needs none. Data that "
                 "are told apart exactly are learned at any large one.",
                 self.found(),
             )
