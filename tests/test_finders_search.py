@@ -184,3 +184,5 @@ def test_the_window_ends_below_the_rates_that_fail() -> None:
     assert rounds((10, scan)).window[1] == 4.0
     failed_later = rounds((10, {**scan, 4.0: 0.3, 8.0: 0.3, 16.0: 3.0}), (50, {1.0: 0.1, 2.0: 3.0}))
     assert failed_later.fails_from == 2.0 and failed_later.window[1] == 1.0
+    failed_before = rounds((10, {1.0: 0.3, 4.0: np.inf}), (50, {1.0: 0.1, 2.0: 0.105, 8.0: 0.106}))
+    assert failed_before.fails_from == 4.0 and failed_before.window[1] == 2.0
