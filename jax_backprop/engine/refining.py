@@ -61,12 +61,11 @@ def between(
       first: how many cells are the grid's.
       rounds: of refinement.
     """
-    setting, rate = settings_of(cells, RATE), cells.numbers(RATE)
+    rate = cells.numbers(RATE)
     unit = "split_seed" if len(cells.values.get("split_seed", ())) > 1 else "seed"
     units = cells.codes.get(unit, np.zeros(len(cells), int))
     wanted = []
-    for each in range(int(setting.max()) + 1):
-        rows = np.flatnonzero(setting == each)
+    for rows in _rows_of_settings(cells):
         rates, place = np.unique(rate[rows], return_inverse=True)
         means = interquartile_means(place, units[rows], score[rows])
         best = int(np.argmin(means))
@@ -76,6 +75,13 @@ def between(
             new = _beside(rates, best, grid, rounds)
             wanted += [(int(row), value) for value in new for row in at_best]
     return wanted
+
+
+def _rows_of_settings(cells: Cells) -> list[np.ndarray]:
+    """Return the rows of each setting, whatever their rates, in the cells' order."""
+    setting = settings_of(cells, RATE)
+    ends = np.cumsum(np.bincount(setting))
+    return np.split(np.argsort(setting, kind="stable"), ends[:-1])
 
 
 def _beside(rates: np.ndarray, best: int, grid: np.ndarray, rounds: int) -> list[float]:
@@ -93,10 +99,9 @@ def _beside(rates: np.ndarray, best: int, grid: np.ndarray, rounds: int) -> list
 
 def expected(cells: Cells, rounds: int) -> Cells:
     """Return as many cells as will be run, for an estimate of what that takes."""
-    setting, rate = settings_of(cells, RATE), cells.numbers(RATE)
+    rate = cells.numbers(RATE)
     wanted: list[tuple[int, float]] = []
-    for each in range(int(setting.max()) + 1):
-        rows = np.flatnonzero(setting == each)
+    for rows in _rows_of_settings(cells):
         least = rows[rate[rows] == rate[rows].min()]
         new = [float(rate[rows].max()) + 1 + more for more in range(2 * rounds)]
         wanted += [(int(row), value) for value in new for row in least]
