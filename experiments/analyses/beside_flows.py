@@ -24,6 +24,7 @@ from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import GREEN, INK, RED
 from jax_backprop.storage import write_atomic
 from jax_backprop.study.slices import run_of
+from jax_backprop.training import share_of
 
 EVERY = 10  # steps between two rows
 NAMES = ("gradient descent", "gradient flow", "central flow")
@@ -37,12 +38,14 @@ class Beside(NamedTuple):
       times: that rate in units of 2/sharpness at the start.
       begin: the step at which the flows begin; 0 but where the start lies above 2/rate.
       ways: descent's, gradient flow's and the central flow's.
+      every: steps between two rows.
     """
 
     rate: float
     times: float
     begin: int
     ways: tuple[Way, Way, Way]
+    every: int = EVERY
 
     @property
     def beyond(self) -> np.ndarray:
@@ -61,13 +64,12 @@ class Beside(NamedTuple):
 
 def loss_of(run: jb.Run) -> tuple[Loss, jax.Array]:
     """Return a run's full-batch loss of one vector of weights, and its initial weights; float64."""
-    data = jb.load_dataset(run.dataset, split_seed=run.split_seed)
+    data = share_of(jb.load_dataset(run.dataset, split_seed=run.split_seed), run.data_fraction)
     network = run.network_of(data.features, data.classes)
     params = jb.init_params(network, key=jb.role_keys(run.seed).init, init_scale=run.init_scale)
     start, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params))
-    count = round(run.data_fraction * len(data.train.inputs))
-    inputs = jnp.asarray(data.scaling.apply(data.train.inputs[:count]), jnp.float64)
-    batch = jb.Batch(inputs, jnp.asarray(data.train.labels[:count]))
+    inputs = jnp.asarray(data.scaling.apply(data.train.inputs), jnp.float64)
+    batch = jb.Batch(inputs, jnp.asarray(data.train.labels))
     return lambda weights: jb.loss(unravel(weights), batch, network=network), start
 
 
@@ -80,7 +82,7 @@ def beside(loss: Loss, start: jax.Array, rate: float, steps: int, every: int = E
     mine = Way(*(each[first:] for each in whole))
     times = rate * float(whole.sharpness[0]) / 2
     flow, central = (way(loss, middle, *rest) for way in (gradient_flow, central_flow))
-    return Beside(rate, times, first * every, (mine, flow, central))
+    return Beside(rate, times, first * every, (mine, flow, central), every)
 
 
 def rows_of(found: list[Beside]) -> list[dict[str, Any]]:
@@ -96,7 +98,7 @@ def rows_of(found: list[Beside]) -> list[dict[str, Any]]:
                 }
                 if which:
                     values["distance from descent"] = apart[row]
-                told = {"way": name, "step": each.begin + row * EVERY, "times": each.times}
+                told = {"way": name, "step": each.begin + row * each.every, "times": each.times}
                 rows += [{**told, "what": key, "value": float(v)} for key, v in values.items()]
     return rows
 
@@ -150,7 +152,7 @@ def table(found: list[Beside]) -> tuple[list[str], list[list[str]]]:
             f"{each.rate:g}",
             f"{each.times:.2g}",
             f"{each.begin}",
-            f"{len(each.beyond) * EVERY}",
+            f"{len(each.beyond) * each.every}",
         ]
         cells += [f"{way.loss[-1]:.4g}" for way in each.ways]
         rows.append([*cells, *(f"{each.apart(which)[-1]:.2%}" for which in (1, 2))])
@@ -169,13 +171,13 @@ def sentences(found: list[Beside]) -> list[str]:
         )
     for each in found:
         if len(each.beyond):
-            first, last = (each.begin + row * EVERY for row in each.beyond[[0, -1]])
+            first, last = (each.begin + row * each.every for row in each.beyond[[0, -1]])
             middle = each.beyond[len(each.beyond) // 2]
             ways = [f"{each.apart(which)[row]:.1%}" for row in (middle, -1) for which in (1, 2)]
             said.append(
                 f"At {each.times:.2g} times 2/sharpness it is beyond 2/rate in "
-                f"{len(each.beyond) * EVERY:,} steps, between step {first:,} and {last:,}. Half "
-                f"way through them gradient flow is {ways[0]} of descent's way apart, and the "
+                f"{len(each.beyond) * each.every:,} steps, between step {first:,} and {last:,}. "
+                f"Half way through them gradient flow is {ways[0]} of descent's way apart, and the "
                 f"central flow {ways[1]}. At the end they are {ways[2]} and {ways[3]} apart."
             )
     return said
