@@ -17,6 +17,8 @@ from test_cli import call
 
 from jax_backprop.cli import console
 from jax_backprop.errors import printable
+from jax_backprop.marking.folder import Mark
+from jax_backprop.marking.problem import Problem
 from jax_backprop.report.drawing import draw
 from jax_backprop.report.embedded import script_json, stored
 from jax_backprop.report.policy import content_security_policy
@@ -99,3 +101,14 @@ def test_what_a_page_embeds_ends_no_script_and_keeps_every_bit() -> None:
     kept = json.loads(script_json({"x": [stored(each) for each in values]}))["x"]
     np.testing.assert_array_equal(np.array(kept, np.float32), values)
     assert stored(np.float32(np.nan)) is None
+
+
+def test_no_page_holds_what_a_terminal_obeys(tmp_path: Path) -> None:
+    from jax_backprop.report.marks import write_mark_pages
+
+    bad = Mark("a.py", "a", "error", 0.0, 1.0, reason="ValueError: \x1b[31m\a")
+    overview = write_mark_pages([bad], Problem(), tmp_path).read_text()
+    page = (tmp_path / "students" / "a.py" / "index.html").read_text()
+    for text in (overview, page):
+        assert "\\x1b[31m\\x07" in text and not {"\x1b", "\a"} & set(text)
+    assert "<p>1 submission: 0 pass" in overview

@@ -20,7 +20,7 @@ from made_submissions import BODY, CODE, DATA, HOSTILE, RIGHT, SEEN
 from students import solve
 from test_cli import call
 
-from jax_backprop.marking.folder import Mark, mark_one
+from jax_backprop.marking.folder import mark_one
 from jax_backprop.marking.problem import Problem
 from jax_backprop.marking.sandbox import taken, why_no_sandbox
 from jax_backprop.marking.submissions import Submission, student_of
@@ -296,14 +296,3 @@ def test_too_much_processor_time_is_told_although_nobody_looked(tmp_path, monkey
     arguments = ("--problem", tmp_path / "problem.toml", "--out", out, "--trusted")
     assert call("mark", tmp_path / "class", *arguments) == 1
     assert "no answer within 1 s of the processor" in marks(out)["loop.py"]["reason"]
-
-
-def test_no_page_holds_what_a_terminal_obeys(tmp_path: Path) -> None:
-    from jax_backprop.report.marks import write_mark_pages
-
-    bad = Mark("a.py", "a", "error", 0.0, 1.0, reason="ValueError: \x1b[31m\a")
-    overview = write_mark_pages([bad], Problem(), tmp_path).read_text()
-    page = (tmp_path / "students" / "a.py" / "index.html").read_text()
-    for text in (overview, page):
-        assert "\\x1b[31m\\x07" in text and not {"\x1b", "\a"} & set(text)
-    assert "<p>1 submission: 0 pass" in overview
