@@ -19,7 +19,7 @@ import numpy as np
 from jax_backprop.report.drawing import write_chart
 from jax_backprop.report.palette import SERIES
 from jax_backprop.storage import write_atomic
-from jax_backprop.study import RateRow, summarize
+from jax_backprop.study import summarize
 from jax_backprop.study.comparisons import Difference, paired_difference
 from jax_backprop.study.drift import Drift, drift, level
 from jax_backprop.study.runs import by_unit, unit_key
@@ -77,8 +77,8 @@ def _carried(summary: Summary, what: str, way: str, names: list[str]) -> Carried
     ends = min(names, key=widths.__getitem__), max(names, key=widths.__getitem__)
     cells = summary.cells[summary.cells["series"].isin(names)]
     rows = [{row.learning_rate: row for row in summary.of_series(name)} for name in ends]
-    both = rows[0].keys() & rows[1].keys()  # the grid's: refinements are of one width each
-    rates = [min(both, key=lambda rate: _failing_last(of[rate])) for of in rows]
+    both = sorted(rows[0].keys() & rows[1].keys())  # the grid's: refinements are of one width each
+    rates = [min(both, key=lambda rate: of[rate].shortfall) for of in rows]
     losses, _ = by_unit(cells, ["series", "learning_rate"], "test_loss", unit_key(summary.cells))
     given, tuned = (losses.loc[(ends[1], rate)].to_numpy(np.float64) for rate in rates)
     kept = {name: summary.settings[name] for name in names}
@@ -98,10 +98,6 @@ def _carried(summary: Summary, what: str, way: str, names: list[str]) -> Carried
         at_narrow_rate=given,
         at_own_rate=tuned,
     )
-
-
-def _failing_last(row: RateRow) -> float:
-    return row.validation_loss.mean if np.isfinite(row.validation_loss.mean) else np.inf
 
 
 def _what(summary: Summary, given: dict[str, Any], depth: int) -> str:
